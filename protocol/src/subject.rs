@@ -1,0 +1,266 @@
+//! Subjects of the bus: the one place that knows how they are spelt.
+
+use crate::{EventId, MarketToken, RunId, SourceKey, SportKey, id::is_token};
+use std::fmt;
+
+/// A kind of events with a stream and a chain of its own. What knows the list of feeds looks here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Feed {
+    /// Progress of runs: a log, every message counts.
+    Run,
+    /// Odds: a state, the newest image of each key counts.
+    Odds,
+}
+
+impl Feed {
+    /// All feeds.
+    pub const ALL: [Self; 2] = [Self::Run, Self::Odds];
+
+    /// Its place in arrays of one entry a feed.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Run => 0,
+            Self::Odds => 1,
+        }
+    }
+
+    /// The token of the feed in subjects, and its name in logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Odds => "odds",
+        }
+    }
+}
+
+impl fmt::Display for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an event of the bus is about, as its subject says it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EventKey {
+    /// Progress of one run.
+    Run {
+        /// The source.
+        source: SourceKey,
+        /// The run.
+        run_id: RunId,
+    },
+    /// The image of one market of one event at one source.
+    Quote {
+        /// The sport.
+        sport: SportKey,
+        /// The event.
+        event_id: EventId,
+        /// The source.
+        source: SourceKey,
+        /// The market, `<key>-<period>`.
+        market: MarketToken,
+    },
+    /// A source was checked completely.
+    Confirmed {
+        /// The source.
+        source: SourceKey,
+    },
+}
+
+impl EventKey {
+    /// The feed that carries it.
+    pub fn feed(&self) -> Feed {
+        match self {
+            Self::Run { .. } => Feed::Run,
+            Self::Quote { .. } | Self::Confirmed { .. } => Feed::Odds,
+        }
+    }
+
+    /// Its source.
+    pub fn source(&self) -> &SourceKey {
+        match self {
+            Self::Run { source, .. } | Self::Quote { source, .. } | Self::Confirmed { source } => source,
+        }
+    }
+
+    fn parse(tokens: &str) -> Option<Self> {
+        let mut parts = tokens.split('.');
+        let mut next = || parts.next();
+        let key = match (next()?, next()?) {
+            ("run", source) => Self::Run {
+                source: source.parse().ok()?,
+                run_id: next()?.parse().ok()?,
+            },
+            ("odds", "quote") => Self::Quote {
+                sport: next()?.parse().ok()?,
+                event_id: next()?.parse().ok()?,
+                source: next()?.parse().ok()?,
+                market: next()?.parse().ok()?,
+            },
+            ("odds", "confirmed") => Self::Confirmed {
+                source: next()?.parse().ok()?,
+            },
+            _ => return None,
+        };
+        next().is_none().then_some(key)
+    }
+}
+
+impl fmt::Display for EventKey {
+    /// The subject behind `<prefix>.feed.` and `<prefix>.live.`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run { source, run_id } => write!(f, "run.{source}.{run_id}"),
+            Self::Quote {
+                sport,
+                event_id,
+                source,
+                market,
+            } => {
+                write!(f, "odds.quote.{sport}.{event_id}.{source}.{market}")
+            }
+            Self::Confirmed { source } => write!(f, "odds.confirmed.{source}"),
+        }
+    }
+}
+
+/// All subjects under one prefix, `oddswire` unless configured otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subjects {
+    prefix: String,
+}
+
+impl Default for Subjects {
+    fn default() -> Self {
+        Self {
+            prefix: Self::DEFAULT_PREFIX.into(),
+        }
+    }
+}
+
+impl Subjects {
+    /// The prefix unless configured otherwise.
+    pub const DEFAULT_PREFIX: &'static str = "oddswire";
+
+    /// Subjects under `prefix`, one token; `None` when it is not one.
+    pub fn new(prefix: &str) -> Option<Self> {
+        is_token(prefix).then(|| Self {
+            prefix: prefix.into(),
+        })
+    }
+
+    /// The prefix.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Where the scraper publishes the event.
+    pub fn feed(&self, key: &EventKey) -> String {
+        format!("{}.feed.{key}", self.prefix)
+    }
+
+    /// Everything published of a feed: the subjects of its stream.
+    pub fn feed_all(&self, feed: Feed) -> String {
+        format!("{}.feed.{feed}.>", self.prefix)
+    }
+
+    /// Where what is published under `filter` (tokens behind `<prefix>.feed.`) comes by.
+    pub fn feed_filter(&self, filter: &str) -> String {
+        format!("{}.feed.{filter}", self.prefix)
+    }
+
+    /// Where a feed's committed events come by live.
+    pub fn live_all(&self, feed: Feed) -> String {
+        format!("{}.live.{feed}.>", self.prefix)
+    }
+
+    /// Where committed quotes come by live.
+    pub fn live_quotes(&self) -> String {
+        format!("{}.live.odds.quote.>", self.prefix)
+    }
+
+    /// The queue place of a source: its un-acknowledged job is the source's lock.
+    pub fn job(&self, source: &SourceKey) -> String {
+        format!("{}.jobs.scrape.{source}", self.prefix)
+    }
+
+    /// All jobs.
+    pub fn job_all(&self) -> String {
+        format!("{}.jobs.scrape.*", self.prefix)
+    }
+
+    /// Control requests to the worker of a run.
+    pub fn control(&self, run_id: &RunId) -> String {
+        format!("{}.ctl.run.{run_id}", self.prefix)
+    }
+
+    /// What a subject of the feeds or of the live side is about; `None` for any other subject.
+    pub fn parse(&self, subject: &str) -> Option<EventKey> {
+        let rest = subject.strip_prefix(&self.prefix)?;
+        EventKey::parse(
+            rest.strip_prefix(".feed.")
+                .or_else(|| rest.strip_prefix(".live."))?,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn token() -> impl Strategy<Value = String> {
+        "[a-z0-9_-]{1,64}"
+    }
+
+    fn key() -> impl Strategy<Value = EventKey> {
+        prop_oneof![
+            (token(), token()).prop_map(|(s, r)| EventKey::Run {
+                source: s.parse().unwrap(),
+                run_id: r.parse().unwrap()
+            }),
+            token().prop_map(|s| EventKey::Confirmed {
+                source: s.parse().unwrap()
+            }),
+            (token(), token(), token(), token()).prop_map(|(a, b, c, d)| EventKey::Quote {
+                sport: a.parse().unwrap(),
+                event_id: b.parse().unwrap(),
+                source: c.parse().unwrap(),
+                market: d.parse().unwrap(),
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn subjects_round_trip_on_both_sides(key in key()) {
+            let subjects = Subjects::default();
+            let feed = subjects.feed(&key);
+            prop_assert_eq!(subjects.parse(&feed), Some(key.clone()));
+            prop_assert_eq!(subjects.parse(&feed.replacen(".feed.", ".live.", 1)), Some(key));
+        }
+
+        #[test]
+        fn hostile_subjects_are_refused_without_panic(text in ".{0,120}") {
+            if let Some(key) = Subjects::default().parse(&text) {
+                prop_assert!(text.ends_with(&key.to_string()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_foreign_prefix_a_missing_and_a_further_token_are_refused() {
+        let subjects = Subjects::default();
+        for subject in [
+            "other.feed.run.alpha.r1",
+            "oddswire.feed.run.alpha",
+            "oddswire.feed.run.alpha.r1.x",
+            "oddswire.feed.odds.quote.soccer.e1.alpha",
+            "oddswire.jobs.scrape.alpha",
+            "oddswirefeed.run.alpha.r1",
+        ] {
+            assert_eq!(subjects.parse(subject), None, "{subject}");
+        }
+        assert!(Subjects::new("a.b").is_none());
+    }
+}
