@@ -1,0 +1,87 @@
+//! Control records: small values under keys, in the stream behind a key-value bucket.
+//!
+//! Written and read as plain messages, since the client library's own update cannot renew a value's time to live.
+
+use crate::{
+    bus::Bus,
+    log::{ReadError, Stored},
+    publish::{Publication, PublishError},
+};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const OPERATION: &str = "KV-Operation";
+
+impl Bus {
+    /// Puts a value under a key, for `ttl` or for ever, and tries until it is there or `stop`.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn kv_put(
+        &self,
+        key: &str,
+        value: Bytes,
+        ttl: Option<Duration>,
+        stop: &CancellationToken,
+    ) -> Result<(), PublishError> {
+        let id = format!("{key}:{:032x}", rand::random::<u128>());
+        let message = Publication {
+            ttl,
+            ..Publication::new(self.names().control_subject(key), id, value)
+        };
+        self.publish(&message, stop).await.map(|_| ())
+    }
+
+    /// Removes a key.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn kv_delete(&self, key: &str, stop: &CancellationToken) -> Result<(), PublishError> {
+        let id = format!("{key}:{:032x}", rand::random::<u128>());
+        let message = Publication {
+            headers: vec![(OPERATION, "DEL".into())],
+            ..Publication::new(self.names().control_subject(key), id, Bytes::new())
+        };
+        self.publish(&message, stop).await.map(|_| ())
+    }
+
+    /// The value under a key.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn kv_get(&self, key: &str) -> Result<Option<Bytes>, ReadError> {
+        let stream = self.names().control_stream();
+        let found = self.last(&stream, &self.names().control_subject(key)).await?;
+        Ok(found.filter(is_value).map(|m| m.payload))
+    }
+
+    /// All values whose key begins with `<group>.`, with the key behind it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn kv_list(&self, group: &str) -> Result<Vec<(String, Bytes)>, ReadError> {
+        let stream = self.names().control_stream();
+        let prefix = self.names().control_subject(&format!("{group}."));
+        let floor = self.stream_state(&stream).await?.last_seq;
+        let mut read = self.read(&stream, format!("{prefix}*"), 1, floor);
+        let mut values = std::collections::BTreeMap::new();
+        while let Some(page) = read.next_page().await? {
+            for message in page {
+                let Some(key) = message.subject.strip_prefix(&prefix).map(str::to_owned) else {
+                    continue;
+                };
+                if is_value(&message) {
+                    values.insert(key, message.payload);
+                } else {
+                    values.remove(&key);
+                }
+            }
+        }
+        Ok(values.into_iter().collect())
+    }
+}
+
+fn is_value(message: &Stored) -> bool {
+    message.header(OPERATION).is_none() && message.header("Nats-Marker-Reason").is_none()
+}

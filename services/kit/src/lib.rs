@@ -1,0 +1,14 @@
+//! What the services share and none of them owns: the connection to the bus and how to read, publish and provision
+//! there, telemetry, signals, the operations port.
+//!
+//! Its one invariant: it knows streams, subjects and bytes, never what an event means.
+
+pub mod bus;
+pub mod kv;
+pub mod log;
+pub mod ops;
+pub mod provision;
+pub mod publish;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tls;

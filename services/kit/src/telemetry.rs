@@ -1,0 +1,61 @@
+//! Logs.
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// How a process logs.
+#[derive(Debug, Clone, Args)]
+pub struct LogOptions {
+    /// What is logged: a level, or a filter such as `info,oddswire_gateway=debug`.
+    #[arg(
+        long = "log",
+        env = "ODDSWIRE_LOG",
+        default_value = "info",
+        global = true,
+        value_name = "FILTER"
+    )]
+    pub filter: String,
+    /// The form of log lines.
+    #[arg(
+        long = "log-format",
+        env = "ODDSWIRE_LOG_FORMAT",
+        default_value = "text",
+        global = true
+    )]
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// The filter is not one.
+#[derive(Debug, thiserror::Error)]
+#[error("bad log filter {filter:?}: {reason}")]
+pub struct FilterError {
+    filter: String,
+    reason: String,
+}
+
+/// Starts logging to standard error. Does nothing when the process logs already.
+///
+/// # Errors
+/// [`FilterError`] when the filter cannot be read.
+pub fn init(options: &LogOptions) -> Result<(), FilterError> {
+    let filter = EnvFilter::try_new(&options.filter).map_err(|e| FilterError {
+        filter: options.filter.clone(),
+        reason: e.to_string(),
+    })?;
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // The error only says that a subscriber is installed already.
+    let _ = match options.format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
