@@ -9,6 +9,9 @@ use std::{fmt, str::FromStr};
 ///
 /// It says where, never what: no topics, no state of a replica. A feed that is absent means "now".
 ///
+/// The time of issue belongs to the odds position, the only one that ages by time: a cursor whose odds position is
+/// only carried through keeps the time at which that position was true.
+///
 /// Text form, final: base64url without padding of
 /// `version (1) · feeds present (bit 0 run, bit 1 odds) · per present feed: epoch (u32 BE), sequence (LEB128) ·
 /// seconds since 1970 of issue (u40 BE) · FNV-1a 32 of all before`. The checksum makes a damaged cursor malformed

@@ -39,6 +39,19 @@ pub const RESERVED: [&str; 5] = [
     "Nats-Last-Sequence",
 ];
 
+/// The CloudEvents headers of an event of the bus.
+///
+/// `id` is its `Nats-Msg-Id`, `made_by` the process that makes it (`scraper/w1`), `time` the envelope's timestamp.
+pub fn cloud_event(key: &EventKey, id: &str, made_by: &str, time: Timestamp) -> Vec<(&'static str, String)> {
+    vec![
+        (CE_SPECVERSION, "1.0".into()),
+        (CE_ID, id.into()),
+        (CE_SOURCE, format!("/oddswire/{made_by}")),
+        (CE_TYPE, message_type(key).as_str().into()),
+        (CE_TIME, time.to_string()),
+    ]
+}
+
 /// Why an event of the bus is not shown to clients. It is counted and skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EventFault {

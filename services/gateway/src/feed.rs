@@ -1,0 +1,361 @@
+//! Ingest: one feed of the bus, as an exact chain.
+//!
+//! A gateway listens to the whole feed while at least one client is interested, and to nothing otherwise. Every stored
+//! message of the stream comes by, so the stream's sequence tells at once when one is missing; what is missing is read
+//! from the log before anything after it is shown. A lost tail is found by the audit.
+
+use crate::{frame::Frame, hub::Hub, metrics::Metrics};
+use oddswire_kit::{
+    bus::{Bus, Listener},
+    log::{ReadError, Stored},
+};
+use oddswire_protocol::{Feed, header::AFTER, server::Upstream};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// What a feed needs.
+#[derive(Debug, Clone)]
+pub struct FeedContext {
+    /// The bus.
+    pub bus: Bus,
+    /// Where events go.
+    pub hub: Arc<Hub>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// How the feeds do.
+    pub health: Arc<FeedHealth>,
+    /// How long a feed stays active after its last client left.
+    pub linger: Duration,
+}
+
+/// When each active feed was last known to miss nothing.
+#[derive(Debug, Default)]
+pub struct FeedHealth {
+    checked: Mutex<[Check; Feed::ALL.len()]>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Check {
+    /// Nobody is interested.
+    #[default]
+    Idle,
+    /// Not known yet, since then.
+    Since(Instant),
+    /// Good at that time.
+    Good(Instant),
+}
+
+/// Without a good check for this long a feed is stale: more than the longest wait between two audits.
+const STALE_AFTER: Duration = Duration::from_secs(20);
+
+impl FeedHealth {
+    fn set(&self, feed: Feed, check: Check) {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()] = check;
+    }
+
+    fn get(&self, feed: Feed) -> Check {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()]
+    }
+
+    /// Whether the bus is there for these feeds, and since how many milliseconds it is not known to be.
+    pub fn upstream(&self, bus: &Bus, feeds: impl Iterator<Item = Feed>) -> (Upstream, u64) {
+        let oldest = feeds
+            .filter_map(|feed| match self.get(feed) {
+                Check::Idle => None,
+                Check::Since(at) | Check::Good(at) => Some(at.elapsed()),
+            })
+            .max()
+            .unwrap_or_default();
+        let lag_ms = u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX);
+        if !bus.is_connected() {
+            (Upstream::Down, lag_ms.max(1))
+        } else if oldest > STALE_AFTER {
+            (Upstream::Stale, lag_ms)
+        } else {
+            (Upstream::Ok, 0)
+        }
+    }
+
+    /// Good when every active feed's last check is.
+    ///
+    /// # Errors
+    /// Which is not, in one sentence.
+    pub fn check(&self) -> Result<(), String> {
+        for feed in Feed::ALL {
+            if let Check::Since(at) | Check::Good(at) = self.get(feed)
+                && at.elapsed() > STALE_AFTER
+            {
+                return Err(format!(
+                    "feed {feed}: no good check for {} s",
+                    at.elapsed().as_secs()
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What to do with a live message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// Had it.
+    Old,
+    /// The next one.
+    Next,
+    /// Something between is missing.
+    Hole,
+}
+
+fn link(high: u64, seq: u64) -> Link {
+    if seq <= high {
+        Link::Old
+    } else if seq == high + 1 {
+        Link::Next
+    } else {
+        Link::Hole
+    }
+}
+
+/// Waits after activation and reconnection before the extra audits.
+const AUDITS_AFTER_CHANGE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+const RETRY: Duration = Duration::from_millis(250);
+/// How long a run's last message waits for the odds that the run wrote.
+const AFTER_WITHIN: Duration = Duration::from_secs(2);
+
+fn audit_interval() -> Duration {
+    Duration::from_millis(rand::random_range(5_000..15_000))
+}
+
+/// One feed.
+#[derive(Debug)]
+pub struct FeedActor {
+    feed: Feed,
+    context: FeedContext,
+    stream: String,
+    all: String,
+    epoch: u32,
+    high: u64,
+}
+
+impl FeedActor {
+    /// The actor of a feed.
+    pub fn new(feed: Feed, context: FeedContext) -> Self {
+        let stream = context.bus.names().feed(feed).to_owned();
+        let all = context.bus.subjects().feed_all(feed);
+        Self {
+            feed,
+            context,
+            stream,
+            all,
+            epoch: 0,
+            high: 0,
+        }
+    }
+
+    /// Serves the feed until `stop`: active while somebody is interested.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut interest = self.context.hub.interest_in(self.feed);
+        loop {
+            tokio::select! {
+                // The hub outlives its feeds.
+                found = interest.wait_for(|count| *count > 0) => if found.is_err() { return },
+                () = stop.cancelled() => return,
+            }
+            self.context.health.set(self.feed, Check::Since(Instant::now()));
+            tokio::select! {
+                () = self.serve() => {}
+                () = stop.cancelled() => return,
+            }
+            self.context.hub.deactivate(self.feed);
+            self.context.health.set(self.feed, Check::Idle);
+            tracing::debug!(feed = %self.feed, "nobody is interested any more");
+        }
+    }
+
+    /// Activates, follows, and returns when nobody was interested for the linger time.
+    async fn serve(&mut self) {
+        let subject = self.context.bus.subjects().live_all(self.feed);
+        let mut listener = loop {
+            match self.context.bus.listen(subject.clone()).await {
+                Ok(listener) => break listener,
+                Err(error) => tracing::warn!(feed = %self.feed, %error, "cannot listen"),
+            }
+            sleep(RETRY).await;
+        };
+        if self.activate().await {
+            self.follow(&mut listener).await;
+        }
+        listener.close().await;
+    }
+
+    /// The barrier: a read on the connection that listens. Once it is answered the server has the subscription, so
+    /// everything after the sequence read comes by. Gives up when nobody is interested any more.
+    async fn activate(&mut self) -> bool {
+        let interest = self.context.hub.interest_in(self.feed);
+        loop {
+            match self.tail().await {
+                Ok((epoch, last_seq)) => {
+                    self.set_life(epoch, last_seq);
+                    tracing::debug!(feed = %self.feed, last_seq, "active");
+                    return true;
+                }
+                Err(error) => tracing::debug!(feed = %self.feed, %error, "cannot activate yet"),
+            }
+            if *interest.borrow() == 0 {
+                return false;
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn tail(&self) -> Result<(u32, u64), ReadError> {
+        let state = self.context.bus.stream_state(&self.stream).await?;
+        Ok((state.epoch, state.last_seq))
+    }
+
+    fn set_life(&mut self, epoch: u32, last_seq: u64) {
+        (self.epoch, self.high) = (epoch, last_seq);
+        self.context.hub.activate(self.feed, epoch, last_seq);
+        self.context.health.set(self.feed, Check::Good(Instant::now()));
+    }
+
+    async fn follow(&mut self, listener: &mut Listener) {
+        let mut signals = self.context.bus.signals();
+        let mut audits = self.context.hub.audits(self.feed);
+        let mut interest = self.context.hub.interest_in(self.feed);
+        let mut extra: Vec<Instant> = after_change();
+        let mut regular = Instant::now() + audit_interval();
+        let mut idle_since: Option<Instant> = None;
+        loop {
+            let next_audit = extra.first().copied().unwrap_or(regular).min(regular);
+            let idle_end = idle_since.map(|at| at + self.context.linger);
+            tokio::select! {
+                message = listener.next() => match message {
+                    Some(message) => if !self.on_live(&message).await { regular = Instant::now() + RETRY },
+                    None => return,
+                },
+                Ok(()) = signals.changed() => {
+                    extra = after_change();
+                    self.audit().await;
+                }
+                Ok(()) = audits.changed() => {
+                    self.audit().await;
+                }
+                () = sleep_until(next_audit) => {
+                    extra.retain(|at| *at > Instant::now());
+                    let good = self.audit().await;
+                    regular = Instant::now() + if good { audit_interval() } else { RETRY };
+                }
+                Ok(()) = interest.changed() => {
+                    idle_since = (*interest.borrow_and_update() == 0).then(Instant::now);
+                }
+                () = sleep_until(idle_end.unwrap_or_else(Instant::now)), if idle_end.is_some() => return,
+            }
+        }
+    }
+
+    /// Shows a live message, after what is missing before it. Tells whether that could be done: when the log cannot
+    /// be read now, nothing is shown out of order, and the next message or audit tries again.
+    async fn on_live(&mut self, message: &Stored) -> bool {
+        match link(self.high, message.seq) {
+            Link::Old => return true,
+            Link::Next => {}
+            Link::Hole => {
+                self.context.metrics.holes.inc();
+                if self.repair(message.seq - 1).await.is_err() {
+                    return false;
+                }
+            }
+        }
+        self.emit(message).await;
+        true
+    }
+
+    /// Shows everything after `high` up to `to` that the stream holds.
+    async fn repair(&mut self, to: u64) -> Result<(), ReadError> {
+        let bus = self.context.bus.clone();
+        let stream = self.stream.clone();
+        let mut read = bus.read(&stream, self.all.clone(), self.high + 1, to);
+        while let Some(page) = read.next_page().await? {
+            for message in &page {
+                self.context.metrics.repaired.inc();
+                self.emit(message).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the stream is still the same and whether its tail was missed; tells whether all is well.
+    async fn audit(&mut self) -> bool {
+        let found = self.tail().await;
+        let outcome = match found {
+            Ok((epoch, last_seq)) if epoch != self.epoch || last_seq < self.high => {
+                tracing::warn!(feed = %self.feed, last_seq, high = self.high, "the stream was made anew");
+                self.set_life(epoch, last_seq);
+                Ok(())
+            }
+            Ok((_, last_seq)) => self.repair(last_seq).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(()) => self.context.health.set(self.feed, Check::Good(Instant::now())),
+            Err(ref error) => tracing::debug!(feed = %self.feed, %error, "audit failed"),
+        }
+        outcome.is_ok()
+    }
+
+    async fn emit(&mut self, message: &Stored) {
+        let frame = match Frame::new(self.context.bus.subjects(), message) {
+            Ok(frame) => Some(frame),
+            Err(fault) => {
+                self.context.metrics.skipped.inc();
+                tracing::debug!(feed = %self.feed, seq = message.seq, subject = message.subject, %fault, "event skipped");
+                None
+            }
+        };
+        if let Some(after) = message.header(AFTER).and_then(|text| text.parse().ok()) {
+            self.wait_for_odds(after).await;
+        }
+        // A hole that was proved empty is passed here.
+        self.high = message.seq;
+        self.context.hub.emit(self.feed, message.seq, frame);
+    }
+
+    /// A run's last message is shown after the odds that the run wrote, when this gateway shows odds at all.
+    async fn wait_for_odds(&self, after: u64) {
+        let hub = &self.context.hub;
+        let there = || hub.view(Feed::Odds).is_none_or(|odds| odds.high >= after);
+        let mut changes = hub.changes();
+        let waited = timeout(AFTER_WITHIN, async {
+            while !there() && changes.changed().await.is_ok() {}
+        });
+        if waited.await.is_err() {
+            self.context.metrics.overtaken.inc();
+        }
+    }
+}
+
+fn after_change() -> Vec<Instant> {
+    AUDITS_AFTER_CHANGE
+        .iter()
+        .map(|wait| Instant::now() + *wait)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_live_message_is_old_next_or_behind_a_hole() {
+        assert_eq!(link(5, 5), Link::Old);
+        assert_eq!(link(5, 1), Link::Old);
+        assert_eq!(link(5, 6), Link::Next);
+        assert_eq!(link(5, 7), Link::Hole);
+        assert_eq!(link(0, 1), Link::Next);
+    }
+}

@@ -1,0 +1,106 @@
+//! The client port: routes, and nothing else.
+
+mod error;
+mod odds;
+mod page;
+mod query;
+mod scrapes;
+mod sse;
+mod ws;
+
+use crate::{runs::RunIndex, session::Shared};
+use axum::{
+    Router,
+    http::{Method, StatusCode, Uri},
+    routing::{get, post},
+    serve::ListenerExt,
+};
+use error::ApiError;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What the routes share.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    runs: Arc<RunIndex>,
+    sessions: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Gateway {
+    /// A gateway whose sessions end with `stop`.
+    pub fn new(shared: Arc<Shared>, stop: CancellationToken) -> Self {
+        Self {
+            shared,
+            runs: Arc::default(),
+            sessions: TaskTracker::new(),
+            stop,
+        }
+    }
+
+    /// How many sessions are open.
+    pub fn open_sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Waits until no session is open any more.
+    pub async fn wait_for_sessions(&self) {
+        self.sessions.close();
+        self.sessions.wait().await;
+    }
+}
+
+/// Serves clients until `stop` and until their requests are answered.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationToken) -> std::io::Result<()> {
+    let listener = listener.tap_io(|socket| {
+        // An event is one small write: it must not wait for the next.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+    });
+    axum::serve(listener, router(gateway))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+fn router(gateway: Gateway) -> Router {
+    Router::new()
+        .route("/api/ws", get(ws::connect))
+        .route("/api/events", get(sse::connect))
+        .route("/api/scrapes", get(scrapes::list).post(scrapes::start))
+        .route("/api/scrapes/{run_id}", get(scrapes::show))
+        .route("/api/scrapes/{run_id}/cancel", post(scrapes::cancel))
+        .route("/api/scrapes/{run_id}/events", get(sse::connect_run))
+        .route("/api/odds", get(odds::board))
+        .route("/api/sources", get(scrapes::sources))
+        .route("/api/workers", get(scrapes::workers))
+        .route("/", get(page::index))
+        .route("/{file}", get(page::file))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(gateway)
+}
+
+async fn not_found(uri: Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "Not found",
+        format!("there is nothing at {}", uri.path()),
+    )
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let detail = format!("{} does not take {method}", uri.path());
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "Method not allowed",
+        detail,
+    )
+}

@@ -1,0 +1,77 @@
+//! Errors of the REST interface, as RFC 9457 problem documents.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use oddswire_kit::{log::ReadError, publish::PublishError};
+use oddswire_protocol::problem::{MEDIA_TYPE, Problem};
+
+/// An error, ready to be sent.
+#[derive(Debug)]
+pub(super) struct ApiError(Box<Problem>);
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem::new(status.as_u16(), code, title, detail)))
+    }
+
+    pub(super) fn with(self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        Self(Box::new(self.0.with(name, value)))
+    }
+
+    pub(super) fn bad_query(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_query",
+            "Bad query parameter",
+            detail,
+        )
+    }
+
+    pub(super) fn unknown_run(run_id: &str) -> Self {
+        let shown: String = run_id.chars().take(80).collect();
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "unknown_run",
+            "Unknown run",
+            format!("there is no run {shown:?}"),
+        )
+    }
+
+    pub(super) fn bus_unavailable(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "bus_unavailable",
+            "The bus is not available",
+            detail,
+        )
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        Self::bus_unavailable(format!("reading from the bus: {error}"))
+    }
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        Self::bus_unavailable(format!("writing to the bus: {error}"))
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self.0)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        response
+    }
+}

@@ -1,0 +1,196 @@
+//! What a client asks for in the query of a stream, the same on both transports.
+
+use super::error::ApiError;
+use crate::session::{Request, Since};
+use axum::http::{HeaderMap, StatusCode};
+use oddswire_protocol::{
+    Cursor, Topic,
+    server::{ErrorCode, ErrorData, Limits},
+};
+use serde::Deserialize;
+
+/// The query of a stream. Unknown parameters are ignored.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct StreamQuery {
+    topics: Option<String>,
+    since: Option<String>,
+    last_event_id: Option<String>,
+    #[serde(rename = "lastEventId")]
+    last_event_id_camel: Option<String>,
+    conflate_ms: Option<String>,
+}
+
+/// The longest conflation in milliseconds.
+const CONFLATE_MAX_MS: u64 = 60_000;
+
+/// No topic that was asked for is valid.
+#[derive(Debug)]
+pub(super) struct NoTopic(pub(super) Vec<ErrorData>);
+
+impl NoTopic {
+    pub(super) fn into_problem(self) -> ApiError {
+        let detail = self
+            .0
+            .iter()
+            .map(|fault| fault.detail.as_str())
+            .collect::<Vec<_>>()
+            .join("; ");
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_topic", "No valid topic", detail)
+    }
+}
+
+impl StreamQuery {
+    /// Checks what has one answer for both transports: a malformed `conflate_ms`.
+    pub(super) fn check(&self) -> Result<(), ApiError> {
+        match self.conflate_ms.as_deref().map(str::parse::<u64>) {
+            None => Ok(()),
+            Some(Ok(ms)) if ms <= CONFLATE_MAX_MS => Ok(()),
+            Some(_) => Err(ApiError::bad_query(format!(
+                "conflate_ms must be 0 to {CONFLATE_MAX_MS}"
+            ))),
+        }
+    }
+
+    /// Whether the client takes part in resume: it said from where.
+    pub(super) fn resumes(&self, headers: &HeaderMap) -> bool {
+        self.since_text(headers).is_some()
+    }
+
+    /// From where: the `Last-Event-ID` header beats every parameter.
+    pub(super) fn since(&self, headers: &HeaderMap) -> Since {
+        match self.since_text(headers) {
+            None | Some("now") => Since::Now,
+            Some("snapshot") => Since::Snapshot,
+            Some(text) => text.parse::<Cursor>().map_or(Since::Malformed, Since::At),
+        }
+    }
+
+    fn since_text<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
+        // A header that is no text is no cursor either: it is answered like any malformed one.
+        let header = headers
+            .get("last-event-id")
+            .map(|value| value.to_str().unwrap_or("?"));
+        header
+            .filter(|text| !text.is_empty())
+            .or(self.since.as_deref())
+            .or(self.last_event_id.as_deref())
+            .or(self.last_event_id_camel.as_deref())
+            .filter(|text| !text.is_empty())
+    }
+
+    /// What the client asks for. Bad topics are told, the others are granted.
+    pub(super) fn request(&self, headers: &HeaderMap, limits: &Limits) -> Result<Request, NoTopic> {
+        let (topics, faults) = match self.topics.as_deref().filter(|text| !text.is_empty()) {
+            None => (Topic::default_set(), Vec::new()),
+            Some(text) => parse_topics(text, limits),
+        };
+        if topics.is_empty() {
+            return Err(NoTopic(faults));
+        }
+        Ok(Request {
+            topics,
+            faults,
+            since: self.since(headers),
+            ids: self.resumes(headers),
+            one_run: false,
+        })
+    }
+}
+
+/// More bad topics than this are not told one by one.
+const FAULTS_TOLD: usize = 20;
+
+fn parse_topics(text: &str, limits: &Limits) -> (Vec<Topic>, Vec<ErrorData>) {
+    let mut topics: Vec<Topic> = Vec::new();
+    let mut faults = Vec::new();
+    let mut fault = |code, detail| {
+        if faults.len() < FAULTS_TOLD {
+            faults.push(ErrorData {
+                code,
+                detail,
+                reference: None,
+            });
+        }
+    };
+    for name in text.split(',') {
+        match name.parse::<Topic>() {
+            Ok(topic) if topics.contains(&topic) => {}
+            Ok(topic) if topics.len() < limits.topics => topics.push(topic),
+            Ok(topic) => {
+                let detail = format!("{topic}: a connection has at most {} topics", limits.topics);
+                fault(ErrorCode::TooManyTopics, detail);
+            }
+            Err(error) => fault(ErrorCode::InvalidTopic, error.to_string()),
+        }
+    }
+    (topics, faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        topics: 2,
+        message_bytes: 1024,
+        messages_per_s: 10,
+    };
+
+    fn query(topics: &str) -> StreamQuery {
+        StreamQuery {
+            topics: Some(topics.into()),
+            ..StreamQuery::default()
+        }
+    }
+
+    #[test]
+    fn bad_topics_are_told_and_the_others_granted() {
+        let request = query("odds_updates,bogus,odds_updates")
+            .request(&HeaderMap::new(), &LIMITS)
+            .unwrap();
+        assert_eq!(request.topics, [Topic::all_odds()]);
+        assert_eq!(request.faults.len(), 1);
+        assert_eq!(request.faults[0].code, ErrorCode::InvalidTopic);
+    }
+
+    #[test]
+    fn none_left_is_a_refusal_and_none_asked_for_is_all() {
+        assert!(
+            query("bogus,odds_updates.>")
+                .request(&HeaderMap::new(), &LIMITS)
+                .is_err()
+        );
+        let all = StreamQuery::default()
+            .request(&HeaderMap::new(), &LIMITS)
+            .unwrap();
+        assert_eq!(all.topics, Topic::default_set());
+    }
+
+    #[test]
+    fn topics_past_the_limit_are_told() {
+        let request = query("odds_updates.a,odds_updates.b,odds_updates.c")
+            .request(&HeaderMap::new(), &LIMITS)
+            .unwrap();
+        assert_eq!(
+            (request.topics.len(), request.faults[0].code),
+            (2, ErrorCode::TooManyTopics)
+        );
+    }
+
+    #[test]
+    fn every_spelling_of_since_is_read_and_the_header_wins() {
+        for name in ["since", "last_event_id", "lastEventId"] {
+            let query: StreamQuery = serde_json::from_value(serde_json::json!({ name: "snapshot" })).unwrap();
+            assert_eq!(query.since(&HeaderMap::new()), Since::Snapshot, "{name}");
+        }
+        let query = StreamQuery {
+            since: Some("snapshot".into()),
+            ..StreamQuery::default()
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert("last-event-id", "garbage".parse().unwrap());
+        assert_eq!(query.since(&headers), Since::Malformed);
+        headers.insert("last-event-id", "".parse().unwrap());
+        assert_eq!(query.since(&headers), Since::Snapshot);
+    }
+}

@@ -1,0 +1,290 @@
+//! Runs, sources and workers.
+
+use super::{Gateway, error::ApiError};
+use crate::{
+    board::join,
+    jobs::{self, Start},
+    runs::{self, RunEntry, RunFilter},
+};
+use axum::{
+    body::Bytes,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use oddswire_protocol::{
+    BatchId, RunId, SourceKey,
+    api::{Sources, StartScrapes, Started, Workers},
+    job::{Job, SourceRecord, WorkerRecord},
+    progress::Status,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long a command waits for the bus before it is answered with 503.
+const COMMAND_WITHIN: Duration = Duration::from_secs(3);
+
+impl From<jobs::Error> for ApiError {
+    fn from(error: jobs::Error) -> Self {
+        Self::bus_unavailable(error.to_string())
+    }
+}
+
+/// Carries out a command within its time.
+async fn within<T>(
+    work: impl AsyncFnOnce(CancellationToken) -> Result<T, jobs::Error>,
+) -> Result<T, ApiError> {
+    let stop = CancellationToken::new();
+    let deadline = async {
+        tokio::time::sleep(COMMAND_WITHIN).await;
+        stop.cancel();
+        // The work ends with its own error, but not before it was given a moment to.
+        tokio::time::sleep(COMMAND_WITHIN).await;
+    };
+    tokio::select! {
+        done = work(stop.clone()) => Ok(done?),
+        () = deadline => Err(ApiError::bus_unavailable("the bus did not answer in time")),
+    }
+}
+
+pub(super) async fn start(State(gateway): State<Gateway>, body: Bytes) -> Result<Response, ApiError> {
+    let bus = &gateway.shared.bus;
+    let wish: StartScrapes = read_body(&body)?;
+    let known: Vec<SourceRecord> = records(&gateway, "source").await?;
+    let sources = match (&wish.retry_of, &wish.sources) {
+        (Some(run_id), None) => {
+            let run = runs::find(bus, run_id)
+                .await?
+                .ok_or_else(|| ApiError::unknown_run(run_id.as_str()))?;
+            vec![run.source]
+        }
+        (Some(_), Some(_)) => {
+            return Err(invalid_body(
+                "retry_of names its source itself: leave out sources",
+            ));
+        }
+        (None, wanted) => choose(&known, wanted.as_deref().unwrap_or_default())?,
+    };
+    let workers = records::<WorkerRecord>(&gateway, "worker").await?.len();
+    let batch_id = BatchId::new();
+    let (mut runs, mut busy) = (Vec::new(), Vec::new());
+    for source in &sources {
+        let retry_of = wish.retry_of.clone();
+        match within(async |stop| jobs::start(bus, source, &batch_id, retry_of, &stop).await).await? {
+            Start::Started(run) => runs.push(run),
+            Start::Busy(source) => busy.push(source),
+        }
+    }
+    if runs.is_empty() && !busy.is_empty() {
+        let busy = serde_json::to_value(&busy).unwrap_or_default();
+        let detail = "every source asked for has a run already";
+        return Err(ApiError::new(StatusCode::CONFLICT, "busy", "Busy", detail).with("busy", busy));
+    }
+    let answer = Started {
+        batch_id,
+        runs,
+        busy,
+        workers,
+    };
+    Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
+}
+
+/// The sources that are meant: those named, or all that are enabled.
+fn choose(known: &[SourceRecord], wanted: &[String]) -> Result<Vec<SourceKey>, ApiError> {
+    if wanted.is_empty() {
+        return Ok(known
+            .iter()
+            .filter(|record| record.enabled)
+            .map(|record| record.source.clone())
+            .collect());
+    }
+    let mut sources: Vec<SourceKey> = Vec::new();
+    for name in wanted {
+        let Some(record) = known.iter().find(|record| record.source.as_str() == name) else {
+            let names: Vec<&str> = known.iter().map(|record| record.source.as_str()).collect();
+            let shown: String = name.chars().take(80).collect();
+            let detail = if names.is_empty() {
+                format!("there is no source {shown:?}: no scraper has told of any source yet")
+            } else {
+                format!("there is no source {shown:?}; there are {}", names.join(", "))
+            };
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            return Err(
+                ApiError::new(status, "unknown_source", "Unknown source", detail).with("known", names)
+            );
+        };
+        if !sources.contains(&record.source) {
+            sources.push(record.source.clone());
+        }
+    }
+    Ok(sources)
+}
+
+fn read_body<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, ApiError> {
+    if body.is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| invalid_body(error.to_string()))
+}
+
+fn invalid_body(detail: impl Into<String>) -> ApiError {
+    ApiError::new(
+        StatusCode::BAD_REQUEST,
+        "invalid_body",
+        "Bad request body",
+        detail,
+    )
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    status: Option<String>,
+    source: Option<String>,
+    batch_id: Option<String>,
+    limit: Option<String>,
+    page: Option<String>,
+}
+
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|e| ApiError::bad_query(e.body_text()))?;
+    let filter = RunFilter {
+        status: parameter("status", query.status.as_deref())?,
+        source: parameter("source", query.source.as_deref())?,
+        batch_id: parameter("batch_id", query.batch_id.as_deref())?,
+    };
+    let before: Option<RunId> = parameter("page", query.page.as_deref())?;
+    let limit = limit(query.limit.as_deref(), 50, 500)?;
+    let bus = &gateway.shared.bus;
+    let (mut entries, more) = gateway.runs.list(bus, &filter, before.as_ref(), limit).await?;
+    if before.is_none() {
+        let waiting = queued_entries(&gateway, &filter).await?;
+        entries.splice(0..0, waiting);
+    }
+    let next_page = more
+        .then(|| entries.last().map(|run| run.run_id.clone()))
+        .flatten();
+    let mut out = b"{\"runs\":[".to_vec();
+    join(&mut out, entries.iter(), |out, run| {
+        out.extend_from_slice(&run.image);
+    });
+    let next = next_page.map_or_else(|| "null".into(), |page| format!("\"{page}\""));
+    out.extend_from_slice(format!("],\"next_page\":{next}}}").as_bytes());
+    Ok(json(out))
+}
+
+/// Runs that no worker has begun, newest first: there is no event of them yet.
+async fn queued_entries(gateway: &Gateway, filter: &RunFilter) -> Result<Vec<RunEntry>, ApiError> {
+    let mut entries = Vec::new();
+    for job in jobs::all(&gateway.shared.bus).await? {
+        let entry = queued_entry(&job);
+        if filter.admits(&entry) && runs::find(&gateway.shared.bus, &job.run_id).await?.is_none() {
+            entries.push(entry);
+        }
+    }
+    entries.sort_by(|a, b| b.run_id.cmp(&a.run_id));
+    Ok(entries)
+}
+
+fn queued_entry(job: &Job) -> RunEntry {
+    let image = serde_json::to_vec(&jobs::image_of_queued(job))
+        .unwrap_or_default()
+        .into();
+    RunEntry {
+        run_id: job.run_id.clone(),
+        source: job.source.clone(),
+        status: Status::Queued,
+        batch_id: Some(job.batch_id.clone()),
+        image,
+    }
+}
+
+async fn find(gateway: &Gateway, run_id: &str) -> Result<RunEntry, ApiError> {
+    let id: RunId = run_id.parse().map_err(|_| ApiError::unknown_run(run_id))?;
+    let bus = &gateway.shared.bus;
+    if let Some(run) = runs::find(bus, &id).await? {
+        return Ok(run);
+    }
+    match jobs::queued(bus, &id).await? {
+        Some(job) => Ok(queued_entry(&job)),
+        None => Err(ApiError::unknown_run(run_id)),
+    }
+}
+
+pub(super) async fn show(
+    State(gateway): State<Gateway>,
+    Path(run_id): Path<String>,
+) -> Result<Response, ApiError> {
+    Ok(json(find(&gateway, &run_id).await?.image.to_vec()))
+}
+
+pub(super) async fn cancel(
+    State(gateway): State<Gateway>,
+    Path(run_id): Path<String>,
+) -> Result<Response, ApiError> {
+    let run = find(&gateway, &run_id).await?;
+    if !run.status.is_terminal() {
+        within(async |stop| jobs::cancel(&gateway.shared.bus, &run.run_id, &stop).await).await?;
+    }
+    let status = if run.status.is_terminal() {
+        run.status
+    } else {
+        Status::Cancelling
+    };
+    let body = serde_json::json!({ "run_id": run.run_id, "status": status });
+    Ok((StatusCode::ACCEPTED, axum::Json(body)).into_response())
+}
+
+pub(super) async fn sources(State(gateway): State<Gateway>) -> Result<Response, ApiError> {
+    let sources = records(&gateway, "source").await?;
+    Ok(axum::Json(Sources { sources }).into_response())
+}
+
+pub(super) async fn workers(State(gateway): State<Gateway>) -> Result<Response, ApiError> {
+    let workers = records(&gateway, "worker").await?;
+    Ok(axum::Json(Workers { workers }).into_response())
+}
+
+/// The control records of a group, ordered by key; those that cannot be read are left out.
+async fn records<T: DeserializeOwned>(gateway: &Gateway, group: &str) -> Result<Vec<T>, ApiError> {
+    let values = gateway.shared.bus.kv_list(group).await?;
+    Ok(values
+        .iter()
+        .filter_map(|(_, value)| serde_json::from_slice(value).ok())
+        .collect())
+}
+
+fn parameter<T>(name: &str, text: Option<&str>) -> Result<Option<T>, ApiError>
+where
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    text.filter(|text| !text.is_empty())
+        .map(|text| {
+            text.parse()
+                .map_err(|e: T::Err| ApiError::bad_query(format!("{name}: {e}")))
+        })
+        .transpose()
+}
+
+pub(super) fn limit(text: Option<&str>, default: usize, most: usize) -> Result<usize, ApiError> {
+    match text.map(str::parse) {
+        None => Ok(default),
+        Some(Ok(limit)) if (1..=most).contains(&limit) => Ok(limit),
+        Some(_) => Err(ApiError::bad_query(format!("limit must be 1 to {most}"))),
+    }
+}
+
+pub(super) fn json(body: Vec<u8>) -> Response {
+    (
+        [
+            (header::CONTENT_TYPE, "application/json"),
+            (header::CACHE_CONTROL, "no-store"),
+        ],
+        body,
+    )
+        .into_response()
+}

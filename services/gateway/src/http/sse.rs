@@ -1,0 +1,163 @@
+//! Server-Sent Events, the plain way: a hyper body of ready bytes.
+
+use super::{Gateway, error::ApiError, query::StreamQuery};
+use crate::{
+    frame::is_terminal,
+    metrics::{Transport as Label, TransportLabel},
+    session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
+};
+use axum::{
+    body::Body,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream;
+use oddswire_protocol::{EventKey, Feed, RunId, Topic, envelope::MessageType};
+use std::{convert::Infallible, sync::Arc};
+use tokio::sync::mpsc;
+
+pub(super) async fn connect(
+    State(gateway): State<Gateway>,
+    query: Result<Query<StreamQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|e| ApiError::bad_query(e.body_text()))?;
+    query.check()?;
+    let request = query
+        .request(&headers, &gateway.shared.limits)
+        .map_err(super::query::NoTopic::into_problem)?;
+    Ok(open(&gateway, Request { ids: true, ..request }))
+}
+
+/// The stream of one run: its last image, or everything after the cursor, to its end.
+pub(super) async fn connect_run(
+    State(gateway): State<Gateway>,
+    Path(run_id): Path<String>,
+    query: Result<Query<StreamQuery>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|e| ApiError::bad_query(e.body_text()))?;
+    query.check()?;
+    let id: RunId = run_id.parse().map_err(|_| ApiError::unknown_run(&run_id))?;
+    let bus = &gateway.shared.bus;
+    let filter = bus.subjects().feed_filter(&format!("run.*.{id}"));
+    let last = bus.last(&bus.names().runs, &filter).await?;
+    let since = match query.since(&headers) {
+        Since::Now => Since::Snapshot,
+        other => other,
+    };
+    if let Some(last) = &last {
+        let epoch = bus.stream_state(&bus.names().runs).await?.epoch;
+        let had_it = |at: oddswire_protocol::Cursor| {
+            at.position(Feed::Run)
+                .is_some_and(|p| p.epoch == epoch && p.seq >= last.seq)
+        };
+        if is_terminal(last) && matches!(since, Since::At(at) if had_it(at)) {
+            // An EventSource that gets 204 stops coming back.
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+    }
+    let source = match last.and_then(|m| bus.subjects().parse(&m.subject)) {
+        Some(EventKey::Run { source, .. }) => source,
+        _ => crate::jobs::queued(bus, &id)
+            .await?
+            .map(|job| job.source)
+            .ok_or_else(|| ApiError::unknown_run(&run_id))?,
+    };
+    let topic: Topic = format!("scrape_progress.{source}.{id}")
+        .parse()
+        .map_err(|_| ApiError::unknown_run(&run_id))?;
+    let request = Request {
+        topics: vec![topic],
+        faults: Vec::new(),
+        since,
+        ids: true,
+        one_run: true,
+    };
+    Ok(open(&gateway, request))
+}
+
+fn open(gateway: &Gateway, request: Request) -> Response {
+    let (sender, receiver) = mpsc::channel::<Bytes>(CHUNKS_MAX);
+    let gateway = gateway.clone();
+    let sessions = gateway.sessions.clone();
+    sessions.spawn(async move {
+        let label = TransportLabel {
+            transport: Label::Sse,
+        };
+        gateway.shared.metrics.opened.get_or_create(&label).inc();
+        gateway.shared.metrics.sessions.inc();
+        let transport = SseTransport {
+            sender,
+            chunk: BytesMut::from(&b":\n\n"[..]),
+        };
+        let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);
+        // The first byte goes out at once, before anything is waited for.
+        session.greet().await;
+        let (mut transport, end) = session.run(request, gateway.stop.clone()).await;
+        let _ = transport.flush().await;
+        gateway.shared.metrics.sessions.dec();
+        gateway.shared.metrics.closed.get_or_create(&label).inc();
+        tracing::trace!(?end, "event stream ended");
+    });
+    let body = stream::unfold(receiver, async |mut receiver| {
+        let chunk = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(chunk), receiver))
+    });
+    let headers = [
+        (header::CONTENT_TYPE.as_str(), "text/event-stream"),
+        (header::CACHE_CONTROL.as_str(), "no-store, no-transform"),
+        // Proxies that know it pass events on at once.
+        ("x-accel-buffering", "no"),
+    ];
+    (headers, Body::from_stream(body)).into_response()
+}
+
+/// Chunks that wait for a slow client at most; each is at most one step of the ring.
+const CHUNKS_MAX: usize = 2;
+/// Bytes after which a chunk is handed over without waiting for the end of the step.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+struct SseTransport {
+    sender: mpsc::Sender<Bytes>,
+    chunk: BytesMut,
+}
+
+impl Transport for SseTransport {
+    async fn send(&mut self, message: &Outgoing<'_>) -> Result<(), Gone> {
+        if let Some(cursor) = &message.cursor {
+            self.chunk.put_slice(b"id: ");
+            self.chunk.put_slice(cursor.to_string().as_bytes());
+            self.chunk.put_u8(b'\n');
+        }
+        self.chunk.put_slice(b"event: ");
+        self.chunk.put_slice(match message.envelope.message_type() {
+            // "error" would fire EventSource's own handler.
+            MessageType::Error => b"fault",
+            other => other.as_str().as_bytes(),
+        });
+        self.chunk.put_slice(b"\ndata: ");
+        self.chunk.put_slice(message.envelope.bytes());
+        self.chunk.put_slice(b"\n\n");
+        if self.chunk.len() >= CHUNK_BYTES {
+            self.flush().await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Gone> {
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let chunk = self.chunk.split().freeze();
+        self.sender.send(chunk).await.map_err(|_| Gone)
+    }
+
+    async fn next(&mut self) -> Input {
+        self.sender.closed().await;
+        Input::Gone
+    }
+}

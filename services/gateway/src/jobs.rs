@@ -1,0 +1,229 @@
+//! Starting and cancelling runs: jobs into the queue, wishes to stop into the control records.
+
+use oddswire_kit::{
+    bus::Bus,
+    log::{ReadError, Stored},
+    publish::{Publication, PublishError},
+};
+use oddswire_protocol::{
+    BatchId, EventKey, RunId, SourceKey, Timestamp,
+    api::{BusySource, StartedRun},
+    header::{self, ATTEMPT, BATCH, STATUS},
+    job::{CANCEL_TTL_S, CancelIntent, Job, RequestedBy},
+    progress::{ErrorGroup, ErrorType, Phase, PhaseProgress, ScrapeProgress, Status, Unit},
+};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The bus could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The bus did not take it.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// What became of one source of a start.
+#[derive(Debug)]
+pub enum Start {
+    /// It has a new run.
+    Started(StartedRun),
+    /// It has one already.
+    Busy(BusySource),
+}
+
+/// Puts one job into the queue. The source's place there is its lock: when it is taken, the source is busy.
+///
+/// # Errors
+/// [`Error`].
+pub async fn start(
+    bus: &Bus,
+    source: &SourceKey,
+    batch_id: &BatchId,
+    retry_of: Option<RunId>,
+    stop: &CancellationToken,
+) -> Result<Start, Error> {
+    let run_id = RunId::new();
+    let job = Job {
+        run_id: run_id.clone(),
+        batch_id: batch_id.clone(),
+        source: source.clone(),
+        requested_at: Timestamp::now(),
+        requested_by: RequestedBy::Api,
+        retry_of,
+    };
+    let message = Publication::new(bus.subjects().job(source), run_id.to_string(), encode(&job));
+    match bus.publish(&message, stop).await {
+        Ok(_) => {
+            let location = format!("/api/scrapes/{run_id}");
+            Ok(Start::Started(StartedRun {
+                run_id,
+                source: source.clone(),
+                location,
+            }))
+        }
+        Err(PublishError::Taken) => {
+            let holder = bus.last(&bus.names().jobs, &bus.subjects().job(source)).await?;
+            let run_id = holder.and_then(|m| decode(&m)).map(|job| job.run_id);
+            Ok(Start::Busy(BusySource {
+                source: source.clone(),
+                run_id,
+            }))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The jobs that are not done: queued or at work.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn all(bus: &Bus) -> Result<Vec<Job>, ReadError> {
+    Ok(read_all(bus).await?.into_iter().map(|(_, job)| job).collect())
+}
+
+/// The job of a run, while it is not done.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn queued(bus: &Bus, run_id: &RunId) -> Result<Option<Job>, ReadError> {
+    Ok(all(bus).await?.into_iter().find(|job| job.run_id == *run_id))
+}
+
+async fn read_all(bus: &Bus) -> Result<Vec<(u64, Job)>, ReadError> {
+    let mut read = bus.read(&bus.names().jobs, bus.subjects().job_all(), 1, u64::MAX);
+    let mut jobs = Vec::new();
+    while let Some(page) = read.next_page().await? {
+        jobs.extend(
+            page.iter()
+                .filter_map(|message| Some((message.seq, decode(message)?))),
+        );
+    }
+    Ok(jobs)
+}
+
+/// Asks for the end of a run: first the wish, which no worker can miss, then a word to the worker that is at it. A
+/// run that no worker has begun is ended here.
+///
+/// # Errors
+/// [`Error`].
+pub async fn cancel(bus: &Bus, run_id: &RunId, stop: &CancellationToken) -> Result<(), Error> {
+    let intent = CancelIntent {
+        run_id: run_id.clone(),
+        requested_at: Timestamp::now(),
+    };
+    let ttl = Some(Duration::from_secs(CANCEL_TTL_S));
+    bus.kv_put(&format!("cancel.{run_id}"), encode(&intent), ttl, stop)
+        .await?;
+    if bus.ask(bus.subjects().control(run_id)).await {
+        return Ok(());
+    }
+    let Some((seq, job)) = read_all(bus)
+        .await?
+        .into_iter()
+        .find(|(_, job)| job.run_id == *run_id)
+    else {
+        return Ok(());
+    };
+    let image = image_of_queued(&job);
+    match bus.publish(&cancelled(bus, &job, image), stop).await {
+        Ok(_) => bus
+            .delete_message(&bus.names().jobs, seq)
+            .await
+            .map_err(Error::from),
+        // A worker began it in between: it reads the wish before anything else.
+        Err(PublishError::WrongLast) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The state of a run that no worker has begun.
+pub fn image_of_queued(job: &Job) -> ScrapeProgress {
+    ScrapeProgress {
+        run_id: job.run_id.clone(),
+        batch_id: job.batch_id.clone(),
+        source: job.source.clone(),
+        seq: 0,
+        attempt: 0,
+        worker_id: None,
+        status: Status::Queued,
+        phase: Phase::Initializing,
+        current: 0,
+        total: None,
+        unit: Unit::Pages,
+        events_count: 0,
+        changed_count: 0,
+        message: "waits for a worker".into(),
+        started_at: None,
+        finished_at: None,
+        elapsed_ms: 0,
+        rate_per_s: None,
+        eta_ms: None,
+        outcome: None,
+        phases: Vec::new(),
+        errors: Vec::new(),
+        error: None,
+    }
+}
+
+/// The one and last event of a run that was cancelled before a worker began it.
+fn cancelled(bus: &Bus, job: &Job, queued: ScrapeProgress) -> Publication {
+    let now = Timestamp::now();
+    let error = ErrorGroup {
+        error_type: ErrorType::Cancelled,
+        message: "cancelled before a worker began it".into(),
+        recoverable: false,
+        http_status: None,
+        retry_in_ms: None,
+        count: 1,
+        first_at: now,
+        last_at: now,
+    };
+    let phase = PhaseProgress {
+        phase: Phase::Cancelled,
+        current: 0,
+        total: None,
+        unit: Unit::Pages,
+        elapsed_ms: 0,
+    };
+    let image = ScrapeProgress {
+        seq: 1,
+        status: Status::Cancelled,
+        phase: Phase::Cancelled,
+        message: error.message.clone(),
+        finished_at: Some(now),
+        phases: vec![phase],
+        errors: vec![error.clone()],
+        error: Some(error),
+        ..queued
+    };
+    let key = EventKey::Run {
+        source: job.source.clone(),
+        run_id: job.run_id.clone(),
+    };
+    let id = format!("{}:0:1", job.run_id);
+    let mut headers = header::cloud_event(&key, &id, "gateway", now);
+    headers.extend([
+        (STATUS, Status::Cancelled.as_str().to_owned()),
+        (ATTEMPT, "0".to_owned()),
+        (BATCH, job.batch_id.to_string()),
+    ]);
+    Publication {
+        headers,
+        expected: Some(0),
+        ..Publication::new(bus.subjects().feed(&key), id, encode(&image))
+    }
+}
+
+fn encode(value: &impl serde::Serialize) -> bytes::Bytes {
+    serde_json::to_vec(value)
+        .expect("types of the protocol serialise without failing")
+        .into()
+}
+
+fn decode(message: &Stored) -> Option<Job> {
+    serde_json::from_slice(&message.payload).ok()
+}

@@ -1,0 +1,95 @@
+//! What the gateway counts.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// The gateway's metrics.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Holes found in a feed's chain.
+    pub holes: Counter,
+    /// Events read from the log because they did not come by live.
+    pub repaired: Counter,
+    /// Events that are not what the contract says, and were not shown.
+    pub skipped: Counter,
+    /// Terminal run events shown before the run's odds were.
+    pub overtaken: Counter,
+    /// Sessions begun, by transport.
+    pub opened: Family<TransportLabel, Counter>,
+    /// Sessions ended, by transport.
+    pub closed: Family<TransportLabel, Counter>,
+    /// Messages given to sockets.
+    pub delivered: Counter,
+    /// Bytes in them.
+    pub delivered_bytes: Counter,
+    /// Resumes, by verdict.
+    pub resumes: Family<VerdictLabel, Counter>,
+    /// Client messages answered with an error.
+    pub client_errors: Counter,
+    /// Sessions open now.
+    pub sessions: Gauge,
+}
+
+/// The label `transport`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TransportLabel {
+    /// Which.
+    pub transport: Transport,
+}
+
+/// How a client is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Transport {
+    /// WebSocket.
+    Ws,
+    /// Server-Sent Events.
+    Sse,
+}
+
+/// The label `verdict`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct VerdictLabel {
+    /// Which.
+    pub verdict: String,
+}
+
+impl Metrics {
+    /// Puts every metric into a registry, under `oddswire_gateway_`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("oddswire_gateway");
+        registry.register("holes", "Holes found in a feed's chain", self.holes.clone());
+        registry.register(
+            "repaired",
+            "Events read from the log because they did not come by live",
+            self.repaired.clone(),
+        );
+        registry.register(
+            "skipped",
+            "Events that break the contract and were not shown",
+            self.skipped.clone(),
+        );
+        registry.register(
+            "overtaken",
+            "Terminal run events shown before the run's odds",
+            self.overtaken.clone(),
+        );
+        registry.register("sessions_opened", "Sessions begun", self.opened.clone());
+        registry.register("sessions_closed", "Sessions ended", self.closed.clone());
+        registry.register("sessions", "Sessions open now", self.sessions.clone());
+        registry.register("delivered", "Messages given to sockets", self.delivered.clone());
+        registry.register(
+            "delivered_bytes",
+            "Bytes of messages given to sockets",
+            self.delivered_bytes.clone(),
+        );
+        registry.register("resumes", "Joins by verdict", self.resumes.clone());
+        registry.register(
+            "client_errors",
+            "Client messages answered with an error",
+            self.client_errors.clone(),
+        );
+    }
+}

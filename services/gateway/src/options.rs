@@ -1,0 +1,57 @@
+//! How a gateway is configured.
+
+use clap::Args;
+use oddswire_kit::bus::BusOptions;
+use std::net::SocketAddr;
+
+/// A gateway's configuration.
+#[derive(Debug, Clone, Args)]
+pub struct GatewayOptions {
+    /// The bus.
+    #[command(flatten)]
+    pub bus: BusOptions,
+    /// Where clients connect.
+    #[arg(
+        long,
+        env = "ODDSWIRE_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDRESS"
+    )]
+    pub listen: SocketAddr,
+    /// Where operators look: /livez, /readyz, /metrics.
+    #[arg(
+        long,
+        env = "ODDSWIRE_OPS_LISTEN",
+        default_value = "127.0.0.1:8081",
+        value_name = "ADDRESS"
+    )]
+    pub ops_listen: SocketAddr,
+    /// Milliseconds between heartbeats to each client, 1000 to 60000.
+    #[arg(long, env = "ODDSWIRE_HEARTBEAT_MS", default_value_t = 20_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(1_000..=60_000))]
+    pub heartbeat_ms: u64,
+    /// Milliseconds that a feed is still listened to after its last client left, 0 to 600000.
+    #[arg(long, env = "ODDSWIRE_LINGER_MS", default_value_t = 20_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    pub linger_ms: u64,
+    /// Bytes of recent events kept in memory for clients that come back or are slow, at least 1 MiB.
+    #[arg(long, env = "ODDSWIRE_RING_BYTES", default_value_t = 64 << 20, value_name = "BYTES",
+          value_parser = clap::value_parser!(u64).range(1 << 20..))]
+    pub ring_bytes: u64,
+    /// Topics that a connection may have, 1 to 1000.
+    #[arg(long, env = "ODDSWIRE_TOPICS_MAX", default_value_t = 100, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub topics_max: u16,
+    /// Bytes in one message of a client, 1024 to 1048576.
+    #[arg(long, env = "ODDSWIRE_MESSAGE_BYTES_MAX", default_value_t = 64 << 10, value_name = "BYTES",
+          value_parser = clap::value_parser!(u32).range(1 << 10..=1 << 20))]
+    pub message_bytes_max: u32,
+    /// Messages of a client a second, 1 to 1000; twice as many may come at once.
+    #[arg(long, env = "ODDSWIRE_MESSAGES_PER_S", default_value_t = 20, value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub messages_per_s: u32,
+    /// Milliseconds that open connections get to end after a stop signal, 0 to 600000.
+    #[arg(long, env = "ODDSWIRE_GRACE_MS", default_value_t = 10_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    pub grace_ms: u64,
+}

@@ -1,0 +1,164 @@
+//! The runs of the last days, for lists: an index that is continued when it is asked for.
+
+use bytes::Bytes;
+use oddswire_kit::{
+    bus::Bus,
+    log::{ReadError, Stored},
+};
+use oddswire_protocol::{
+    BatchId, EventKey, RunId, SourceKey,
+    header::{BATCH, STATUS},
+    progress::Status,
+};
+use std::collections::BTreeMap;
+use tokio::sync::Mutex;
+
+/// One run in a list.
+#[derive(Debug, Clone)]
+pub struct RunEntry {
+    /// The run.
+    pub run_id: RunId,
+    /// Its source.
+    pub source: SourceKey,
+    /// What it is doing.
+    pub status: Status,
+    /// Its batch.
+    pub batch_id: Option<BatchId>,
+    /// Its last image, as published.
+    pub image: Bytes,
+}
+
+/// What a list is about; `None` is everything.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// With this status.
+    pub status: Option<Status>,
+    /// Of this source.
+    pub source: Option<SourceKey>,
+    /// Of this batch.
+    pub batch_id: Option<BatchId>,
+}
+
+impl RunFilter {
+    /// Whether a run is in the list.
+    pub fn admits(&self, run: &RunEntry) -> bool {
+        self.status.is_none_or(|status| status == run.status)
+            && self.source.as_ref().is_none_or(|source| *source == run.source)
+            && self
+                .batch_id
+                .as_ref()
+                .is_none_or(|batch| Some(batch) == run.batch_id.as_ref())
+    }
+}
+
+/// The index. Run ids rise with the time of their request, so its order is theirs.
+#[derive(Debug, Default)]
+pub struct RunIndex {
+    state: Mutex<Index>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    epoch: u32,
+    /// Everything up to this sequence is in.
+    seq: u64,
+    runs: BTreeMap<RunId, RunEntry>,
+}
+
+/// Runs that the index holds at most: the newest.
+const RUNS_MAX: usize = 10_000;
+
+impl RunIndex {
+    /// Brings the index up to date and gives what `filter` admits and is older than `before`, newest first, `limit`
+    /// at most, and whether there is more.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn list(
+        &self,
+        bus: &Bus,
+        filter: &RunFilter,
+        before: Option<&RunId>,
+        limit: usize,
+    ) -> Result<(Vec<RunEntry>, bool), ReadError> {
+        // Held while the log is read: others that want a list wait for the same read.
+        let mut index = self.state.lock().await;
+        index.refresh(bus).await?;
+        let mut found = index
+            .runs
+            .values()
+            .rev()
+            .filter(|run| before.is_none_or(|before| run.run_id < *before))
+            .filter(|run| filter.admits(run))
+            .take(limit + 1)
+            .cloned()
+            .collect::<Vec<_>>();
+        let more = found.len() > limit;
+        found.truncate(limit);
+        Ok((found, more))
+    }
+}
+
+impl Index {
+    async fn refresh(&mut self, bus: &Bus) -> Result<(), ReadError> {
+        let names = bus.names();
+        let log = bus.stream_state(&names.runs).await?;
+        if log.epoch != self.epoch || log.last_seq < self.seq {
+            *self = Self {
+                epoch: log.epoch,
+                ..Self::default()
+            };
+        }
+        // The mirror holds one message a run; what it does not have yet is read from the log itself.
+        let mirrored = bus
+            .stream_state(&names.runs_last)
+            .await?
+            .last_seq
+            .min(log.last_seq);
+        let filter = bus.subjects().feed_filter("run.>");
+        for (stream, floor) in [(&names.runs_last, mirrored), (&names.runs, log.last_seq)] {
+            let mut read = bus.read(stream, filter.clone(), self.seq + 1, floor);
+            while let Some(page) = read.next_page().await? {
+                for message in &page {
+                    self.take(bus, message);
+                }
+            }
+            self.seq = self.seq.max(floor);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bus: &Bus, message: &Stored) {
+        self.seq = self.seq.max(message.seq);
+        let Some(entry) = entry(bus, message) else { return };
+        self.runs.insert(entry.run_id.clone(), entry);
+        while self.runs.len() > RUNS_MAX {
+            self.runs.pop_first();
+        }
+    }
+}
+
+/// The last image of a run, wherever it is.
+///
+/// # Errors
+/// [`ReadError`].
+pub async fn find(bus: &Bus, run_id: &RunId) -> Result<Option<RunEntry>, ReadError> {
+    let filter = bus.subjects().feed_filter(&format!("run.*.{run_id}"));
+    let last = bus.last(&bus.names().runs, &filter).await?;
+    Ok(last.and_then(|message| entry(bus, &message)))
+}
+
+fn entry(bus: &Bus, message: &Stored) -> Option<RunEntry> {
+    let EventKey::Run { source, run_id } = bus.subjects().parse(&message.subject)? else {
+        return None;
+    };
+    let status = message.header(STATUS)?.parse().ok()?;
+    let batch_id = message.header(BATCH).and_then(|text| text.parse().ok());
+    Some(RunEntry {
+        run_id,
+        source,
+        status,
+        batch_id,
+        image: message.payload.clone(),
+    })
+}
