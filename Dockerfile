@@ -1,0 +1,49 @@
+# One image, one binary, many subcommands. It builds with BuildKit and with the classic builder (docker-compose 1.29).
+ARG BUILD_IMAGE=rust:1.95-slim-bookworm
+ARG RUN_IMAGE=debian:bookworm-slim
+
+FROM ${BUILD_IMAGE} AS build
+WORKDIR /src
+
+# Dependencies first, over empty sources: this layer is built again only when a manifest or the lock file changes.
+# Every member of the workspace stands here; `cargo xtask test --only compose` notices a missing one.
+COPY .cargo .cargo
+COPY Cargo.toml Cargo.lock ./
+COPY protocol/Cargo.toml protocol/
+COPY services/kit/Cargo.toml services/kit/
+COPY services/scraper/Cargo.toml services/scraper/
+COPY services/gateway/Cargo.toml services/gateway/
+COPY services/demo-site/Cargo.toml services/demo-site/
+COPY services/dev/Cargo.toml services/dev/
+COPY services/oddswire/Cargo.toml services/oddswire/
+COPY tests/Cargo.toml tests/
+COPY xtask/Cargo.toml xtask/
+RUN for manifest in $(find . -mindepth 2 -name Cargo.toml); do \
+      package="$(dirname "$manifest")"; \
+      mkdir -p "$package/src" && touch "$package/src/lib.rs"; \
+    done \
+    && echo 'fn main() {}' | tee services/oddswire/src/main.rs > xtask/src/main.rs \
+    && mkdir -p tests/it && touch tests/lib.rs tests/it/main.rs \
+    && cargo build --profile dist --locked --package oddswire \
+    && find . -name '*.rs' -not -path './target/*' -delete
+
+# The touch makes every source newer than what the empty ones were built into.
+COPY . .
+RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
+    && cargo build --profile dist --locked --package oddswire
+
+# Nothing runs in this stage, so it needs no network and no package of its own.
+FROM ${RUN_IMAGE}
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /src/target/dist/oddswire /usr/local/bin/oddswire
+COPY sources /etc/oddswire/sources
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    ODDSWIRE_SOURCES=/etc/oddswire/sources \
+    ODDSWIRE_LISTEN=0.0.0.0:8080 \
+    ODDSWIRE_OPS_LISTEN=0.0.0.0:8081 \
+    ODDSWIRE_DEMO_LISTEN=0.0.0.0:4600 \
+    ODDSWIRE_LOG_FORMAT=json
+USER 65532:65532
+# Exec form: the binary is process 1 and gets the signal that asks it to drain.
+ENTRYPOINT ["/usr/local/bin/oddswire"]
+CMD ["--help"]

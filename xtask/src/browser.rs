@@ -1,0 +1,77 @@
+//! The browser tests: Node's own test runner drives a Chromium of the machine.
+
+use crate::{apt, process};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const VARIABLE: &str = "CHROMIUM";
+const NAMES: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
+const ENDINGS: [&str; 3] = [".test.mjs", ".test.js", ".test.cjs"];
+
+/// Whether there is a test to run.
+pub(crate) fn has_tests() -> Result<bool> {
+    let folder = folder();
+    Ok(folder.is_dir() && holds_tests(&folder)?)
+}
+
+/// Installs Chromium and the locked packages; gives the command that runs every test.
+pub(crate) fn prepare() -> Result<Command> {
+    let Some(node) = process::on_path(&["node"]) else {
+        bail!("Node is missing: install version 20 or later (nodejs and npm)");
+    };
+    let chromium = chromium()?;
+    let npm = process::on_path(&["npm", "npm.cmd"]).context("npm is missing: install it beside Node")?;
+    process::run(
+        process::command(npm)
+            .args(["ci", "--no-audit", "--no-fund"])
+            .current_dir(folder()),
+    )?;
+    let mut tests = process::command(node);
+    // Without a path it finds every *.test.* below here: what it makes of a folder's name differs between versions.
+    tests
+        .args(["--test", "--test-reporter=spec"])
+        .current_dir(folder())
+        .env(VARIABLE, chromium);
+    Ok(tests)
+}
+
+fn folder() -> PathBuf {
+    process::root().join("tests/browser")
+}
+
+fn chromium() -> Result<PathBuf> {
+    if let Some(named) = process::variable(VARIABLE) {
+        if !named.is_file() {
+            bail!("{VARIABLE} names {}, which does not exist", named.display());
+        }
+        return Ok(named);
+    }
+    if process::on_path(&NAMES).is_none() {
+        apt::install(&["chromium"])
+            .with_context(|| format!("no Chromium on PATH; {VARIABLE} may name one that lies elsewhere"))?;
+    }
+    process::on_path(&NAMES).context("apt-get installed chromium, but it is not on PATH")
+}
+
+fn holds_tests(folder: &Path) -> Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let is_test = ENDINGS.iter().any(|end| name.ends_with(end));
+        if is_test || (path.is_dir() && name != "node_modules" && holds_tests(&path)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

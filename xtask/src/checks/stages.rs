@@ -1,0 +1,123 @@
+//! The stages, in the order in which they run: quick ones first.
+
+use super::{Bench, Outcome, Stage};
+use crate::{browser, compose, house, nats, process, python, types};
+use anyhow::Result;
+use std::process::Command;
+
+/// All of them.
+pub(super) const STAGES: &[Stage] = &[
+    Stage {
+        name: "house",
+        about: "the invariants of ARCHITECTURE.md",
+        run: |_| passed(house::run()),
+    },
+    Stage {
+        name: "format",
+        about: "cargo fmt --check",
+        run: |_| run(process::cargo().args(FORMAT)),
+    },
+    Stage {
+        name: "lints",
+        about: "clippy, warnings are errors",
+        run: |_| run(process::cargo().args(LINTS)),
+    },
+    Stage {
+        name: "generated",
+        about: "files that are generated are up to date",
+        run: generated,
+    },
+    Stage {
+        name: "docs",
+        about: "rustdoc, warnings are errors",
+        run: docs,
+    },
+    Stage {
+        name: "rust",
+        about: "cargo test, with a real NATS server",
+        run: rust,
+    },
+    Stage {
+        name: "compose",
+        about: "docker-compose.yml, Dockerfile and deploy/, without an engine",
+        run: compose,
+    },
+    Stage {
+        name: "bus",
+        about: "a NATS client in Python reads what we publish",
+        run: bus,
+    },
+    Stage {
+        name: "browser",
+        about: "a real Chromium against the gateway",
+        run: browser,
+    },
+];
+
+const FORMAT: &[&str] = &["fmt", "--all", "--check"];
+const LINTS: &[&str] = &[
+    "clippy",
+    "--workspace",
+    "--all-targets",
+    "--locked",
+    "--",
+    "-D",
+    "warnings",
+];
+const DOCS: &[&str] = &["doc", "--workspace", "--no-deps", "--locked"];
+const TESTS: &[&str] = &["test", "--workspace", "--locked"];
+/// Names the built product for checks in other languages.
+const BINARY: &str = "ODDSWIRE_BIN";
+
+fn generated(_: &Bench) -> Result<Outcome> {
+    match types::check() {
+        Some(result) => passed(result),
+        None => Ok(Outcome::Skipped("cargo's tests compare all there is".to_owned())),
+    }
+}
+
+fn docs(_: &Bench) -> Result<Outcome> {
+    run(process::cargo().args(DOCS).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn rust(bench: &Bench) -> Result<Outcome> {
+    run(process::cargo().args(TESTS).env(nats::VARIABLE, bench.nats()?))
+}
+
+fn compose(bench: &Bench) -> Result<Outcome> {
+    passed(compose::check(bench.nats()?))
+}
+
+fn bus(bench: &Bench) -> Result<Outcome> {
+    let script = process::root().join("tests/bus/read_odds.py");
+    if !script.is_file() {
+        return Ok(Outcome::Skipped(
+            "tests/bus/read_odds.py does not exist yet".to_owned(),
+        ));
+    }
+    let mut python = process::command(python::environment()?);
+    python.arg(script).env("PYTHONUNBUFFERED", "1");
+    run(with_product(&mut python, bench)?)
+}
+
+fn browser(bench: &Bench) -> Result<Outcome> {
+    if !browser::has_tests()? {
+        return Ok(Outcome::Skipped("tests/browser has no *.test.mjs yet".to_owned()));
+    }
+    let mut tests = browser::prepare()?;
+    run(with_product(&mut tests, bench)?)
+}
+
+fn with_product<'a>(command: &'a mut Command, bench: &Bench) -> Result<&'a mut Command> {
+    Ok(command
+        .env(BINARY, bench.oddswire()?)
+        .env(nats::VARIABLE, bench.nats()?))
+}
+
+fn run(command: &mut Command) -> Result<Outcome> {
+    passed(process::run(command))
+}
+
+fn passed(result: Result<()>) -> Result<Outcome> {
+    result.map(|()| Outcome::Passed)
+}

@@ -1,0 +1,82 @@
+//! `cargo xtask …`: everything that a person or CI does with this repository, needing only cargo to start.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "its output is for a person at a terminal"
+)]
+
+mod apt;
+mod browser;
+mod checks;
+mod compose;
+mod dev;
+mod house;
+mod nats;
+mod process;
+mod product;
+mod python;
+mod types;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Oddswire's tasks. New here: `cargo xtask dev` runs everything, `cargo xtask test` checks everything.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Runs NATS, the demo bookmakers, a scraper and a gateway on this machine until Ctrl-C.
+    Dev {
+        /// Passed on: `--gateways N`, `--port P`, `--no-demo`, `--sources DIR`; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
+    /// Installs what the checks need and runs them all, as CI does.
+    Test {
+        /// Only these stages, for example `--only house lints`.
+        #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "NAME")]
+        only: Vec<String>,
+        /// Names the stages and stops.
+        #[arg(long)]
+        list: bool,
+    },
+    /// Checks the house invariants of ARCHITECTURE.md: who may reach whom, what may stand where.
+    House,
+    /// Prints the path of a nats-server of at least 2.12, after downloading one if need be.
+    Nats,
+    /// Writes the generated files: the JSON Schemas of the protocol.
+    Types,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Dev { args } => dev::run(&args),
+        Task::Test { list: true, .. } => {
+            checks::list();
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Test { only, .. } => checks::run(&only),
+        Task::House => house::run().map(|()| ExitCode::SUCCESS),
+        Task::Nats => {
+            println!("{}", nats::server()?.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Types => types::write().map(|()| ExitCode::SUCCESS),
+    }
+}
