@@ -4,11 +4,15 @@
 //! Its one invariant: it knows streams, subjects and bytes, never what an event means.
 
 pub mod bus;
+pub mod child;
+pub mod env;
 pub mod kv;
 pub mod log;
+pub mod nats_server;
 pub mod ops;
 pub mod provision;
 pub mod publish;
+pub mod queue;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;

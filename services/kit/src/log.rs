@@ -5,7 +5,10 @@
 //! nothing else is there.
 
 use crate::bus::Bus;
-use async_nats::{HeaderMap, Message};
+use async_nats::{
+    HeaderMap, Message,
+    jetstream::{message::StreamMessage, stream::RawMessage},
+};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use oddswire_protocol::{Timestamp, cursor::epoch};
@@ -47,6 +50,20 @@ impl Stored {
             stored_at,
             payload: message.payload,
             headers,
+        })
+    }
+
+    /// Reads a message as the leader's `STREAM.MSG.GET` answers it.
+    fn from_raw(raw: RawMessage) -> Result<Self, ReadError> {
+        let message = StreamMessage::try_from(raw).map_err(|e| ReadError::Other(e.to_string()))?;
+        let stored_ms = i64::try_from(message.time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+        Ok(Self {
+            seq: message.sequence,
+            subject: message.subject.to_string(),
+            stored_at: Timestamp::from_unix_ms(stored_ms)
+                .unwrap_or_else(|| Timestamp::from(chrono::DateTime::UNIX_EPOCH)),
+            payload: message.payload,
+            headers: message.headers,
         })
     }
 
@@ -151,6 +168,30 @@ impl Bus {
     pub async fn leader_last(&self, stream: &str, subject: &str) -> Result<Option<u64>, ReadError> {
         self.leader_get(stream, &serde_json::json!({ "last_by_subj": subject }))
             .await
+    }
+
+    /// The last message of a subject, as the leader knows it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn leader_last_message(
+        &self,
+        stream: &str,
+        subject: &str,
+    ) -> Result<Option<Stored>, ReadError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            message: RawMessage,
+        }
+        let query = serde_json::json!({ "last_by_subj": subject });
+        let answer = self
+            .api::<Answer>(&format!("STREAM.MSG.GET.{stream}"), &query)
+            .await;
+        match answer {
+            Ok(answer) => Stored::from_raw(answer.message).map(Some),
+            Err(ReadError::Other(text)) if text.contains("no message found") => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn leader_get(&self, stream: &str, query: &serde_json::Value) -> Result<Option<u64>, ReadError> {
@@ -316,6 +357,11 @@ pub struct Read<'a> {
 }
 
 impl Read<'_> {
+    /// Whether everything up to the floor was given.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
     /// The next messages by rising sequence, never empty; `None` when everything up to the floor was given.
     ///
     /// # Errors

@@ -49,6 +49,8 @@ pub struct Ack {
     pub seq: u64,
     /// By an earlier try.
     pub duplicate: bool,
+    /// With this try; more than 1 when the bus had to be asked again.
+    pub tries: u32,
 }
 
 /// Why a message was not stored. What may pass by itself is tried again and never shows here.
@@ -95,13 +97,15 @@ impl Bus {
             return Err(PublishError::Reserved(name));
         }
         let mut delay = RETRY_MIN;
+        let mut tries = 0;
         loop {
+            tries += 1;
             let tried = tokio::select! {
                 tried = self.try_publish(message) => tried,
                 () = stop.cancelled() => return Err(PublishError::Stopped),
             };
             match tried {
-                Ok(ack) => return Ok(ack),
+                Ok(ack) => return Ok(Ack { tries, ..ack }),
                 Err(Some(error)) => return Err(error),
                 Err(None) => {}
             }
@@ -138,6 +142,7 @@ impl Bus {
         Ok(Ack {
             seq: ack.sequence,
             duplicate: ack.duplicate,
+            tries: 1,
         })
     }
 }

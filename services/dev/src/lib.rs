@@ -1,0 +1,182 @@
+//! `oddswire dev`: everything on one machine, from one command, and nothing left when it ends.
+//!
+//! It starts the same program again for each part, as operators would, so that what runs here is what runs there.
+
+mod follow;
+mod part;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use oddswire_kit::{
+    bus::{Bus, BusOptions},
+    nats_server::NatsServer,
+    provision::provision,
+};
+use oddswire_protocol::{
+    Subjects,
+    stream::{Sizing, jobs_consumer, streams},
+};
+use part::Part;
+use std::{net::TcpListener, path::PathBuf};
+use tokio_util::sync::CancellationToken;
+
+/// What to start.
+#[derive(Debug, Clone, Args)]
+pub struct DevOptions {
+    /// Gateways; number n (from 1) listens on PORT + 10 (n - 1), its operations port is one above.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=20))]
+    pub gateways: u16,
+    /// Port of the first gateway.
+    #[arg(long, default_value_t = 8080, value_name = "P", value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    pub port: u16,
+    /// Do without the demo bookmakers.
+    #[arg(long)]
+    pub no_demo: bool,
+    /// Folder of the source definitions.
+    #[arg(long, env = "ODDSWIRE_SOURCES", default_value = "sources", value_name = "DIR")]
+    pub sources: PathBuf,
+    /// What the parts log: a level, or a filter.
+    #[arg(
+        long,
+        env = "ODDSWIRE_PARTS_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
+    pub parts_log: String,
+}
+
+/// The port of the demo bookmakers, unless it is taken.
+const DEMO_PORT: u16 = 4600;
+
+/// Starts all parts, says where they are, starts a scrape, and follows the runs on standard output until `stop`.
+///
+/// # Errors
+/// When a part does not come up or ends by itself. All others are stopped by then.
+pub async fn run(options: DevOptions, stop: CancellationToken) -> Result<()> {
+    if !options.sources.is_dir() {
+        bail!(
+            "there is no folder {}: run this in the project's folder, or name one with --sources",
+            options.sources.display()
+        );
+    }
+    let store = tempfile::tempdir().context("make a temporary folder")?;
+    let mut nats = NatsServer::start(store.path(), None).await?;
+    let nats_url = nats.url();
+    say(&format!("nats             {nats_url}"));
+    let mut parts = Vec::new();
+    let outcome = tokio::select! {
+        outcome = run_parts(&options, &nats_url, &mut parts) => outcome,
+        () = nats.ended() => Err(anyhow::anyhow!("nats-server ended by itself")),
+        () = stop.cancelled() => Ok(()),
+    };
+    // In the order of the flow: first those who take in, the bus last.
+    say("stopping");
+    part::stop_all(parts).await;
+    nats.stop().await;
+    outcome
+}
+
+async fn run_parts(options: &DevOptions, nats_url: &str, parts: &mut Vec<Part>) -> Result<()> {
+    create_streams(nats_url).await?;
+    let demo_url = if options.no_demo {
+        None
+    } else {
+        Some(start_demo(options, parts)?)
+    };
+    let scraper_ops = options.port.checked_add(2).context("--port is too high")?;
+    let sources = options.sources.to_string_lossy().into_owned();
+    let mut scraper = part::command("scraper", &options.parts_log);
+    scraper
+        .args([
+            "--nats-url",
+            nats_url,
+            "--worker-id",
+            "dev-1",
+            "--sources",
+            &sources,
+        ])
+        .args(["--ops-listen", &format!("127.0.0.1:{}", free(scraper_ops)?)]);
+    if let Some(url) = &demo_url {
+        scraper.env("DEMO_URL", url.trim_end_matches('/'));
+    }
+    parts.push(Part::start(
+        "scraper",
+        scraper,
+        Some(format!("http://127.0.0.1:{scraper_ops}/readyz")),
+    )?);
+    let mut addresses = Vec::new();
+    for number in 0..options.gateways {
+        let port = number
+            .checked_mul(10)
+            .and_then(|n| n.checked_add(options.port))
+            .context("--port is too high")?;
+        let ops = port.checked_add(1).context("--port is too high")?;
+        let mut gateway = part::command("gateway", &options.parts_log);
+        gateway
+            .args(["--nats-url", nats_url])
+            .args(["--listen", &format!("127.0.0.1:{}", free(port)?)])
+            .args(["--ops-listen", &format!("127.0.0.1:{}", free(ops)?)]);
+        let ready = Some(format!("http://127.0.0.1:{ops}/readyz"));
+        parts.push(Part::start(&format!("gateway {}", number + 1), gateway, ready)?);
+        addresses.push(format!("http://127.0.0.1:{port}/"));
+    }
+    for part in parts.iter_mut() {
+        part.wait_ready().await?;
+    }
+    for (at, address) in addresses.iter().enumerate() {
+        say(&format!("gateway {:<8} {address}", at + 1));
+    }
+    say("");
+    say(&format!(
+        "Open {} in a browser, or watch the events go by:",
+        addresses[0]
+    ));
+    say(&format!("  curl -N '{}api/events?since=snapshot'", addresses[0]));
+    say("");
+    say("Ctrl-C stops everything.");
+    say("");
+    tokio::select! {
+        followed = follow::follow(&addresses[0]) => followed,
+        ended = part::any_ended(parts) => Err(ended),
+    }
+}
+
+fn start_demo(options: &DevOptions, parts: &mut Vec<Part>) -> Result<String> {
+    let port = free(DEMO_PORT).or_else(|_| any_free())?;
+    let mut demo = part::command("demo-site", &options.parts_log);
+    demo.args(["--listen", &format!("127.0.0.1:{port}")]);
+    let url = format!("http://127.0.0.1:{port}/");
+    parts.push(Part::start("demo-site", demo, Some(url.clone()))?);
+    say(&format!("demo bookmakers  {url}"));
+    Ok(url)
+}
+
+async fn create_streams(nats_url: &str) -> Result<()> {
+    let options = BusOptions {
+        nats_url: nats_url.to_owned(),
+        prefix: Subjects::default(),
+    };
+    let bus = Bus::connect(&options, "oddswire-dev", "dev").await?;
+    let specs = streams(bus.subjects(), &Sizing::DEV);
+    provision(&bus, &specs, &jobs_consumer(bus.subjects(), &Sizing::DEV), true).await?;
+    Ok(())
+}
+
+/// The port, when nobody has it.
+fn free(port: u16) -> Result<u16> {
+    TcpListener::bind(("127.0.0.1", port))
+        .map(|_| port)
+        .with_context(|| format!("port {port} is taken: choose others with --port"))
+}
+
+fn any_free() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "this is what the command says to the person who runs it"
+)]
+fn say(line: &str) {
+    println!("{line}");
+}

@@ -1,0 +1,28 @@
+//! Processes that this one starts, and that end before it does.
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use std::{env, path::PathBuf, process::ExitStatus, time::Duration};
+use tokio::{process::Child, time::timeout};
+
+/// The program that this process runs.
+pub fn this_program() -> PathBuf {
+    env::current_exe().unwrap_or_else(|_| "oddswire".into())
+}
+
+/// Asks a process to end with SIGTERM, waits for at most `grace`, then kills it. Gives its exit status, `None` when
+/// that cannot be known.
+pub async fn stop(child: &mut Child, grace: Duration) -> Option<ExitStatus> {
+    // No id: it has ended and was waited for.
+    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    if let Ok(status) = timeout(grace, child.wait()).await {
+        return status.ok();
+    }
+    tracing::warn!(?grace, "a process did not end in time: killed");
+    let _ = child.start_kill();
+    child.wait().await.ok()
+}

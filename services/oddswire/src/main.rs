@@ -1,0 +1,134 @@
+//! The one binary: reads the command line and calls a library.
+
+mod check_health;
+mod provision;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use oddswire_demo_site::DemoOptions;
+use oddswire_dev::DevOptions;
+use oddswire_gateway::GatewayOptions;
+use oddswire_kit::{env, shutdown, telemetry, telemetry::LogOptions, tls};
+use oddswire_scraper::ScraperOptions;
+use std::{net::SocketAddr, process::ExitCode};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Bookmaker odds, and the progress of collecting them, to people's screens as they happen.
+#[derive(Debug, Parser)]
+#[command(name = "oddswire", version, propagate_version = true, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    log: LogOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything on this machine: NATS, demo bookmakers, scraper, gateways; Ctrl-C stops all of it.
+    Dev(DevOptions),
+    /// Serves clients over WebSocket and Server-Sent Events.
+    Gateway(GatewayOptions),
+    /// Scrapes sources and publishes runs and odds.
+    Scraper(ScraperOptions),
+    /// The demo bookmakers: four sites of one fictional football world.
+    DemoSite(DemoOptions),
+    /// Creates the streams on NATS, and shows where they differ from what they should be.
+    Provision(provision::ProvisionOptions),
+    /// Asks an address and ends with 0 when it answers with success: for containers.
+    Healthcheck(Healthcheck),
+}
+
+#[derive(Debug, Args)]
+struct Healthcheck {
+    /// What to ask, such as http://127.0.0.1:8081/readyz.
+    url: String,
+}
+
+/// The configuration is bad: sysexits.h's EX_USAGE.
+const BAD_CONFIGURATION: u8 = 64;
+
+fn main() -> ExitCode {
+    tls::install_provider();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where it goes, and whether it is an error at all (--help is none), clap knows.
+            let _ = error.print();
+            return if error.use_stderr() {
+                BAD_CONFIGURATION.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    if let Err(error) = telemetry::init(&cli.log) {
+        return complain(&error, BAD_CONFIGURATION);
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&error, 1),
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(code) => code,
+        Err(error) => complain(&format!("{error:#}"), exit_code(&error)),
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of the process, to the person who started it"
+)]
+fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("oddswire: {error}");
+    code.into()
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<oddswire_scraper::Error>() {
+        Some(error) if error.is_configuration() => BAD_CONFIGURATION,
+        _ => 1,
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    let stop = CancellationToken::new();
+    let work = work(command, stop.clone());
+    tokio::pin!(work);
+    tokio::select! {
+        done = &mut work => return done,
+        listening = shutdown::on_signal(stop) => listening.context("listen to signals")?,
+    }
+    work.await
+}
+
+async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
+    match command {
+        Command::Dev(options) => oddswire_dev::run(options, stop).await?,
+        Command::Gateway(options) => {
+            let (clients, operators) = (listen(options.listen).await?, listen(options.ops_listen).await?);
+            tracing::info!(listen = %options.listen, ops = %options.ops_listen, nats = options.bus.nats_url, "gateway");
+            oddswire_gateway::run(options, clients, operators, stop).await?;
+        }
+        Command::Scraper(options) => {
+            let operators = listen(options.ops_listen).await?;
+            tracing::info!(ops = %options.ops_listen, nats = options.bus.nats_url, worker = options.worker_id, "scraper");
+            oddswire_scraper::run(options, operators, env::lookup, stop).await?;
+        }
+        Command::DemoSite(options) => {
+            let listener = listen(options.listen).await?;
+            tracing::info!(listen = %options.listen, "demo bookmakers");
+            oddswire_demo_site::run(options, listener, stop).await?;
+        }
+        Command::Provision(options) => return provision::run(options).await,
+        Command::Healthcheck(Healthcheck { url }) => return check_health::run(&url).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listen on {address}"))
+}
