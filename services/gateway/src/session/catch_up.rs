@@ -9,7 +9,7 @@ use oddswire_protocol::{
     header::CE_TIME,
     server::{Resume, Verdict},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 /// Topics that joined in mid-connection and whose last images are read beside the stream: everything up to the
@@ -98,7 +98,7 @@ impl<T: Transport> Session<T> {
     }
 
     /// Begins a snapshot of a feed. Odds: a read of the log from its beginning, which holds last images alone. Runs:
-    /// the last image of each run worth showing, then the log from there.
+    /// the last image of each run worth showing.
     async fn begin_snapshot(&mut self, feed: Feed) -> Result<(), ReadOrEnd> {
         let Some(view) = self.shared.hub.view(feed) else {
             return Err(ReadError::Timeout.into());
@@ -172,7 +172,7 @@ impl<T: Transport> Session<T> {
         };
         let (feed, floor) = (side.feed, side.floor);
         let (messages, reaches) = match feed {
-            Feed::Run => (self.run_images(&side.topics, floor).await?.0, floor),
+            Feed::Run => (self.run_images(&side.topics, floor).await?, floor),
             Feed::Odds => {
                 let part = self.read_part(feed, &side.topics, side.at, floor).await?;
                 (part.messages, part.reaches)
@@ -226,23 +226,32 @@ impl<T: Transport> Session<T> {
         })
     }
 
-    /// The last images, up to `floor`, of the runs that are worth showing, and the sequence from which the log goes
-    /// on: the mirror that holds them may be behind the log.
-    async fn run_images(&self, topics: &[Topic], floor: u64) -> Result<(Vec<Stored>, u64), ReadError> {
+    /// The last images, as of `floor`, of the runs that are worth showing. The mirror that holds them may be behind
+    /// the log; what it does not have yet is read from the log itself.
+    async fn run_images(&self, topics: &[Topic], floor: u64) -> Result<Vec<Stored>, ReadError> {
         let bus = &self.shared.bus;
-        let stream = &bus.names().runs_last;
-        let mirrored = bus.stream_state(stream).await?.last_seq.min(floor);
-        let now = Timestamp::now();
-        let mut images: Vec<Stored> = Vec::new();
+        let names = bus.names();
+        let mirrored = bus.stream_state(&names.runs_last).await?.last_seq.min(floor);
+        let mut last: BTreeMap<String, Stored> = BTreeMap::new();
         for filter in filters(Feed::Run, topics) {
-            let mut read = bus.read(stream, bus.subjects().feed_filter(&filter), 1, mirrored);
-            while let Some(page) = read.next_page().await? {
-                images.extend(page.into_iter().filter(|m| self.one_run || worth_showing(m, now)));
+            let subject = bus.subjects().feed_filter(&filter);
+            for (stream, from, to) in [
+                (&names.runs_last, 1, mirrored),
+                (&names.runs, mirrored + 1, floor),
+            ] {
+                let mut read = bus.read(stream, subject.clone(), from, to);
+                while let Some(page) = read.next_page().await? {
+                    last.extend(page.into_iter().map(|message| (message.subject.clone(), message)));
+                }
             }
         }
-        images.sort_by_key(|m| m.seq);
-        images.dedup_by_key(|m| m.seq);
-        Ok((images, mirrored))
+        let now = Timestamp::now();
+        let mut images: Vec<Stored> = last
+            .into_values()
+            .filter(|message| self.one_run || worth_showing(message, now))
+            .collect();
+        images.sort_by_key(|message| message.seq);
+        Ok(images)
     }
 }
 

@@ -1,0 +1,211 @@
+//! A bus, gateways and clients for one test, all gone when it ends.
+
+mod board;
+mod events;
+mod sse;
+mod ws;
+
+pub(crate) use board::Board;
+pub(crate) use events::{Quote, odds_key, run_key};
+pub(crate) use sse::{Sse, SseEvent};
+pub(crate) use ws::{Ended, Ws};
+
+use oddswire_gateway::GatewayOptions;
+use oddswire_kit::{
+    bus::{Bus, BusOptions},
+    nats_server::NatsServer,
+    provision::provision,
+    tls,
+};
+use oddswire_protocol::{
+    Subjects,
+    stream::{Sizing, jobs_consumer, streams},
+};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// Whatever a test waits for comes within this time, or the test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for something that must come.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited too long for {what}"),
+    }
+}
+
+/// Asks again and again until the answer is yes.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
+    within(what, async {
+        while !ask().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+/// A nats-server with the product's streams.
+pub(crate) struct World {
+    nats: Option<NatsServer>,
+    port: u16,
+    store: TempDir,
+    pub(crate) bus: Bus,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        tls::install_provider();
+        let store = tempfile::tempdir().unwrap();
+        let nats = NatsServer::start(store.path(), None).await.unwrap();
+        let bus = Bus::connect(&options(&nats.url()), "test", "test").await.unwrap();
+        let world = Self {
+            port: nats.port(),
+            nats: Some(nats),
+            store,
+            bus,
+        };
+        world.provision().await;
+        world
+    }
+
+    pub(crate) async fn provision(&self) {
+        let specs = streams(self.bus.subjects(), &Sizing::DEV);
+        let consumer = jobs_consumer(self.bus.subjects(), &Sizing::DEV);
+        within("the streams", provision(&self.bus, &specs, &consumer, true))
+            .await
+            .unwrap();
+    }
+
+    pub(crate) fn nats_url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn monitor_url(&self) -> String {
+        self.nats.as_ref().unwrap().monitor_url()
+    }
+
+    pub(crate) async fn kill_nats(&mut self) {
+        self.nats.take().unwrap().kill().await;
+    }
+
+    /// Starts NATS again, on the same port and with what it had stored.
+    pub(crate) async fn restart_nats(&mut self) {
+        self.nats = Some(
+            NatsServer::start(self.store.path(), Some(self.port))
+                .await
+                .unwrap(),
+        );
+    }
+
+    pub(crate) async fn gateway(&self) -> Gateway {
+        Gateway::start(&self.nats_url(), |_| {}).await
+    }
+
+    pub(crate) async fn gateway_with(&self, change: impl FnOnce(&mut GatewayOptions)) -> Gateway {
+        Gateway::start(&self.nats_url(), change).await
+    }
+}
+
+pub(crate) fn options(nats_url: &str) -> BusOptions {
+    BusOptions {
+        nats_url: nats_url.to_owned(),
+        prefix: Subjects::default(),
+    }
+}
+
+/// A gateway in this process, on free ports.
+pub(crate) struct Gateway {
+    pub(crate) address: String,
+    pub(crate) ops: String,
+    stop: CancellationToken,
+    _guard: DropGuard,
+    task: JoinHandle<Result<(), oddswire_gateway::Error>>,
+}
+
+impl Gateway {
+    /// Starts one; it need not find its bus.
+    pub(crate) async fn start(nats_url: &str, change: impl FnOnce(&mut GatewayOptions)) -> Self {
+        tls::install_provider();
+        let clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, ops) = (clients.local_addr().unwrap(), operators.local_addr().unwrap());
+        let mut gateway = GatewayOptions {
+            bus: options(nats_url),
+            listen: address,
+            ops_listen: ops,
+            heartbeat_ms: 1_000,
+            linger_ms: 300,
+            ring_bytes: 8 << 20,
+            topics_max: 100,
+            message_bytes_max: 64 << 10,
+            messages_per_s: 20,
+            grace_ms: 10_000,
+        };
+        change(&mut gateway);
+        let stop = CancellationToken::new();
+        let run = oddswire_gateway::run(gateway, clients, operators, stop.clone());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the handle is kept, and awaited when the test stops it"
+        )]
+        let task = tokio::spawn(run);
+        Self {
+            address: address.to_string(),
+            ops: format!("http://{ops}"),
+            _guard: stop.clone().drop_guard(),
+            stop,
+            task,
+        }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) async fn ws(&self, query: &str) -> Ws {
+        Ws::connect(&self.address, query).await
+    }
+
+    pub(crate) async fn sse(&self, query: &str) -> Sse {
+        Sse::connect(&self.url(&format!("/api/events?{query}")), None).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, serde_json::Value) {
+        let answer = within(path, reqwest::get(self.url(path))).await.unwrap();
+        let status = answer.status().as_u16();
+        (
+            status,
+            serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default(),
+        )
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> (u16, serde_json::Value) {
+        let sent = reqwest::Client::new()
+            .post(self.url(path))
+            .body(body.to_owned())
+            .send();
+        let answer = within(path, sent).await.unwrap();
+        let status = answer.status().as_u16();
+        (
+            status,
+            serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default(),
+        )
+    }
+
+    pub(crate) async fn wait_ready(&self) {
+        let url = format!("{}/readyz", self.ops);
+        until("the gateway to be ready", async || {
+            reqwest::get(&url).await.is_ok_and(|a| a.status().is_success())
+        })
+        .await;
+    }
+
+    /// Stops it in order, and tells how it ended.
+    pub(crate) async fn stop(self) -> Result<(), oddswire_gateway::Error> {
+        self.stop.cancel();
+        within("the gateway to end", self.task).await.unwrap()
+    }
+}

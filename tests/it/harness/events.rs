@@ -1,0 +1,167 @@
+//! Events as a scraper publishes them, made by hand.
+
+use super::{World, within};
+use oddswire_kit::publish::{Ack, Publication};
+use oddswire_protocol::{
+    BatchId, EventId, EventKey, Price, RunId, SourceKey, Timestamp,
+    header::{ATTEMPT, BATCH, STATUS, cloud_event},
+    odds::{Event, Market, OddsUpdate, Outcome, QuoteStatus},
+    progress::{Phase, ScrapeProgress, Status, Unit},
+};
+use tokio_util::sync::CancellationToken;
+
+/// A market of one quote, told by its event and its source.
+#[derive(Debug, Clone)]
+pub(crate) struct Quote {
+    pub(crate) event: &'static str,
+    pub(crate) source: &'static str,
+    pub(crate) price: &'static str,
+}
+
+pub(crate) fn run_key(source: &str, run_id: &RunId) -> EventKey {
+    EventKey::Run {
+        source: source.parse().unwrap(),
+        run_id: run_id.clone(),
+    }
+}
+
+pub(crate) fn odds_key(quote: &Quote) -> EventKey {
+    EventKey::Quote {
+        sport: "soccer".parse().unwrap(),
+        event_id: EventId::of(quote.event),
+        source: quote.source.parse().unwrap(),
+        market: "h2h-ft".parse().unwrap(),
+    }
+}
+
+fn update(quote: &Quote, now: Timestamp) -> OddsUpdate {
+    let event_id = EventId::of(quote.event);
+    let price: Price = quote.price.parse().unwrap();
+    OddsUpdate {
+        event_ids: [event_id.clone()],
+        source: quote.source.parse().unwrap(),
+        snapshot_count: 1,
+        run_id: "r1".parse().unwrap(),
+        event: Event {
+            event_id,
+            sport_key: "soccer".parse().unwrap(),
+            league: "Élite".into(),
+            country: None,
+            commence_time: now,
+            home_team: "Home".into(),
+            away_team: "Away".into(),
+        },
+        market: Market {
+            key: "h2h".parse().unwrap(),
+            period: "ft".parse().unwrap(),
+            quotes: vec![oddswire_protocol::odds::Quote {
+                line: None,
+                status: QuoteStatus::Open,
+                outcomes: vec![Outcome {
+                    name: "home".into(),
+                    label: "1".into(),
+                    price: Some(price),
+                    previous_price: None,
+                    status: QuoteStatus::Open,
+                }],
+                changed_at: now,
+                confirmed_at: now,
+                source_updated_at: None,
+            }],
+        },
+    }
+}
+
+fn progress(source: &SourceKey, run_id: &RunId, seq: u64, status: Status) -> ScrapeProgress {
+    let phase = match status {
+        Status::Completed => Phase::Completed,
+        Status::Failed => Phase::Failed,
+        Status::Cancelled => Phase::Cancelled,
+        _ => Phase::Scraping,
+    };
+    ScrapeProgress {
+        run_id: run_id.clone(),
+        batch_id: BatchId::new(),
+        source: source.clone(),
+        seq,
+        attempt: 1,
+        worker_id: Some("test".into()),
+        status,
+        phase,
+        current: seq,
+        total: None,
+        unit: Unit::Pages,
+        events_count: 0,
+        changed_count: 0,
+        message: String::new(),
+        started_at: None,
+        finished_at: None,
+        elapsed_ms: 0,
+        rate_per_s: None,
+        eta_ms: None,
+        outcome: None,
+        phases: Vec::new(),
+        errors: Vec::new(),
+        error: None,
+    }
+}
+
+impl World {
+    /// Publishes one event of a run.
+    pub(crate) async fn run_event(&self, source: &str, run_id: &RunId, seq: u64, status: Status) -> Ack {
+        let source: SourceKey = source.parse().unwrap();
+        let image = progress(&source, run_id, seq, status);
+        let key = run_key(source.as_str(), run_id);
+        let extra = vec![
+            (STATUS, status.as_str().to_owned()),
+            (ATTEMPT, "1".to_owned()),
+            (BATCH, image.batch_id.to_string()),
+        ];
+        self.event(
+            &key,
+            &format!("{run_id}:1:{seq}"),
+            extra,
+            &serde_json::to_vec(&image).unwrap(),
+        )
+        .await
+    }
+
+    /// Publishes the image of a market.
+    pub(crate) async fn odds_event(&self, quote: &Quote) -> Ack {
+        let now = Timestamp::now();
+        let id = format!("{quote:?}:{}", RunId::new());
+        self.event(
+            &odds_key(quote),
+            &id,
+            Vec::new(),
+            &serde_json::to_vec(&update(quote, now)).unwrap(),
+        )
+        .await
+    }
+
+    /// Publishes any event.
+    pub(crate) async fn event(
+        &self,
+        key: &EventKey,
+        id: &str,
+        extra: Vec<(&'static str, String)>,
+        payload: &[u8],
+    ) -> Ack {
+        let mut headers = cloud_event(key, id, "test", Timestamp::now());
+        headers.extend(extra);
+        let message = Publication {
+            headers,
+            ..Publication::new(
+                self.bus.subjects().feed(key),
+                id.to_owned(),
+                payload.to_vec().into(),
+            )
+        };
+        within(
+            "the bus to take an event",
+            self.bus.publish(&message, &CancellationToken::new()),
+        )
+        .await
+        .unwrap()
+    }
+}

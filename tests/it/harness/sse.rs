@@ -1,0 +1,109 @@
+//! A reader of Server-Sent Events that knows the contract alone.
+
+use super::within;
+use oddswire_protocol::envelope::{MessageType, Received};
+use reqwest::Response;
+
+pub(crate) struct Sse {
+    response: Response,
+    text: String,
+}
+
+/// One event, as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct SseEvent {
+    pub(crate) id: Option<String>,
+    pub(crate) event: String,
+    pub(crate) data: String,
+}
+
+impl SseEvent {
+    pub(crate) fn message(&self) -> Received {
+        serde_json::from_str(&self.data).unwrap()
+    }
+}
+
+impl Sse {
+    pub(crate) async fn connect(url: &str, last_event_id: Option<&str>) -> Self {
+        let response = Self::request(url, last_event_id).await;
+        assert_eq!(response.status(), 200, "{url}");
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self {
+            response,
+            text: String::new(),
+        }
+    }
+
+    pub(crate) async fn request(url: &str, last_event_id: Option<&str>) -> Response {
+        let mut request = reqwest::Client::new().get(url);
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        within("the stream to open", request.send()).await.unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.response
+            .headers()
+            .get(name)
+            .map_or("", |v| v.to_str().unwrap())
+    }
+
+    /// The next event; `None` when the stream has ended.
+    pub(crate) async fn try_next(&mut self) -> Option<SseEvent> {
+        loop {
+            if let Some(end) = self.text.find("\n\n") {
+                let block: String = self.text.drain(..end + 2).collect();
+                if let Some(event) = parse(&block) {
+                    return Some(event);
+                }
+                continue;
+            }
+            let chunk = within("an event", self.response.chunk()).await.ok().flatten()?;
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    pub(crate) async fn next(&mut self) -> SseEvent {
+        self.try_next().await.expect("the stream goes on")
+    }
+
+    /// The next event that is no heartbeat.
+    pub(crate) async fn next_event(&mut self) -> SseEvent {
+        loop {
+            let event = self.next().await;
+            if event.event != MessageType::Heartbeat.as_str() {
+                return event;
+            }
+        }
+    }
+
+    /// Everything before the next event of this type, and that event.
+    pub(crate) async fn until(&mut self, wanted: MessageType) -> (Vec<SseEvent>, SseEvent) {
+        let mut before = Vec::new();
+        loop {
+            let event = self.next_event().await;
+            if event.event == wanted.as_str() {
+                return (before, event);
+            }
+            before.push(event);
+        }
+    }
+}
+
+fn parse(block: &str) -> Option<SseEvent> {
+    let mut event = SseEvent {
+        id: None,
+        event: String::new(),
+        data: String::new(),
+    };
+    for line in block.lines() {
+        match line.split_once(": ") {
+            Some(("id", value)) => event.id = Some(value.to_owned()),
+            Some(("event", value)) => event.event = value.to_owned(),
+            Some(("data", value)) => event.data.push_str(value),
+            _ => assert!(line.is_empty() || line.starts_with(':'), "unknown line {line:?}"),
+        }
+    }
+    (!event.event.is_empty()).then_some(event)
+}

@@ -1,0 +1,103 @@
+//! A WebSocket client that knows the contract alone.
+
+use super::within;
+use futures_util::{SinkExt, StreamExt};
+use oddswire_protocol::envelope::{MessageType, Received};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, protocol::CloseFrame},
+};
+
+pub(crate) struct Ws {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+/// How the connection ended: with a close code, or without a word.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Code(u16),
+    Cut,
+}
+
+impl Ws {
+    pub(crate) async fn connect(address: &str, query: &str) -> Self {
+        let url = format!("ws://{address}/api/ws?{query}");
+        let (socket, _) = within("the handshake", connect_async(url)).await.unwrap();
+        Self { socket }
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).await.unwrap();
+    }
+
+    pub(crate) async fn send_raw(&mut self, message: Message) {
+        self.socket.send(message).await.unwrap();
+    }
+
+    /// The bytes under the WebSocket.
+    pub(crate) fn tcp(&mut self) -> &mut TcpStream {
+        match self.socket.get_mut() {
+            MaybeTlsStream::Plain(tcp) => tcp,
+            _ => panic!("tests use no TLS"),
+        }
+    }
+
+    /// The next text message, as it came.
+    pub(crate) async fn text(&mut self) -> String {
+        loop {
+            match within("a message", self.socket.next()).await {
+                Some(Ok(Message::Text(text))) => return text.as_str().to_owned(),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("expected a message, got {other:?}"),
+            }
+        }
+    }
+
+    pub(crate) async fn next(&mut self) -> Received {
+        serde_json::from_str(&self.text().await).unwrap()
+    }
+
+    /// The next message that is no heartbeat.
+    pub(crate) async fn next_event(&mut self) -> Received {
+        loop {
+            let message = self.next().await;
+            if message.message_type != MessageType::Heartbeat {
+                return message;
+            }
+        }
+    }
+
+    /// The next message of this type; others are passed over.
+    pub(crate) async fn next_of(&mut self, wanted: MessageType) -> Received {
+        loop {
+            let message = self.next().await;
+            if message.message_type == wanted {
+                return message;
+            }
+        }
+    }
+
+    /// Everything before the next message of this type, and that message.
+    pub(crate) async fn until(&mut self, wanted: MessageType) -> (Vec<Received>, Received) {
+        let mut before = Vec::new();
+        loop {
+            let message = self.next_event().await;
+            if message.message_type == wanted {
+                return (before, message);
+            }
+            before.push(message);
+        }
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(mut self) -> Ended {
+        loop {
+            match within("the end of the connection", self.socket.next()).await {
+                Some(Ok(Message::Close(Some(CloseFrame { code, .. })))) => return Ended::Code(code.into()),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Ended::Cut,
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The pair from outside: a real nats-server, real sockets, clients that know the contract alone.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends with the first thing that is not as it should be"
+)]
+#![allow(missing_docs, reason = "tests are named after the behaviour that they show")]
+
+mod harness;
+
+mod bad_input;
+mod delivery;
+mod interest;
+mod outage;
+mod rest;
+mod resume;
+// mod truth;

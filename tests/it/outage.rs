@@ -1,0 +1,105 @@
+//! The bus is gone: clients stay, are told, and lose nothing.
+
+use crate::harness::{Gateway, Quote, Sse, World, until};
+use oddswire_protocol::{
+    RunId,
+    envelope::MessageType,
+    progress::{ScrapeProgress, Status},
+    server::{ConnectionAck, Heartbeat, Resume, Upstream, Verdict},
+};
+
+const PRICE: Quote = Quote {
+    event: "e1",
+    source: "alpha",
+    price: "1.85",
+};
+
+#[tokio::test]
+async fn a_gateway_without_a_bus_serves_says_so_and_heals() {
+    let mut world = World::new().await;
+    world.odds_event(&PRICE).await;
+    world.kill_nats().await;
+    let gateway = Gateway::start(&world.nats_url(), |_| {}).await;
+    assert_eq!(
+        reqwest::get(format!("{}/livez", gateway.ops))
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    assert_eq!(
+        reqwest::get(format!("{}/readyz", gateway.ops))
+            .await
+            .unwrap()
+            .status(),
+        503
+    );
+    let mut client = gateway.ws("topics=odds_updates&since=snapshot").await;
+    let ack: ConnectionAck = client.next().await.data().unwrap();
+    assert_eq!(ack.resume.verdict, Verdict::Unavailable);
+    let heartbeat: Heartbeat = client.next_of(MessageType::Heartbeat).await.data().unwrap();
+    assert_eq!(heartbeat.upstream, Upstream::Down);
+    let (status, problem) = gateway.get("/api/odds").await;
+    assert_eq!((status, problem["code"].as_str()), (503, Some("bus_unavailable")));
+
+    world.restart_nats().await;
+    let resume: Resume = client.next_of(MessageType::Resume).await.data().unwrap();
+    assert_eq!(resume.verdict, Verdict::Snapshot);
+    let (before, _) = client.until(MessageType::CaughtUp).await;
+    assert_eq!(before.len(), 1, "{before:#?}");
+    gateway.wait_ready().await;
+}
+
+#[tokio::test]
+async fn clients_stay_connected_through_a_restart_and_miss_nothing() {
+    let mut world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut socket = gateway.ws("topics=scrape_progress").await;
+    let mut stream = gateway.sse("topics=scrape_progress").await;
+    socket.next_of(MessageType::CaughtUp).await;
+    stream.until(MessageType::CaughtUp).await;
+    let run = RunId::new();
+    for seq in 1..=50 {
+        if seq % 10 == 5 {
+            world.kill_nats().await;
+            world.restart_nats().await;
+        }
+        world.run_event("alpha", &run, seq, Status::Running).await;
+    }
+    for seq in 1..=50 {
+        let event: ScrapeProgress = socket.next_event().await.data().unwrap();
+        assert_eq!(event.seq, seq);
+        let event: ScrapeProgress = stream.next_event().await.message().data().unwrap();
+        assert_eq!(event.seq, seq);
+    }
+}
+
+#[tokio::test]
+async fn streams_that_are_missing_are_named_and_waited_for() {
+    let mut world = World::new().await;
+    world.kill_nats().await;
+    let empty = tempfile::tempdir().unwrap();
+    let nats = oddswire_kit::nats_server::NatsServer::start(empty.path(), None)
+        .await
+        .unwrap();
+    let gateway = Gateway::start(&nats.url(), |_| {}).await;
+    let ready = format!("{}/readyz", gateway.ops);
+    until("readiness to name the missing stream", async || {
+        let text = reqwest::get(&ready).await.unwrap().text().await.unwrap();
+        text.contains("RUNS is missing") && text.contains("oddswire provision")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_closes_its_clients_so_that_they_come_back() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut socket = gateway.ws("").await;
+    socket.next_of(MessageType::CaughtUp).await;
+    let mut stream: Sse = gateway.sse("").await;
+    stream.until(MessageType::CaughtUp).await;
+    gateway.stop().await.unwrap();
+    assert_eq!(socket.ended().await, crate::harness::Ended::Code(1012));
+    while stream.try_next().await.is_some() {}
+}

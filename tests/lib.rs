@@ -1,0 +1,1 @@
+//! The pair against a real NATS server: everything here is in `it/`.
