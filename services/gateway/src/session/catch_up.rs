@@ -110,12 +110,9 @@ impl<T: Transport> Session<T> {
             },
             Feed::Run => {
                 let topics = self.topics.clone();
-                let (images, seq) = self.run_images(&topics, view.floor).await?;
+                let images = self.run_images(&topics, view.high).await?;
                 self.deliver_stored(&images, self.cursor()).await?;
-                Position {
-                    epoch: view.epoch,
-                    seq,
-                }
+                view.tail()
             }
         };
         self.place.positions[feed.index()] = Some(position);
