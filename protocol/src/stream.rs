@@ -34,10 +34,10 @@ pub struct StreamSpec {
     pub name: String,
     /// One sentence for operators.
     pub description: String,
-    /// What it stores; empty for a mirror.
+    /// What it stores; empty for a copy.
     pub subjects: Vec<String>,
-    /// The stream that it mirrors.
-    pub mirror: Option<String>,
+    /// The stream whose messages it takes over, under sequences of its own.
+    pub copy_of: Option<String>,
     /// Until when it keeps.
     pub retention: Retention,
     /// When full.
@@ -128,7 +128,10 @@ pub const JOBS_CONSUMER: &str = "scrape";
 pub struct StreamNames {
     /// Run messages, a log.
     pub runs: String,
-    /// The last image of each run: a mirror of the log with one message a subject, with the log's sequences.
+    /// The last image of each run: a copy of the log with one message a subject.
+    ///
+    /// A copy by sourcing, not a mirror: a mirror answers Direct Gets for its origin, whatever it is told, and this one
+    /// would answer reads of the log with last images alone.
     pub runs_last: String,
     /// The last image of each odds key.
     pub odds: String,
@@ -186,7 +189,7 @@ pub fn streams(subjects: &Subjects, sizing: &Sizing) -> Vec<StreamSpec> {
         name: String::new(),
         description: String::new(),
         subjects: Vec::new(),
-        mirror: None,
+        copy_of: None,
         retention: Retention::Limits,
         discard: Discard::Old,
         discard_new_per_subject: false,
@@ -229,11 +232,10 @@ fn run_streams(
     let runs_last = StreamSpec {
         name: names.runs_last.clone(),
         description: "The last image of each run".into(),
-        mirror: Some(names.runs.clone()),
+        copy_of: Some(names.runs.clone()),
         max_age_s: RUNS_DAYS * DAY_S,
         max_bytes: sizing.runs_bytes,
         max_msgs_per_subject: 1,
-        duplicate_window_s: 0,
         deny_delete: false,
         deny_purge: false,
         ..base.clone()

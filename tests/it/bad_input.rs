@@ -40,7 +40,7 @@ async fn bad_text_is_answered_and_the_connection_lives() {
 async fn a_bad_topic_is_told_and_the_others_are_granted() {
     let world = World::new().await;
     let gateway = world.gateway().await;
-    let mut client = gateway.ws("topics=odds_updates.>,odds_updates.soccer").await;
+    let mut client = gateway.ws("topics=odds_updates.%3E,odds_updates.soccer").await;
     let ack = client.next().await;
     assert!(
         ack.data.get().contains(r#""topics":["odds_updates.soccer"]"#),

@@ -24,6 +24,8 @@ pub struct RunEntry {
     pub status: Status,
     /// Its batch.
     pub batch_id: Option<BatchId>,
+    /// The sequence of that in the log; 0 while queued.
+    pub seq: u64,
     /// Its last image, as published.
     pub image: Bytes,
 }
@@ -59,9 +61,12 @@ pub struct RunIndex {
 
 #[derive(Debug, Default)]
 struct Index {
-    epoch: u32,
-    /// Everything up to this sequence is in.
+    /// Of the log and of its copy.
+    epochs: (u32, u32),
+    /// Everything up to this sequence of the log is in.
     seq: u64,
+    /// Everything up to this sequence of the copy is in.
+    copy_seq: u64,
     runs: BTreeMap<RunId, RunEntry>,
 }
 
@@ -103,34 +108,43 @@ impl Index {
     async fn refresh(&mut self, bus: &Bus) -> Result<(), ReadError> {
         let names = bus.names();
         let log = bus.stream_state(&names.runs).await?;
-        if log.epoch != self.epoch || log.last_seq < self.seq {
+        let copy = bus.stream_state(&names.runs_last).await?;
+        if (log.epoch, copy.epoch) != self.epochs || log.last_seq < self.seq {
             *self = Self {
-                epoch: log.epoch,
+                epochs: (log.epoch, copy.epoch),
                 ..Self::default()
             };
         }
-        // The mirror holds one message a run; what it does not have yet is read from the log itself.
-        let mirrored = bus
-            .stream_state(&names.runs_last)
-            .await?
-            .last_seq
-            .min(log.last_seq);
-        let filter = bus.subjects().feed_filter("run.>");
-        for (stream, floor) in [(&names.runs_last, mirrored), (&names.runs, log.last_seq)] {
-            let mut read = bus.read(stream, filter.clone(), self.seq + 1, floor);
-            while let Some(page) = read.next_page().await? {
-                for message in &page {
-                    self.take(bus, message);
-                }
+        let copied = bus.copied_to(&names.runs_last).await?;
+        // The copy holds one message a run; what it does not have yet is read from the log itself.
+        self.read(bus, &names.runs_last, self.copy_seq + 1, copy.last_seq)
+            .await?;
+        self.copy_seq = copy.last_seq;
+        self.read(bus, &names.runs, copied.max(self.seq) + 1, log.last_seq)
+            .await?;
+        self.seq = log.last_seq;
+        Ok(())
+    }
+
+    async fn read(&mut self, bus: &Bus, stream: &str, from: u64, to: u64) -> Result<(), ReadError> {
+        let mut read = bus.read(stream, bus.subjects().feed_filter("run.>"), from, to);
+        while let Some(page) = read.next_page().await? {
+            for message in &page {
+                self.take(bus, message);
             }
-            self.seq = self.seq.max(floor);
         }
         Ok(())
     }
 
     fn take(&mut self, bus: &Bus, message: &Stored) {
-        self.seq = self.seq.max(message.seq);
         let Some(entry) = entry(bus, message) else { return };
+        if self
+            .runs
+            .get(&entry.run_id)
+            .is_some_and(|known| known.seq > entry.seq)
+        {
+            return;
+        }
         self.runs.insert(entry.run_id.clone(), entry);
         while self.runs.len() > RUNS_MAX {
             self.runs.pop_first();
@@ -159,6 +173,7 @@ fn entry(bus: &Bus, message: &Stored) -> Option<RunEntry> {
         source,
         status,
         batch_id,
+        seq: message.origin_seq(),
         image: message.payload.clone(),
     })
 }

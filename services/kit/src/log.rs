@@ -67,6 +67,15 @@ impl Stored {
         })
     }
 
+    /// Its sequence in the stream that this one copies; its own where this one copies none.
+    pub fn origin_seq(&self) -> u64 {
+        // `<stream> <sequence> <filter> <transform> <subject> <account>`
+        let source = self
+            .header("Nats-Stream-Source")
+            .and_then(|text| text.split(' ').nth(1));
+        source.and_then(|seq| seq.parse().ok()).unwrap_or(self.seq)
+    }
+
     /// The value of a header; the last one when there are several.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get_last(name).map(async_nats::HeaderValue::as_str)
@@ -232,6 +241,18 @@ impl Bus {
         let query = serde_json::json!({ "seq": seq, "next_by_subj": ">", "batch": 1 });
         let page = self.direct_get(stream, &query).await?;
         Ok(page.messages.into_iter().find(|m| m.seq == seq))
+    }
+
+    /// Up to which sequence of its origin a copy is complete, at least.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn copied_to(&self, copy: &str) -> Result<u64, ReadError> {
+        let last_seq = self.stream_state(copy).await?.last_seq;
+        Ok(self
+            .message(copy, last_seq)
+            .await?
+            .map_or(0, |message| message.origin_seq()))
     }
 
     /// One page from `seq` on of what is under `filter`, as any replica knows it: at most 256 messages and 1 MiB.

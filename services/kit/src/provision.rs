@@ -179,11 +179,12 @@ fn config(spec: &StreamSpec) -> Config {
         name: spec.name.clone(),
         description: Some(spec.description.clone()),
         subjects: spec.subjects.clone(),
-        mirror: spec.mirror.clone().map(|name| Source {
-            name,
-            ..Source::default()
+        sources: spec.copy_of.clone().map(|name| {
+            vec![Source {
+                name,
+                ..Source::default()
+            }]
         }),
-        mirror_direct: spec.mirror.is_some(),
         retention: match spec.retention {
             Retention::Limits => RetentionPolicy::Limits,
             Retention::WorkQueue => RetentionPolicy::WorkQueue,
@@ -229,11 +230,7 @@ type Setting = (&'static str, fn(&Config) -> String, Loses);
 /// Every setting that is compared.
 const SETTINGS: &[Setting] = &[
     ("subjects", |c| format!("{:?}", c.subjects), Loses::Always),
-    (
-        "mirror",
-        |c| format!("{:?}", c.mirror.as_ref().map(|source| &source.name)),
-        Loses::Always,
-    ),
+    ("sources", |c| format!("{:?}", source_names(c)), Loses::Always),
     ("retention", |c| format!("{:?}", c.retention), Loses::Always),
     ("storage", |c| format!("{:?}", c.storage), Loses::Always),
     ("deny delete", |c| c.deny_delete.to_string(), Loses::Always),
@@ -264,16 +261,9 @@ const SETTINGS: &[Setting] = &[
         |c| c.discard_new_per_subject.to_string(),
         Loses::Never,
     ),
-    // A mirror takes its origin's messages as they are.
     (
         "duplicate window",
-        |c| {
-            if c.mirror.is_some() {
-                String::new()
-            } else {
-                format!("{:?}", c.duplicate_window)
-            }
-        },
+        |c| format!("{:?}", c.duplicate_window),
         Loses::Never,
     ),
     (
@@ -285,6 +275,15 @@ const SETTINGS: &[Setting] = &[
     ("message TTL", |c| c.allow_message_ttl.to_string(), Loses::Never),
     ("replicas", |c| c.num_replicas.to_string(), Loses::Never),
 ];
+
+fn source_names(config: &Config) -> Vec<&str> {
+    config
+        .sources
+        .iter()
+        .flatten()
+        .map(|source| source.name.as_str())
+        .collect()
+}
 
 fn seconds(age: Duration) -> i64 {
     i64::try_from(age.as_secs()).unwrap_or(i64::MAX)

@@ -198,6 +198,7 @@ fn queued_entry(job: &Job) -> RunEntry {
         source: job.source.clone(),
         status: Status::Queued,
         batch_id: Some(job.batch_id.clone()),
+        seq: 0,
         image,
     }
 }

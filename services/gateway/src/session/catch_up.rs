@@ -223,22 +223,21 @@ impl<T: Transport> Session<T> {
         })
     }
 
-    /// The last images, as of `floor`, of the runs that are worth showing. The mirror that holds them may be behind
-    /// the log; what it does not have yet is read from the log itself.
+    /// The last images, as of `floor`, of the runs that are worth showing. The copy that holds them may be behind the
+    /// log; what it does not have yet is read from the log itself.
     async fn run_images(&self, topics: &[Topic], floor: u64) -> Result<Vec<Stored>, ReadError> {
         let bus = &self.shared.bus;
         let names = bus.names();
-        let mirrored = bus.stream_state(&names.runs_last).await?.last_seq.min(floor);
+        let copied = bus.copied_to(&names.runs_last).await?;
         let mut last: BTreeMap<String, Stored> = BTreeMap::new();
         for filter in filters(Feed::Run, topics) {
             let subject = bus.subjects().feed_filter(&filter);
-            for (stream, from, to) in [
-                (&names.runs_last, 1, mirrored),
-                (&names.runs, mirrored + 1, floor),
-            ] {
+            for (stream, from, to) in [(&names.runs_last, 1, u64::MAX), (&names.runs, copied + 1, floor)] {
                 let mut read = bus.read(stream, subject.clone(), from, to);
                 while let Some(page) = read.next_page().await? {
-                    last.extend(page.into_iter().map(|message| (message.subject.clone(), message)));
+                    // What is past the floor comes by the stream.
+                    let known = page.into_iter().filter(|message| message.origin_seq() <= floor);
+                    last.extend(known.map(|message| (message.subject.clone(), message)));
                 }
             }
         }
@@ -247,7 +246,7 @@ impl<T: Transport> Session<T> {
             .into_values()
             .filter(|message| self.one_run || worth_showing(message, now))
             .collect();
-        images.sort_by_key(|message| message.seq);
+        images.sort_by_key(Stored::origin_seq);
         Ok(images)
     }
 }
