@@ -273,7 +273,15 @@ async fn an_event_stream_has_its_headers_ids_and_names() {
     // A heartbeat's position is a safe one: here, nothing has come since.
     let heartbeat = stream.next().await;
     assert_eq!(heartbeat.event, "heartbeat");
-    assert_eq!(heartbeat.id.unwrap().parse::<Cursor>().unwrap().position(Feed::Odds), at.position(Feed::Odds));
+    assert_eq!(
+        heartbeat
+            .id
+            .unwrap()
+            .parse::<Cursor>()
+            .unwrap()
+            .position(Feed::Odds),
+        at.position(Feed::Odds)
+    );
 }
 
 #[tokio::test]

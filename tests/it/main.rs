@@ -13,4 +13,4 @@ mod interest;
 mod outage;
 mod rest;
 mod resume;
-// mod truth;
+mod truth;

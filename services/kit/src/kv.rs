@@ -63,8 +63,8 @@ impl Bus {
     pub async fn kv_list(&self, group: &str) -> Result<Vec<(String, Bytes)>, ReadError> {
         let stream = self.names().control_stream();
         let prefix = self.names().control_subject(&format!("{group}."));
-        let floor = self.stream_state(&stream).await?.last_seq;
-        let mut read = self.read(&stream, format!("{prefix}*"), 1, floor);
+        // To the tail, wherever that is when the read gets there: a value that is written anew meanwhile moves there.
+        let mut read = self.read(&stream, format!("{prefix}*"), 1, u64::MAX);
         let mut values = std::collections::BTreeMap::new();
         while let Some(page) = read.next_page().await? {
             for message in page {
