@@ -3,7 +3,8 @@
 use crate::say;
 use anyhow::{Context, Result, bail};
 use oddswire_protocol::{
-    RunId,
+    BatchId, RunId,
+    api::Started,
     envelope::{MessageType, Received},
     progress::{Outcome, Phase, ScrapeProgress, Status},
 };
@@ -12,7 +13,6 @@ use std::{collections::HashMap, time::Duration};
 /// Starts a scrape of everything and tells of runs as they go, until the gateway is gone.
 pub(crate) async fn follow(gateway: &str) -> Result<()> {
     let client = reqwest::Client::new();
-    let mut phases: HashMap<RunId, Phase> = HashMap::new();
     let mut stream = client
         .get(format!(
             "{gateway}api/events?topics=scrape_progress&since=snapshot"
@@ -20,34 +20,42 @@ pub(crate) async fn follow(gateway: &str) -> Result<()> {
         .send()
         .await
         .context("connect to the gateway")?;
-    start_scrape(&client, gateway).await?;
+    let mut told = Told {
+        first: start_scrape(&client, gateway).await?,
+        phases: HashMap::new(),
+    };
     let mut text = String::new();
     while let Some(chunk) = stream.chunk().await? {
         text.push_str(&String::from_utf8_lossy(&chunk));
         while let Some(end) = text.find("\n\n") {
             let event: String = text.drain(..end + 2).collect();
-            if let Some(progress) = progress_of(&event) {
-                tell(&mut phases, &progress);
+            if let Some(line) = progress_of(&event).and_then(|run| told.line(&run)) {
+                say(&line);
             }
         }
     }
     bail!("the gateway ended the stream of events")
 }
 
-async fn start_scrape(client: &reqwest::Client, gateway: &str) -> Result<()> {
+/// Starts a run of each source. `None` when the sources' schedules were faster.
+async fn start_scrape(client: &reqwest::Client, gateway: &str) -> Result<Option<BatchId>> {
     let answer = client
         .post(format!("{gateway}api/scrapes"))
         .send()
         .await
         .context("start a scrape")?;
-    // Busy means that the schedule was faster: the runs are there to be followed.
-    if !answer.status().is_success() && answer.status() != reqwest::StatusCode::CONFLICT {
+    if answer.status() == reqwest::StatusCode::CONFLICT {
+        return Ok(None);
+    }
+    if !answer.status().is_success() {
         bail!(
             "the gateway did not start a scrape: {}",
             answer.text().await.unwrap_or_default()
         );
     }
-    Ok(())
+    let started: Started =
+        serde_json::from_str(&answer.text().await?).context("read the gateway's answer")?;
+    Ok(Some(started.batch_id))
 }
 
 fn progress_of(event: &str) -> Option<ScrapeProgress> {
@@ -56,46 +64,43 @@ fn progress_of(event: &str) -> Option<ScrapeProgress> {
     (message.message_type == MessageType::ScrapeProgress).then(|| message.data().ok())?
 }
 
-/// One line a phase, and one at the end.
-fn tell(phases: &mut HashMap<RunId, Phase>, run: &ScrapeProgress) {
-    let before = phases.insert(run.run_id.clone(), run.phase);
-    if before == Some(run.phase) {
-        return;
+/// What was told already.
+struct Told {
+    /// The runs whose phases are told; of the others, which come by schedule, only the end is.
+    first: Option<BatchId>,
+    phases: HashMap<RunId, Phase>,
+}
+
+impl Told {
+    /// The line for a run's new state, when it is worth one.
+    fn line(&mut self, run: &ScrapeProgress) -> Option<String> {
+        let source = run.source.as_str();
+        if run.status.is_terminal() {
+            self.phases.remove(&run.run_id);
+            return Some(format!("{source:<10} {}", end_of(run)));
+        }
+        let of_first = self.first.as_ref() == Some(&run.batch_id);
+        let new_phase = self.phases.insert(run.run_id.clone(), run.phase) != Some(run.phase);
+        (of_first && new_phase).then(|| format!("{source:<10} {}", word(run.phase)))
     }
-    if !run.status.is_terminal() {
-        say(&format!("{:<10} {}", run.source.as_str(), phase_word(run.phase)));
-        return;
-    }
-    phases.remove(&run.run_id);
+}
+
+fn end_of(run: &ScrapeProgress) -> String {
     let how = match (run.status, run.outcome) {
         (Status::Completed, Some(Outcome::Complete)) => "done".to_owned(),
-        (_, Some(outcome)) => format!("{}: {outcome:?}", run.status.as_str()).to_lowercase(),
+        (status, Some(outcome)) => format!("{}, {}", status.as_str(), format!("{outcome:?}").to_lowercase()),
         (status, None) => status.as_str().to_owned(),
     };
     let seconds = Duration::from_millis(run.elapsed_ms).as_secs_f64();
-    let line = format!(
-        "{:<10} {how} in {seconds:.1} s: {} events, {} markets changed",
-        run.source.as_str(),
-        run.events_count,
-        run.changed_count
-    );
     let error = run
         .error
         .as_ref()
         .map(|e| format!("; {}", e.message))
         .unwrap_or_default();
-    say(&format!("{line}{error}"));
+    let (events, changed) = (run.events_count, run.changed_count);
+    format!("{how} in {seconds:.1} s: {events} events, {changed} markets changed{error}")
 }
 
-fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Initializing => "initializing",
-        Phase::Discovering => "discovering",
-        Phase::Scraping => "scraping",
-        Phase::Mapping => "mapping",
-        Phase::Storing => "storing",
-        Phase::Completed => "completed",
-        Phase::Failed => "failed",
-        Phase::Cancelled => "cancelled",
-    }
+fn word(phase: Phase) -> String {
+    format!("{phase:?}").to_lowercase()
 }

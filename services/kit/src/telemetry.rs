@@ -6,15 +6,15 @@ use tracing_subscriber::{EnvFilter, fmt};
 /// How a process logs.
 #[derive(Debug, Clone, Args)]
 pub struct LogOptions {
-    /// What is logged: a level, or a filter such as `info,oddswire_gateway=debug`.
+    /// What is logged: a level, or a filter such as `info,oddswire_gateway=debug`. [default: info, for dev: warn]
     #[arg(
         long = "log",
         env = "ODDSWIRE_LOG",
-        default_value = "info",
         global = true,
+        help_heading = "Logging",
         value_name = "FILTER"
     )]
-    pub filter: String,
+    pub filter: Option<String>,
     /// The form of log lines.
     #[arg(
         long = "log-format",
@@ -42,13 +42,15 @@ pub struct FilterError {
     reason: String,
 }
 
-/// Starts logging to standard error. Does nothing when the process logs already.
+/// Starts logging to standard error, what `default` admits unless configured otherwise. Does nothing when the process
+/// logs already.
 ///
 /// # Errors
 /// [`FilterError`] when the filter cannot be read.
-pub fn init(options: &LogOptions) -> Result<(), FilterError> {
-    let filter = EnvFilter::try_new(&options.filter).map_err(|e| FilterError {
-        filter: options.filter.clone(),
+pub fn init(options: &LogOptions, default: &str) -> Result<(), FilterError> {
+    let filter = options.filter.as_deref().unwrap_or(default);
+    let filter = EnvFilter::try_new(filter).map_err(|e| FilterError {
+        filter: filter.to_owned(),
         reason: e.to_string(),
     })?;
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -40,6 +40,16 @@ enum Command {
     Healthcheck(Healthcheck),
 }
 
+impl Command {
+    /// What is logged unless configured otherwise. The bus client's own lines say what ours say already.
+    fn default_log(&self) -> &'static str {
+        match self {
+            Self::Dev(_) | Self::Provision(_) | Self::Healthcheck(_) => "warn",
+            _ => "info,async_nats=warn",
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 struct Healthcheck {
     /// What to ask, such as http://127.0.0.1:8081/readyz.
@@ -63,7 +73,7 @@ fn main() -> ExitCode {
             };
         }
     };
-    if let Err(error) = telemetry::init(&cli.log) {
+    if let Err(error) = telemetry::init(&cli.log, cli.command.default_log()) {
         return complain(&error, BAD_CONFIGURATION);
     }
     let runtime = match tokio::runtime::Runtime::new() {
