@@ -91,7 +91,8 @@ async fn two_gateways_and_both_transports_give_the_same_bytes_live_and_replayed(
         got.sort();
         seen.push(got);
     }
-    let (_, mut late) = (one.stop().await.unwrap(), two.sse("since=snapshot").await);
+    one.stop().await.unwrap();
+    let mut late = two.sse("since=snapshot").await;
     let (mut replayed, _) = late.until(MessageType::CaughtUp).await;
     replayed.remove(0);
     let odds = replayed.into_iter().find(|e| e.event == "odds_update").unwrap();

@@ -6,7 +6,7 @@ mod sse;
 mod ws;
 
 pub(crate) use board::Board;
-pub(crate) use events::{Quote, odds_key, run_key};
+pub(crate) use events::{Quote, odds_key};
 pub(crate) use sse::{Sse, SseEvent};
 pub(crate) use ws::{Ended, Ws};
 
@@ -31,10 +31,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for something that must come.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(PATIENCE, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited too long for {what}"),
-    }
+    let Ok(value) = timeout(PATIENCE, future).await else {
+        panic!("waited too long for {what}")
+    };
+    value
 }
 
 /// Asks again and again until the answer is yes.

@@ -33,9 +33,9 @@ async fn listens(world: &World) -> bool {
         .any(|s| s["subject"] == "oddswire.live.odds.>")
 }
 
-async fn publish(world: &World, count: usize) {
+async fn publish(world: &World, count: u64) {
     for at in 0..count {
-        let price = ["1.85", "1.9"][at % 2];
+        let price = if at % 2 == 0 { "1.85" } else { "1.9" };
         world
             .odds_event(&Quote {
                 event: "e1",
@@ -58,7 +58,7 @@ async fn without_a_client_events_cost_the_gateway_nothing() {
     gateway.wait_ready().await;
     assert!(!listens(&world).await);
     let before = sent_to_gateway(&world).await;
-    publish(&world, EVENTS as usize).await;
+    publish(&world, EVENTS).await;
     let added = sent_to_gateway(&world).await - before;
     assert!(
         added < CHECKS_MAX,
@@ -68,7 +68,7 @@ async fn without_a_client_events_cost_the_gateway_nothing() {
     let mut client = gateway.ws("topics=odds_updates").await;
     client.next_of(MessageType::CaughtUp).await;
     let before = sent_to_gateway(&world).await;
-    publish(&world, EVENTS as usize).await;
+    publish(&world, EVENTS).await;
     for _ in 0..EVENTS {
         client.next_of(MessageType::OddsUpdate).await;
     }
@@ -80,7 +80,7 @@ async fn without_a_client_events_cost_the_gateway_nothing() {
     })
     .await;
     let before = sent_to_gateway(&world).await;
-    publish(&world, EVENTS as usize).await;
+    publish(&world, EVENTS).await;
     let added = sent_to_gateway(&world).await - before;
     assert!(
         added < CHECKS_MAX,

@@ -37,7 +37,7 @@ impl Pair {
         tasks.spawn(async move {
             oddswire_demo_site::run(options, listener, demo_stop)
                 .await
-                .unwrap()
+                .unwrap();
         });
         let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ready = format!("http://{}/readyz", operators.local_addr().unwrap());
@@ -220,7 +220,9 @@ async fn the_board_put_together_from_either_transport_is_the_truth_of_all_four_b
     let mut late = pair.gateway.ws("topics=odds_updates&since=snapshot").await;
     let (messages, _) = late.until(MessageType::CaughtUp).await;
     let mut board = Board::default();
-    messages.iter().for_each(|message| board.apply(message));
+    for message in &messages {
+        board.apply(message);
+    }
     assert_true(&board, &pair.truth().await, "by snapshot");
 }
 

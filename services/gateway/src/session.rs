@@ -1,6 +1,6 @@
 //! One client: a position in each feed that it follows, and the loop that moves it.
 //!
-//! Live, joining, catching up and being slow are one thing here: [`Session::advance`] takes what the ring has after
+//! Live, joining, catching up and being slow are one thing here: `Session::advance` takes what the ring has after
 //! the position, and reads the log where the ring does not reach back. Nothing waits for a client but what its own
 //! transport has not taken yet.
 
@@ -124,7 +124,7 @@ impl From<Gone> for End {
     }
 }
 
-/// What [`Session::advance`] did.
+/// What `Session::advance` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
     /// There is more to do at once.

@@ -3,6 +3,9 @@
 use clap::{Args, ValueEnum};
 use tracing_subscriber::{EnvFilter, fmt};
 
+/// What a service logs unless configured otherwise. The bus client's own lines say what ours say already.
+pub const SERVICE_DEFAULT: &str = "info,async_nats=warn";
+
 /// How a process logs.
 #[derive(Debug, Clone, Args)]
 pub struct LogOptions {

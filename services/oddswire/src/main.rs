@@ -41,11 +41,11 @@ enum Command {
 }
 
 impl Command {
-    /// What is logged unless configured otherwise. The bus client's own lines say what ours say already.
+    /// What is logged unless configured otherwise.
     fn default_log(&self) -> &'static str {
         match self {
             Self::Dev(_) | Self::Provision(_) | Self::Healthcheck(_) => "warn",
-            _ => "info,async_nats=warn",
+            _ => telemetry::SERVICE_DEFAULT,
         }
     }
 }

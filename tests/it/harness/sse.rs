@@ -100,7 +100,7 @@ fn parse(block: &str) -> Option<SseEvent> {
     for line in block.lines() {
         match line.split_once(": ") {
             Some(("id", value)) => event.id = Some(value.to_owned()),
-            Some(("event", value)) => event.event = value.to_owned(),
+            Some(("event", value)) => value.clone_into(&mut event.event),
             Some(("data", value)) => event.data.push_str(value),
             _ => assert!(line.is_empty() || line.starts_with(':'), "unknown line {line:?}"),
         }
