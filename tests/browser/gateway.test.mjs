@@ -1,0 +1,209 @@
+// What the page does on a gateway's bad days: gaps, lost connections, refusals, a bus that is down, stale prices.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { odds, openScripted, run } from "./gateway.mjs";
+import { startBrowser } from "./product.mjs";
+
+let browser;
+before(async () => (browser = await startBrowser()));
+after(() => browser?.close());
+
+const events = (page) => page.locator("#board .teams").allTextContents();
+const badge = (page, text) => page.locator("#link", { hasText: text }).waitFor();
+const cell = (page, source, outcome) => page.locator(`#board td[data-source=${source}] [data-outcome=${outcome}]`);
+
+// Opens the page and shows it a state of one event at two sources.
+async function settled() {
+  const scripted = await openScripted(browser);
+  const gateway = await scripted.connected();
+  gateway.ack("snapshot");
+  gateway.say("odds_update", odds("alpha", "e1", [2.1, 3.3, 3.45]), "c1");
+  gateway.say("odds_update", odds("bravo", "e1", [2.05, 3.4, 3.45]), "c2");
+  gateway.say("caught_up", { cursor: "c2", replayed: 2 });
+  await badge(scripted.page, "live");
+  return { ...scripted, gateway };
+}
+
+test("a_snapshot_is_shown_when_it_is_whole", async () => {
+  const { page, connected } = await openScripted(browser);
+  const gateway = await connected();
+  assert.equal(gateway.since, "snapshot");
+  gateway.ack("snapshot");
+  gateway.say("odds_update", odds("alpha", "e1", [2.1, 3.3, 3.45]));
+  await badge(page, "catching up");
+  assert.equal(await page.textContent("#board-empty"), "Loading the odds …");
+  gateway.say("caught_up", { cursor: "c1", replayed: 1 });
+  await badge(page, "live");
+  assert.deepEqual(await events(page), ["Home e1 – Away"]);
+  await page.close();
+});
+
+test("a_lost_connection_greys_the_page_and_is_continued_at_the_last_id", async () => {
+  const { page, connected, gateway } = await settled();
+  gateway.say("odds_update", odds("alpha", "e2", [1.5, 4, 6]), "c3");
+  await page.getByText("Home e2").waitFor();
+  gateway.close(1012);
+  await badge(page, "reconnecting");
+  assert.equal(await page.locator("body.lost").count(), 1);
+  assert.equal((await events(page)).length, 2);
+  await page.clock.runFor(1000);
+  const again = await connected();
+  assert.equal(again.since, "c3");
+  again.ack("replayed");
+  again.say("odds_update", odds("alpha", "e3", [1.5, 4, 6]), "c4");
+  again.say("caught_up", { cursor: "c4", replayed: 1 });
+  await badge(page, "live");
+  assert.equal((await events(page)).length, 3);
+  assert.equal(await page.locator("body.lost").count(), 0);
+  await page.close();
+});
+
+test("after_a_gap_the_page_begins_anew_and_drops_what_it_held", async () => {
+  const { page, connected, gateway } = await settled();
+  gateway.say("resume", { verdict: "gap" });
+  await badge(page, "reconnecting");
+  await page.clock.runFor(1000);
+  const again = await connected();
+  assert.equal(again.since, "snapshot");
+  again.ack("snapshot");
+  again.say("odds_update", odds("alpha", "e9", [1.5, 4, 6]));
+  await badge(page, "catching up");
+  assert.deepEqual(await events(page), ["Home e1 – Away"], "the old state stays until the new one is whole");
+  again.say("caught_up", { cursor: "c9", replayed: 1 });
+  await page.getByText("Home e9").waitFor();
+  assert.deepEqual(await events(page), ["Home e9 – Away"]);
+  await page.close();
+});
+
+test("silence_is_a_lost_connection", async () => {
+  const { page, connected } = await settled();
+  await page.clock.runFor(49_000);
+  assert.equal(await page.textContent("#link"), "live");
+  await page.clock.runFor(3000);
+  const again = await connected();
+  assert.equal(again.since, "c2");
+  await page.close();
+});
+
+test("a_final_close_code_stops_the_page_with_a_word", async () => {
+  const { page, gateway } = await settled();
+  gateway.close(4500);
+  await badge(page, "offline");
+  await page.clock.runFor(60_000);
+  assert.equal(await page.textContent("#link"), "offline");
+  assert.match(await page.textContent("#notice"), /refused this page \(4500/);
+  await page.close();
+});
+
+test("a_reconnect_message_is_honoured", async () => {
+  const { page, connected, gateway } = await settled();
+  gateway.say("reconnect", { after_ms: 4000, reason: "drain" });
+  await page.clock.runFor(3500);
+  assert.equal(await page.textContent("#link"), "live");
+  await page.clock.runFor(1500);
+  assert.equal((await connected()).since, "c2");
+  await page.close();
+});
+
+test("a_bus_that_is_down_is_told_and_what_follows_is_whole", async () => {
+  const { page, connected } = await openScripted(browser);
+  const gateway = await connected();
+  gateway.ack("unavailable");
+  await badge(page, "bus unavailable");
+  assert.match(await page.textContent("#board-empty"), /^The bus is unavailable/);
+  gateway.say("resume", { verdict: "snapshot" });
+  gateway.say("scrape_progress", run("alpha", 1), "c1");
+  gateway.say("resume", { verdict: "snapshot" });
+  gateway.say("odds_update", odds("alpha", "e1", [2.1, 3.3, 3.45]), "c2");
+  gateway.say("caught_up", { cursor: "c2", replayed: 2 });
+  await badge(page, "live");
+  assert.equal(await page.textContent("#runs .progress .done"), "412 of 1,311 pages");
+  assert.equal((await events(page)).length, 1);
+  const lost = { cursor: "c2", server_time: new Date().toISOString(), upstream: "down", lag_ms: 9000 };
+  gateway.say("heartbeat", lost);
+  await badge(page, "upstream down");
+  await page.close();
+});
+
+test("the_best_price_suspended_withdrawn_and_never_offered_look_different", async () => {
+  const { page, gateway } = await settled();
+  gateway.say("odds_update", odds("charlie", "e1", [9, 9, 9], { status: "suspended" }), "c3");
+  gateway.say("odds_update", odds("delta", "e1", [2, 3, 4], { status: "withdrawn" }), "c4");
+  gateway.say("odds_update", odds("charlie", "e2", [2, 3, 4]), "c5");
+  await page.getByText("Home e2").waitFor();
+  assert.match(await cell(page, "alpha", "home").getAttribute("class"), /best/);
+  assert.doesNotMatch(await cell(page, "bravo", "home").getAttribute("class"), /best/);
+  assert.equal(await page.locator("td[data-source=charlie] s").count(), 3);
+  assert.equal(await page.locator("td[data-source=delta] .withdrawn").count(), 1);
+  assert.equal(await page.locator("tr", { hasText: "Home e2" }).locator("td.blank").count(), 3);
+  await page.close();
+});
+
+test("a_moved_price_carries_an_arrow_for_a_while", async () => {
+  const { page, gateway } = await settled();
+  gateway.say("odds_update", odds("alpha", "e1", [2.2, 3.3, 3.4]), "c3");
+  await page.locator("#board td[data-source=alpha] .up[data-outcome=home]").waitFor();
+  assert.equal(await page.locator("#board .down[data-outcome=away]").count(), 1);
+  assert.equal(await page.locator("#board .price:is(.up, .down)").count(), 2);
+  await page.clock.runFor(10_000);
+  assert.equal(await page.locator("#board .price:is(.up, .down)").count(), 0);
+  await page.close();
+});
+
+test("a_price_that_nobody_confirms_becomes_stale", async () => {
+  const { page, gateway } = await settled();
+  const beat = () => gateway.say("heartbeat", { cursor: "c2", server_time: soon(), upstream: "ok", lag_ms: 0 });
+  let laterMs = 0;
+  const soon = () => new Date(Date.now() + laterMs).toISOString();
+  laterMs = 170_000;
+  gateway.say("odds_confirmed", { source: "alpha", confirmed_at: soon(), unconfirmed_event_ids: [] }, "c3");
+  gateway.say("odds_confirmed", { source: "bravo", confirmed_at: soon(), unconfirmed_event_ids: ["e1"] }, "c4");
+  laterMs = 200_000;
+  beat();
+  await page.locator("#board td[data-source=bravo].stale").waitFor();
+  assert.equal(await page.locator("#board td.stale").count(), 1);
+  assert.match(await page.textContent("#board tbody td.age"), /^3 min ago$/);
+  assert.match(await page.textContent("#skew"), /^your clock is 3 min slow/);
+  await page.close();
+});
+
+test("what_the_gateway_refuses_is_told_in_its_own_words", async () => {
+  const { page, answers } = await settled();
+  const detail = "the bus did not answer in time";
+  answers["POST api/scrapes"] = [503, { title: "Bus unavailable", detail, status: 503, code: "bus_unavailable" }];
+  await page.click("#scrape");
+  await page.getByText("Not started. Bus unavailable: the bus did not answer in time").waitFor();
+  answers["POST api/scrapes"] = [202, { runs: [{ source: "alpha" }], busy: [{ source: "bravo" }], workers: 0 }];
+  await page.click("#scrape");
+  await page.getByText("Started 1 run. Busy already: bravo. No worker is alive: the runs wait for one.").waitFor();
+  await page.close();
+});
+
+test("the_end_of_runs_is_said_in_at_most_one_sentence_in_five_seconds", async () => {
+  const { page, gateway } = await settled();
+  const errors = [{ error_type: "timeout", message: "late", recoverable: true, count: 2 }];
+  for (const source of ["alpha", "bravo", "charlie"]) gateway.say("scrape_progress", run(source, 1), "c3");
+  const end = { status: "completed", phase: "completed", outcome: "partial", errors };
+  gateway.say("scrape_progress", run("alpha", 2, end), "c4");
+  await page.locator("#runs [data-source=alpha][data-status=completed]").waitFor();
+  await page.clock.runFor(100);
+  assert.equal(await page.textContent("#voice"), "alpha completed, 2 errors.");
+  gateway.say("scrape_progress", run("bravo", 2, end), "c5");
+  gateway.say("scrape_progress", run("charlie", 2, { ...end, status: "failed", phase: "failed" }), "c6");
+  await page.locator("#runs [data-status=failed]").waitFor();
+  assert.equal(await page.textContent("#voice"), "alpha completed, 2 errors.");
+  await page.clock.runFor(5000);
+  assert.equal(await page.textContent("#voice"), "2 runs ended, 1 not completed, 4 errors.");
+  await page.close();
+});
+
+test("the_page_fits_every_width", async () => {
+  const { page } = await settled();
+  for (const width of [1440, 1024, 390]) {
+    await page.setViewportSize({ width, height: 900 });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= width, `${wide} at ${width}`);
+  }
+  await page.close();
+});
