@@ -325,7 +325,12 @@ async fn a_broken_event_is_skipped_and_the_next_one_comes() {
         .enumerate()
     {
         world
-            .event(&odds_key(&PRICE), &format!("bad-{at}"), Vec::new(), payload)
+            .event(
+                &odds_key(PRICE.event, PRICE.source),
+                &format!("bad-{at}"),
+                Vec::new(),
+                payload,
+            )
             .await;
     }
     world.odds_event(&PRICE).await;

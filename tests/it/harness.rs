@@ -6,7 +6,7 @@ mod sse;
 mod ws;
 
 pub(crate) use board::Board;
-pub(crate) use events::{Quote, odds_key};
+pub(crate) use events::{Quote, odds_key, run_image, run_key, update};
 pub(crate) use sse::{Sse, SseEvent};
 pub(crate) use ws::{Ended, Ws};
 

@@ -8,6 +8,7 @@
 mod harness;
 
 mod bad_input;
+mod chaos;
 mod delivery;
 mod interest;
 mod outage;

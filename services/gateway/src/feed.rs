@@ -4,16 +4,17 @@
 //! message of the stream comes by, so the stream's sequence tells at once when one is missing; what is missing is read
 //! from the log before anything after it is shown. A lost tail is found by the audit.
 
-use crate::{frame::Frame, hub::Hub, metrics::Metrics};
+mod health;
+
+pub use health::FeedHealth;
+
+use crate::{frame::Frame, hub::Hub, metrics::Metrics, trial::Trial};
 use oddswire_kit::{
     bus::{Bus, Listener},
     log::{ReadError, Stored},
 };
-use oddswire_protocol::{Feed, header::AFTER, server::Upstream};
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use oddswire_protocol::{Feed, header::AFTER};
+use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -30,73 +31,8 @@ pub struct FeedContext {
     pub health: Arc<FeedHealth>,
     /// How long a feed stays active after its last client left.
     pub linger: Duration,
-}
-
-/// When each active feed was last known to miss nothing.
-#[derive(Debug, Default)]
-pub struct FeedHealth {
-    checked: Mutex<[Check; Feed::ALL.len()]>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-enum Check {
-    /// Nobody is interested.
-    #[default]
-    Idle,
-    /// Not known yet, since then.
-    Since(Instant),
-    /// Good at that time.
-    Good(Instant),
-}
-
-/// Without a good check for this long a feed is stale: more than the longest wait between two audits.
-const STALE_AFTER: Duration = Duration::from_secs(20);
-
-impl FeedHealth {
-    fn set(&self, feed: Feed, check: Check) {
-        self.checked.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()] = check;
-    }
-
-    fn get(&self, feed: Feed) -> Check {
-        self.checked.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()]
-    }
-
-    /// Whether the bus is there for these feeds, and since how many milliseconds it is not known to be.
-    pub fn upstream(&self, bus: &Bus, feeds: impl Iterator<Item = Feed>) -> (Upstream, u64) {
-        let oldest = feeds
-            .filter_map(|feed| match self.get(feed) {
-                Check::Idle => None,
-                Check::Since(at) | Check::Good(at) => Some(at.elapsed()),
-            })
-            .max()
-            .unwrap_or_default();
-        let lag_ms = u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX);
-        if !bus.is_connected() {
-            (Upstream::Down, lag_ms.max(1))
-        } else if oldest > STALE_AFTER {
-            (Upstream::Stale, lag_ms)
-        } else {
-            (Upstream::Ok, 0)
-        }
-    }
-
-    /// Good when every active feed's last check is.
-    ///
-    /// # Errors
-    /// Which is not, in one sentence.
-    pub fn check(&self) -> Result<(), String> {
-        for feed in Feed::ALL {
-            if let Check::Since(at) | Check::Good(at) = self.get(feed)
-                && at.elapsed() > STALE_AFTER
-            {
-                return Err(format!(
-                    "feed {feed}: no good check for {} s",
-                    at.elapsed().as_secs()
-                ));
-            }
-        }
-        Ok(())
-    }
+    /// What is broken on purpose.
+    pub trial: Trial,
 }
 
 /// What to do with a live message.
@@ -122,6 +58,8 @@ fn link(high: u64, seq: u64) -> Link {
 
 /// Waits after activation and reconnection before the extra audits.
 const AUDITS_AFTER_CHANGE: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
+/// Only on trial: how long after the read the subscription comes, as it might over a slow network.
+const TRIAL_WINDOW: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_millis(250);
 /// How long a run's last message waits for the odds that the run wrote.
 const AFTER_WITHIN: Duration = Duration::from_secs(2);
@@ -139,6 +77,8 @@ pub struct FeedActor {
     all: String,
     epoch: u32,
     high: u64,
+    /// Only on trial: whether the chain is yet to begin with the next message.
+    unanchored: bool,
 }
 
 impl FeedActor {
@@ -153,6 +93,7 @@ impl FeedActor {
             all,
             epoch: 0,
             high: 0,
+            unanchored: false,
         }
     }
 
@@ -165,19 +106,24 @@ impl FeedActor {
                 found = interest.wait_for(|count| *count > 0) => if found.is_err() { return },
                 () = stop.cancelled() => return,
             }
-            self.context.health.set(self.feed, Check::Since(Instant::now()));
+            // Not good yet, but not stale either: it counts from now.
+            self.context.health.good(self.feed);
             tokio::select! {
                 () = self.serve() => {}
                 () = stop.cancelled() => return,
             }
             self.context.hub.deactivate(self.feed);
-            self.context.health.set(self.feed, Check::Idle);
+            self.context.health.idle(self.feed);
             tracing::debug!(feed = %self.feed, "nobody is interested any more");
         }
     }
 
     /// Activates, follows, and returns when nobody was interested for the linger time.
     async fn serve(&mut self) {
+        if self.context.trial.no_barrier {
+            self.unanchored = self.activate().await;
+            sleep(TRIAL_WINDOW).await;
+        }
         let subject = self.context.bus.subjects().live_all(self.feed);
         let mut listener = loop {
             match self.context.bus.listen(subject.clone()).await {
@@ -186,7 +132,7 @@ impl FeedActor {
             }
             sleep(RETRY).await;
         };
-        if self.activate().await {
+        if self.unanchored || self.activate().await {
             self.follow(&mut listener).await;
         }
         listener.close().await;
@@ -220,7 +166,7 @@ impl FeedActor {
     fn set_life(&mut self, epoch: u32, last_seq: u64) {
         (self.epoch, self.high) = (epoch, last_seq);
         self.context.hub.activate(self.feed, epoch, last_seq);
-        self.context.health.set(self.feed, Check::Good(Instant::now()));
+        self.context.health.good(self.feed);
     }
 
     async fn follow(&mut self, listener: &mut Listener) {
@@ -261,7 +207,12 @@ impl FeedActor {
     /// Shows a live message, after what is missing before it. Tells whether that could be done: when the log cannot
     /// be read now, nothing is shown out of order, and the next message or audit tries again.
     async fn on_live(&mut self, message: &Stored) -> bool {
+        let trial = self.context.trial;
+        if trial.lose_live > 0.0 && rand::random_bool(trial.lose_live) {
+            return true;
+        }
         match link(self.high, message.seq) {
+            Link::Hole if trial.no_chain || std::mem::take(&mut self.unanchored) => {}
             Link::Old => return true,
             Link::Next => {}
             Link::Hole => {
@@ -302,7 +253,7 @@ impl FeedActor {
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(()) => self.context.health.set(self.feed, Check::Good(Instant::now())),
+            Ok(()) => self.context.health.good(self.feed),
             Err(ref error) => tracing::debug!(feed = %self.feed, %error, "audit failed"),
         }
         outcome.is_ok()

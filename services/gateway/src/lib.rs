@@ -16,6 +16,7 @@ pub mod metrics;
 mod options;
 pub mod runs;
 pub mod session;
+pub mod trial;
 
 pub use options::GatewayOptions;
 
@@ -25,6 +26,7 @@ use crate::{
     hub::Hub,
     metrics::Metrics,
     session::Shared,
+    trial::Trial,
 };
 use oddswire_kit::{
     bus::{Bus, ConnectError, Probe},
@@ -65,6 +67,20 @@ pub async fn run(
     ops_listener: TcpListener,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    run_on_trial(options, listener, ops_listener, Trial::default(), stop).await
+}
+
+/// The same with mechanisms off, for tests that show what they are there for.
+///
+/// # Errors
+/// [`Error`].
+pub async fn run_on_trial(
+    options: GatewayOptions,
+    listener: TcpListener,
+    ops_listener: TcpListener,
+    trial: Trial,
+    stop: CancellationToken,
+) -> Result<(), Error> {
     let metrics = Arc::new(Metrics::default());
     let mut registry = Registry::default();
     metrics.register(&mut registry);
@@ -73,8 +89,11 @@ pub async fn run(
     ));
     let health = Arc::new(FeedHealth::default());
     // Reads for clients go over a connection of their own: they must not stand in the way of live events.
-    let live = Bus::connect(&options.bus, "oddswire-gateway-live", "gateway").await?;
-    let reads = Bus::connect(&options.bus, "oddswire-gateway-reads", "gateway").await?;
+    let mut live = Bus::connect(&options.bus, "oddswire-gateway-live", "gateway").await?;
+    let mut reads = Bus::connect(&options.bus, "oddswire-gateway-reads", "gateway").await?;
+    if trial.no_settling {
+        (live, reads) = (live.without_settling(), reads.without_settling());
+    }
     let names = live.names();
     let probed = vec![
         names.runs.clone(),
@@ -97,6 +116,7 @@ pub async fn run(
             metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
             linger: Duration::from_millis(options.linger_ms),
+            trial,
         };
         let stop = stop.clone();
         core.spawn(async move {

@@ -3,7 +3,7 @@
 use super::{World, within};
 use oddswire_kit::publish::{Ack, Publication};
 use oddswire_protocol::{
-    BatchId, EventId, EventKey, Price, RunId, SourceKey, Timestamp,
+    BatchId, EventId, EventKey, Price, RunId, Timestamp,
     header::{ATTEMPT, BATCH, STATUS, cloud_event},
     odds::{Event, Market, OddsUpdate, Outcome, QuoteStatus},
     progress::{Phase, ScrapeProgress, Status, Unit},
@@ -25,21 +25,21 @@ pub(crate) fn run_key(source: &str, run_id: &RunId) -> EventKey {
     }
 }
 
-pub(crate) fn odds_key(quote: &Quote) -> EventKey {
+pub(crate) fn odds_key(event: &str, source: &str) -> EventKey {
     EventKey::Quote {
         sport: "soccer".parse().unwrap(),
-        event_id: EventId::of(quote.event),
-        source: quote.source.parse().unwrap(),
+        event_id: EventId::of(event),
+        source: source.parse().unwrap(),
         market: "h2h-ft".parse().unwrap(),
     }
 }
 
-fn update(quote: &Quote, now: Timestamp) -> OddsUpdate {
-    let event_id = EventId::of(quote.event);
-    let price: Price = quote.price.parse().unwrap();
+/// The image of a market of one quote with one outcome.
+pub(crate) fn update(event: &str, source: &str, price: Price, now: Timestamp) -> OddsUpdate {
+    let event_id = EventId::of(event);
     OddsUpdate {
         event_ids: [event_id.clone()],
-        source: quote.source.parse().unwrap(),
+        source: source.parse().unwrap(),
         snapshot_count: 1,
         run_id: "r1".parse().unwrap(),
         event: Event {
@@ -72,7 +72,8 @@ fn update(quote: &Quote, now: Timestamp) -> OddsUpdate {
     }
 }
 
-fn progress(source: &SourceKey, run_id: &RunId, seq: u64, status: Status) -> ScrapeProgress {
+/// The image of a run.
+pub(crate) fn run_image(source: &str, run_id: &RunId, seq: u64, status: Status) -> ScrapeProgress {
     let phase = match status {
         Status::Completed => Phase::Completed,
         Status::Failed => Phase::Failed,
@@ -82,7 +83,7 @@ fn progress(source: &SourceKey, run_id: &RunId, seq: u64, status: Status) -> Scr
     ScrapeProgress {
         run_id: run_id.clone(),
         batch_id: BatchId::new(),
-        source: source.clone(),
+        source: source.parse().unwrap(),
         seq,
         attempt: 1,
         worker_id: Some("test".into()),
@@ -109,9 +110,8 @@ fn progress(source: &SourceKey, run_id: &RunId, seq: u64, status: Status) -> Scr
 impl World {
     /// Publishes one event of a run.
     pub(crate) async fn run_event(&self, source: &str, run_id: &RunId, seq: u64, status: Status) -> Ack {
-        let source: SourceKey = source.parse().unwrap();
-        let image = progress(&source, run_id, seq, status);
-        let key = run_key(source.as_str(), run_id);
+        let image = run_image(source, run_id, seq, status);
+        let key = run_key(source, run_id);
         let extra = vec![
             (STATUS, status.as_str().to_owned()),
             (ATTEMPT, "1".to_owned()),
@@ -128,13 +128,14 @@ impl World {
 
     /// Publishes the image of a market.
     pub(crate) async fn odds_event(&self, quote: &Quote) -> Ack {
-        let now = Timestamp::now();
+        let price = quote.price.parse().unwrap();
+        let image = update(quote.event, quote.source, price, Timestamp::now());
         let id = format!("{quote:?}:{}", RunId::new());
         self.event(
-            &odds_key(quote),
+            &odds_key(quote.event, quote.source),
             &id,
             Vec::new(),
-            &serde_json::to_vec(&update(quote, now)).unwrap(),
+            &serde_json::to_vec(&image).unwrap(),
         )
         .await
     }

@@ -34,6 +34,19 @@ impl Sse {
         }
     }
 
+    /// `None` when nobody answers.
+    pub(crate) async fn try_connect(url: &str, last_event_id: Option<&str>) -> Option<Self> {
+        let mut request = reqwest::Client::new().get(url);
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        let response = request.send().await.ok().filter(|r| r.status().is_success())?;
+        Some(Self {
+            response,
+            text: String::new(),
+        })
+    }
+
     pub(crate) async fn request(url: &str, last_event_id: Option<&str>) -> Response {
         let mut request = reqwest::Client::new().get(url);
         if let Some(id) = last_event_id {

@@ -21,6 +21,25 @@ pub(crate) enum Ended {
 }
 
 impl Ws {
+    /// `None` when nobody answers.
+    pub(crate) async fn try_connect(address: &str, query: &str) -> Option<Self> {
+        let (socket, _) = connect_async(format!("ws://{address}/api/ws?{query}"))
+            .await
+            .ok()?;
+        Some(Self { socket })
+    }
+
+    /// The next text message; `None` when the connection is over.
+    pub(crate) async fn try_text(&mut self) -> Option<String> {
+        loop {
+            match self.socket.next().await?.ok()? {
+                Message::Text(text) => return Some(text.as_str().to_owned()),
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
     pub(crate) async fn connect(address: &str, query: &str) -> Self {
         let url = format!("ws://{address}/api/ws?{query}");
         let (socket, _) = within("the handshake", connect_async(url)).await.unwrap();

@@ -44,13 +44,11 @@ impl<T: Transport> Session<T> {
             let read = self.read_side().await;
             return self.after_read(read);
         }
-        let before = self.place.clone();
         let step = self.shared.hub.step(&mut self.place, &self.topics);
         if let Some(feed) = step.reset {
-            let beginning = self.place.positions[feed.index()] == Some(BEGINNING);
-            if !beginning {
-                self.send_resume(Verdict::Gap.into()).await?;
-                self.place.positions[feed.index()] = Some(BEGINNING);
+            if self.place.positions[feed.index()] != Some(BEGINNING) {
+                self.resume(Verdict::Gap.into()).await?;
+                return Ok(Progress::More);
             }
             let read = self.begin_snapshot(feed).await;
             return self.after_read(read);
@@ -60,7 +58,6 @@ impl<T: Transport> Session<T> {
             return self.after_read(read);
         }
         if step.inactive.is_some() {
-            self.place = before;
             return Ok(Progress::Idle);
         }
         for (frame, positions) in &step.frames {
@@ -138,12 +135,11 @@ impl<T: Transport> Session<T> {
                     seq: state.first_seq.saturating_sub(1),
                 };
                 let oldest = Some(self.carried.with(feed, Some(oldest)));
-                self.send_resume(Resume {
+                self.resume(Resume {
                     verdict: Verdict::Gap,
                     oldest,
                 })
                 .await?;
-                self.place.positions[feed.index()] = Some(BEGINNING);
                 return Ok(());
             }
         }

@@ -1,7 +1,7 @@
 //! How a session joins a feed, and the verdict on it.
 
 use super::{BUS_RETRY, End, Progress, Session, Since, Transport};
-use crate::hub::FeedView;
+use crate::hub::{FeedView, PerFeed};
 use oddswire_kit::log::ReadError;
 use oddswire_protocol::{
     Cursor, Feed, Timestamp,
@@ -14,6 +14,11 @@ use tokio::time::{Instant, timeout};
 /// Before everything, in whatever life of the stream: a snapshot is a join from here. No stream has epoch 0.
 pub(super) const BEGINNING: Position = Position { epoch: 0, seq: 0 };
 
+/// Whether a client drops what it holds at this verdict.
+fn begins_anew(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Snapshot | Verdict::Gap)
+}
+
 /// How long a client waits for a feed to become active before it is told that the bus is down.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a replica that is behind a client's cursor is waited for.
@@ -22,76 +27,106 @@ const REACH_WITHIN: Duration = Duration::from_secs(5);
 const ODDS_AGE_MAX_MS: u64 = 6 * 24 * 3600 * 1000;
 
 impl<T: Transport> Session<T> {
-    /// Joins those of `feeds` that a topic touches and that are not followed yet. One verdict covers them, the
-    /// worst.
+    /// Joins those of `feeds` that a topic touches and that are not followed yet, together: one verdict covers them.
     pub(super) async fn join(&mut self, feeds: &[Feed], since: Since) -> Resume {
-        let mut resume = Resume::from(Verdict::Live);
-        for feed in feeds {
-            let touched = self.topics.iter().any(|topic| topic.feed() == *feed);
-            if !touched || self.interests[feed.index()].is_some() {
-                continue;
-            }
+        let touched = |feed: &Feed| self.topics.iter().any(|topic| topic.feed() == *feed);
+        let new: Vec<Feed> = feeds
+            .iter()
+            .copied()
+            .filter(|feed| touched(feed) && self.interests[feed.index()].is_none())
+            .collect();
+        for feed in &new {
             self.interests[feed.index()] = Some(self.shared.hub.become_interested(*feed));
-            let found = match self.wait_active(*feed).await {
-                Some(view) => self.place_in(*feed, view, since).await,
-                None => Err(ReadError::Timeout),
-            };
-            let found = found.unwrap_or_else(|_| {
-                self.waiting[feed.index()] = Some(since);
-                Verdict::Unavailable.into()
-            });
-            if found.verdict > resume.verdict {
-                resume = found;
-            }
         }
+        self.wait_active(&new).await;
+        let wanted: Vec<(Feed, Since)> = new.into_iter().map(|feed| (feed, since)).collect();
+        let resume = self.place_in(&wanted).await.unwrap_or_else(|error| {
+            tracing::debug!(connection = self.connection_id, %error, "cannot join yet");
+            for (feed, since) in wanted {
+                self.waiting[feed.index()] = Some(since);
+            }
+            Verdict::Unavailable.into()
+        });
         self.count_verdict(resume.verdict);
         resume
     }
 
-    async fn wait_active(&mut self, feed: Feed) -> Option<FeedView> {
+    /// Waits until these feeds are active, for a short time.
+    async fn wait_active(&self, feeds: &[Feed]) {
         let hub = &self.shared.hub;
         let mut changes = hub.changes();
-        timeout(ACTIVE_WITHIN, async {
-            loop {
-                if let Some(view) = hub.view(feed) {
-                    return Some(view);
-                }
-                changes.changed().await.ok()?;
-            }
+        let all_active = || feeds.iter().all(|feed| hub.view(*feed).is_some());
+        // When they are not, the client is told that the bus is unavailable, and joins later.
+        let _ = timeout(ACTIVE_WITHIN, async {
+            while !all_active() && changes.changed().await.is_ok() {}
         })
-        .await
-        .ok()?
+        .await;
     }
 
-    /// Joins what had to wait for the bus; tells how far that came.
+    /// Joins what had to wait for the bus, when it is back; tells when to try again.
     pub(super) async fn join_waiting(&mut self) -> Result<Option<Progress>, End> {
-        for feed in Feed::ALL {
-            let (Some(since), Some(view)) = (self.waiting[feed.index()], self.shared.hub.view(feed)) else {
-                continue;
-            };
-            let Ok(resume) = self.place_in(feed, view, since).await else {
-                return Ok(Some(Progress::Retry(Instant::now() + BUS_RETRY)));
-            };
-            self.waiting[feed.index()] = None;
-            self.send_resume(resume).await?;
+        let waiting: Vec<(Feed, Since)> = Feed::ALL
+            .into_iter()
+            .filter_map(|feed| Some((feed, self.waiting[feed.index()]?)))
+            .collect();
+        if waiting.is_empty()
+            || waiting
+                .iter()
+                .any(|(feed, _)| self.shared.hub.view(*feed).is_none())
+        {
+            return Ok(None);
         }
+        let Ok(resume) = self.place_in(&waiting).await else {
+            return Ok(Some(Progress::Retry(Instant::now() + BUS_RETRY)));
+        };
+        self.waiting = PerFeed::default();
+        self.resume(resume).await?;
         Ok(None)
     }
 
-    /// Decides where the session begins in an active feed.
-    async fn place_in(&mut self, feed: Feed, view: FeedView, since: Since) -> Result<Resume, ReadError> {
-        let (position, resume) = match since {
-            Since::Now => (view.tail(), Verdict::Live.into()),
-            Since::Snapshot => (BEGINNING, Verdict::Snapshot.into()),
-            Since::Malformed => (BEGINNING, Verdict::Gap.into()),
-            Since::At(cursor) => match cursor.position(feed) {
-                None => (view.tail(), Verdict::Live.into()),
-                Some(BEGINNING) => (BEGINNING, Verdict::Snapshot.into()),
-                Some(position) => self.judge(feed, view, cursor, position).await?,
-            },
-        };
-        self.place.positions[feed.index()] = Some(position);
-        Ok(resume)
+    /// Tells in mid-connection how it continues. Where the client is to drop what it holds, everything that it follows
+    /// begins anew.
+    pub(super) async fn resume(&mut self, resume: Resume) -> Result<(), End> {
+        if begins_anew(resume.verdict) {
+            for position in self.place.positions.iter_mut().flatten() {
+                *position = BEGINNING;
+            }
+            self.sides.clear();
+        }
+        self.send_resume(resume).await
+    }
+
+    /// Decides where the session begins in active feeds that it joins together. If it begins anew in one of them it does
+    /// in all: the client drops what it holds of all.
+    async fn place_in(&mut self, feeds: &[(Feed, Since)]) -> Result<Resume, ReadError> {
+        let mut worst = Resume::from(Verdict::Live);
+        let mut positions = Vec::new();
+        for (feed, since) in feeds {
+            let view = self.shared.hub.view(*feed).ok_or(ReadError::Timeout)?;
+            let (position, resume) = match since {
+                Since::Now => (view.tail(), Verdict::Live.into()),
+                Since::Snapshot => (BEGINNING, Verdict::Snapshot.into()),
+                Since::Malformed => (BEGINNING, Verdict::Gap.into()),
+                Since::At(cursor) => match cursor.position(*feed) {
+                    None => (view.tail(), Verdict::Live.into()),
+                    Some(BEGINNING) => (BEGINNING, Verdict::Snapshot.into()),
+                    Some(position) => self.judge(*feed, view, *cursor, position).await?,
+                },
+            };
+            positions.push((*feed, position));
+            if resume.verdict > worst.verdict {
+                worst = resume;
+            }
+        }
+        for (feed, position) in positions {
+            let position = if begins_anew(worst.verdict) {
+                BEGINNING
+            } else {
+                position
+            };
+            self.place.positions[feed.index()] = Some(position);
+        }
+        Ok(worst)
     }
 
     /// Whether a position can be continued.

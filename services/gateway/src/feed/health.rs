@@ -1,0 +1,87 @@
+//! How the feeds do: when each was last known to miss nothing.
+
+use oddswire_kit::bus::Bus;
+use oddswire_protocol::{Feed, server::Upstream};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// For each active feed, when it was last known to miss nothing; it counts from its activation on.
+#[derive(Debug, Default)]
+pub struct FeedHealth {
+    good_at: Mutex<[Option<Instant>; Feed::ALL.len()]>,
+}
+
+/// Without a good check for this long a feed is stale: more than the longest wait between two audits.
+const STALE_AFTER: Duration = Duration::from_secs(20);
+
+impl FeedHealth {
+    /// The feed misses nothing now.
+    pub(super) fn good(&self, feed: Feed) {
+        self.set(feed, Some(Instant::now()));
+    }
+
+    /// Nobody is interested in the feed.
+    pub(super) fn idle(&self, feed: Feed) {
+        self.set(feed, None);
+    }
+
+    fn set(&self, feed: Feed, at: Option<Instant>) {
+        self.good_at.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()] = at;
+    }
+
+    /// How long ago an active feed was good.
+    fn age(&self, feed: Feed) -> Option<Duration> {
+        let at = self.good_at.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()];
+        at.map(|at| at.elapsed())
+    }
+
+    /// Whether the bus is there for these feeds, and since how many milliseconds it is not known to be.
+    pub fn upstream(&self, bus: &Bus, feeds: impl Iterator<Item = Feed>) -> (Upstream, u64) {
+        let oldest = feeds.filter_map(|feed| self.age(feed)).max().unwrap_or_default();
+        let lag_ms = u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX);
+        if !bus.is_connected() {
+            (Upstream::Down, lag_ms.max(1))
+        } else if oldest > STALE_AFTER {
+            (Upstream::Stale, lag_ms)
+        } else {
+            (Upstream::Ok, 0)
+        }
+    }
+
+    /// Good when every active feed's last check is.
+    ///
+    /// # Errors
+    /// Which is not, in one sentence.
+    pub fn check(&self) -> Result<(), String> {
+        for feed in Feed::ALL {
+            if let Some(age) = self.age(feed)
+                && age > STALE_AFTER
+            {
+                return Err(format!("feed {feed}: no good check for {} s", age.as_secs()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_active_feed_without_a_good_check_is_not_ready_and_an_idle_one_is() {
+        let health = FeedHealth::default();
+        health.good(Feed::Run);
+        health.good(Feed::Odds);
+        tokio::time::advance(STALE_AFTER).await;
+        health.good(Feed::Run);
+        assert_eq!(health.check(), Ok(()));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(health.check(), Err("feed odds: no good check for 21 s".into()));
+        health.idle(Feed::Odds);
+        assert_eq!(health.check(), Ok(()));
+    }
+}

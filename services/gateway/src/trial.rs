@@ -1,0 +1,18 @@
+//! What may be broken on purpose, to show what it is there for.
+//!
+//! A test that passes with a mechanism on shows little unless it fails with the mechanism off. Nothing outside of tests
+//! sets any of this, and no flag or variable does.
+
+/// Mechanisms that are off, and faults that are added. The default is the product.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trial {
+    /// The share of live messages that are lost on their way in, 0 to 1.
+    pub lose_live: f64,
+    /// A hole in the chain is passed over instead of repaired.
+    pub no_chain: bool,
+    /// The chain begins with the first message that comes by, instead of with what a read on the listening
+    /// connection answered.
+    pub no_barrier: bool,
+    /// A read of the log that runs dry counts as complete, without asking the leader.
+    pub no_settling: bool,
+}

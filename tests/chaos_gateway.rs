@@ -1,0 +1,41 @@
+//! A gateway as the chaos test runs it: a process of its own, that can be killed, with mechanisms off where asked.
+
+use clap::Parser;
+use oddswire_gateway::{GatewayOptions, trial::Trial};
+use oddswire_kit::{shutdown, tls};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    gateway: GatewayOptions,
+    /// The share of live messages that are lost on their way in.
+    #[arg(long, default_value_t = 0.0)]
+    lose_live: f64,
+    #[arg(long)]
+    no_chain: bool,
+    #[arg(long)]
+    no_barrier: bool,
+    #[arg(long)]
+    no_settling: bool,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    tls::install_provider();
+    let cli = Cli::parse();
+    let trial = Trial {
+        lose_live: cli.lose_live,
+        no_chain: cli.no_chain,
+        no_barrier: cli.no_barrier,
+        no_settling: cli.no_settling,
+    };
+    let clients = TcpListener::bind(cli.gateway.listen).await?;
+    let operators = TcpListener::bind(cli.gateway.ops_listen).await?;
+    let stop = CancellationToken::new();
+    let serving = oddswire_gateway::run_on_trial(cli.gateway, clients, operators, trial, stop.clone());
+    let (served, listened) = tokio::join!(serving, shutdown::on_signal(stop));
+    listened?;
+    Ok(served?)
+}
