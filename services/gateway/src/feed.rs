@@ -10,12 +10,15 @@ pub use health::FeedHealth;
 
 use crate::{frame::Frame, hub::Hub, metrics::Metrics, trial::Trial};
 use oddswire_kit::{
-    bus::{Bus, Listener},
+    bus::{Bus, Listener, Signals},
     log::{ReadError, Stored},
 };
 use oddswire_protocol::{Feed, header::AFTER};
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// What a feed needs.
@@ -125,6 +128,9 @@ impl FeedActor {
             sleep(TRIAL_WINDOW).await;
         }
         let subject = self.context.bus.subjects().live_all(self.feed);
+        // From here on: what happened to the connection before does not matter to a new subscription.
+        let mut signals = self.context.bus.signals();
+        signals.mark_unchanged();
         let mut listener = loop {
             match self.context.bus.listen(subject.clone()).await {
                 Ok(listener) => break listener,
@@ -133,7 +139,7 @@ impl FeedActor {
             sleep(RETRY).await;
         };
         if self.unanchored || self.activate().await {
-            self.follow(&mut listener).await;
+            self.follow(&mut listener, signals).await;
         }
         listener.close().await;
     }
@@ -169,8 +175,7 @@ impl FeedActor {
         self.context.health.good(self.feed);
     }
 
-    async fn follow(&mut self, listener: &mut Listener) {
-        let mut signals = self.context.bus.signals();
+    async fn follow(&mut self, listener: &mut Listener, mut signals: watch::Receiver<Signals>) {
         let mut audits = self.context.hub.audits(self.feed);
         let mut interest = self.context.hub.interest_in(self.feed);
         let mut extra: Vec<Instant> = after_change();

@@ -58,6 +58,8 @@ pub struct Bus {
     subjects: Subjects,
     names: Arc<StreamNames>,
     signals: watch::Receiver<Signals>,
+    /// Whether a read asks the leader before it ends.
+    pub(crate) settles: bool,
 }
 
 /// How often a lost connection is tried again: from 50 ms, doubling up to this.
@@ -98,7 +100,17 @@ impl Bus {
             subjects,
             names,
             signals,
+            settles: true,
         })
+    }
+
+    /// The same connection, whose reads count as complete when they run dry: for tests that show why they do not.
+    #[must_use]
+    pub fn without_settling(self) -> Self {
+        Self {
+            settles: false,
+            ..self
+        }
     }
 
     /// The subjects.

@@ -397,7 +397,9 @@ impl Read<'_> {
             let newest = page.messages.last().map(|m| m.seq);
             let mut done = newest.is_some_and(|seq| seq >= self.floor);
             let next = newest.map_or(self.next, |seq| seq + 1);
-            if !done && !page.more {
+            if !done && !page.more && !self.bus.settles {
+                done = true;
+            } else if !done && !page.more {
                 // Dry here; only the leader can tell whether that is the end.
                 let left = self.bus.leader_next(self.stream, next, &self.filter).await?;
                 done = left.is_none_or(|seq| seq > self.floor);

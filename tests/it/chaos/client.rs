@@ -94,7 +94,7 @@ impl Client {
             self.session(until).await;
         }
         let give_up = Instant::now() + PATIENCE;
-        while !self.has_everything() && Instant::now() < give_up {
+        while !self.has_everything() && self.report.wrong.is_empty() && Instant::now() < give_up {
             // A gateway may just be starting.
             self.session(Instant::now() + Duration::from_secs(3)).await;
         }

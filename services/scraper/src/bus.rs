@@ -1,0 +1,189 @@
+//! What the scraper reads from the bus, and how patiently.
+
+use crate::diff::{Known, QuoteKey};
+use oddswire_kit::{
+    bus::Bus,
+    log::{ReadError, Stored},
+};
+use oddswire_protocol::{
+    EventKey, Feed, SourceKey, Topic,
+    header::{FENCE, MSG_ID, STATUS},
+    odds::OddsUpdate,
+    progress::{ScrapeProgress, Status},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+
+/// Reads until it succeeds; `None` when `stop` came first.
+pub(crate) async fn patiently<T, F>(stop: &CancellationToken, mut read: impl FnMut() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, ReadError>>,
+{
+    let mut delay = RETRY_MIN;
+    loop {
+        let pause = tokio::select! {
+            found = read() => match found {
+                Ok(found) => return Some(found),
+                Err(error) => {
+                    tracing::debug!(%error, "the bus is read again");
+                    delay.mul_f64(rand::random_range(0.5..1.0))
+                }
+            },
+            () = stop.cancelled() => return None,
+        };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = stop.cancelled() => return None,
+        }
+        delay = (delay * 2).min(RETRY_MAX);
+    }
+}
+
+/// The last message of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct LastOfRun {
+    /// Its sequence in RUNS.
+    pub(crate) seq: u64,
+    /// Its message id.
+    pub(crate) id: String,
+    /// Whether it ends the run.
+    pub(crate) terminal: bool,
+    /// The image; `None` when it cannot be read.
+    pub(crate) image: Option<ScrapeProgress>,
+    /// Milliseconds since it was stored.
+    pub(crate) age_ms: u64,
+}
+
+impl LastOfRun {
+    /// Reads the last message of a run from the leader; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) async fn read(bus: &Bus, key: &EventKey) -> Result<Option<Self>, ReadError> {
+        let subject = bus.subjects().feed(key);
+        let stored = bus.leader_last_message(&bus.names().runs, &subject).await?;
+        Ok(stored.map(|stored| Self::of(&stored)))
+    }
+
+    fn of(stored: &Stored) -> Self {
+        let image: Option<ScrapeProgress> = serde_json::from_slice(&stored.payload).ok();
+        let by_header = stored
+            .header(STATUS)
+            .and_then(|status| status.parse::<Status>().ok());
+        let status = by_header.or(image.as_ref().map(|image| image.status));
+        Self {
+            seq: stored.seq,
+            id: stored.header(MSG_ID).unwrap_or_default().to_owned(),
+            terminal: status.is_some_and(Status::is_terminal),
+            image,
+            age_ms: oddswire_protocol::Timestamp::now().ms_since(stored.stored_at),
+        }
+    }
+}
+
+/// What the bus has of one source's odds.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    /// The images.
+    pub(crate) quotes: BTreeMap<QuoteKey, Known>,
+    /// The last confirmation.
+    pub(crate) confirmed: Option<Written>,
+    /// The sequence of ODDS up to which this was read.
+    pub(crate) floor: u64,
+}
+
+/// A message of ODDS, as far as the next writer of its key must know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Its sequence.
+    pub(crate) seq: u64,
+    /// The claim of the run that wrote it; 0 when its writer had none.
+    pub(crate) fence: u64,
+    /// Its message id.
+    pub(crate) id: String,
+}
+
+impl Written {
+    pub(crate) fn of(stored: &Stored) -> Self {
+        let fence = stored.header(FENCE).and_then(|fence| fence.parse().ok());
+        Self {
+            seq: stored.seq,
+            fence: fence.unwrap_or(0),
+            id: stored.header(MSG_ID).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// What a message of ODDS says.
+pub(crate) fn known(stored: &Stored) -> Known {
+    let written = Written::of(stored);
+    Known {
+        seq: written.seq,
+        fence: written.fence,
+        image: serde_json::from_slice::<OddsUpdate>(&stored.payload)
+            .ok()
+            .map(Arc::new),
+    }
+}
+
+/// Reads everything of a source that was written to ODDS after the sequence `after`, up to now; `None` when `stop`
+/// came first.
+pub(crate) async fn read_board(
+    bus: &Bus,
+    source: &SourceKey,
+    after: u64,
+    stop: &CancellationToken,
+) -> Option<Board> {
+    let stream = bus.names().feed(Feed::Odds);
+    let floor = patiently(stop, || bus.stream_state(stream)).await?.last_seq;
+    let mut board = Board {
+        floor,
+        ..Board::default()
+    };
+    let topic: Topic = format!("odds_updates.*.*.{source}").parse().ok()?;
+    for filter in topic.filters() {
+        let filter = bus.subjects().feed_filter(&filter);
+        let mut read = bus.read(stream, filter, after + 1, floor);
+        loop {
+            let page = tokio::select! {
+                page = read.next_page() => page,
+                () = stop.cancelled() => return None,
+            };
+            match page {
+                Ok(None) => break,
+                Ok(Some(page)) => page.iter().for_each(|stored| board.note(bus, stored)),
+                Err(error) => {
+                    tracing::debug!(%error, %source, "the odds are read again");
+                    sleep(RETRY_MAX / 4).await;
+                }
+            }
+        }
+    }
+    Some(board)
+}
+
+impl Board {
+    fn note(&mut self, bus: &Bus, stored: &Stored) {
+        match bus.subjects().parse(&stored.subject) {
+            Some(EventKey::Quote {
+                sport,
+                event_id,
+                market,
+                ..
+            }) => {
+                let key = QuoteKey {
+                    event_id,
+                    market,
+                    sport,
+                };
+                self.quotes.insert(key, known(stored));
+            }
+            Some(EventKey::Confirmed { .. }) => self.confirmed = Some(Written::of(stored)),
+            _ => {}
+        }
+    }
+}

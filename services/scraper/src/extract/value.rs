@@ -1,0 +1,189 @@
+//! Texts of pages as values: fields, moments, prices.
+
+use crate::source::{Field, TimeField, TimeForm, Transform};
+use chrono::{DateTime, Utc};
+use oddswire_protocol::{Line, Price, Timestamp};
+
+/// What came of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Text {
+    /// There is nothing, or nothing but white space.
+    None,
+    /// There is something, but the field's expression does not find what it looks for. The text as the site has it.
+    Strange(String),
+    /// The text.
+    Some(String),
+}
+
+impl Text {
+    /// The text, where there is one.
+    pub(super) fn into_text(self) -> Option<String> {
+        match self {
+            Self::Some(text) => Some(text),
+            Self::None | Self::Strange(_) => None,
+        }
+    }
+}
+
+/// Does with a text what the field says: transforms, then the expression, then the prefix.
+pub(super) fn text_of(field: &Field, picked: Option<String>) -> Text {
+    let Some(mut text) = picked else {
+        return Text::None;
+    };
+    for transform in &field.transforms {
+        text = match transform {
+            Transform::Trim => text.trim().to_owned(),
+            Transform::DecimalComma => decimal_comma(&text),
+        };
+    }
+    if text.trim().is_empty() {
+        return Text::None;
+    }
+    let found = match &field.regex {
+        None => Some(text.as_str()),
+        Some(regex) => regex
+            .captures(&text)
+            .and_then(|groups| groups.get(1).or_else(|| groups.get(0)))
+            .map(|group| group.as_str())
+            .filter(|found| !found.is_empty()),
+    };
+    match found {
+        Some(found) => Text::Some(format!("{}{found}", field.prefix)),
+        None => Text::Strange(text),
+    }
+}
+
+/// Makes `1234.5` of `1.234,5`: points group, the comma is the decimal point. A text without a comma stays.
+fn decimal_comma(text: &str) -> String {
+    if text.contains(',') {
+        text.replace('.', "").replace(',', ".")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Reads a moment in the form that its field says. `None` when it is not of this form.
+pub(super) fn moment(field: &TimeField, text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    match &field.form {
+        TimeForm::Rfc3339 => DateTime::parse_from_rfc3339(text)
+            .ok()
+            .map(|at| checked(at.to_utc())),
+        TimeForm::EpochMs => text.parse().ok().map(Timestamp::from_unix_ms),
+        TimeForm::EpochSeconds => text
+            .parse::<i64>()
+            .ok()
+            .map(|seconds| seconds.checked_mul(1_000).and_then(Timestamp::from_unix_ms)),
+        // The pattern holds no offset, so the definition's own one, UTC, is written behind both.
+        TimeForm::Utc(pattern) => {
+            DateTime::parse_from_str(&format!("{text} +0000"), &format!("{pattern} %z"))
+                .ok()
+                .map(|at| checked(at.to_utc()))
+        }
+    }?
+}
+
+fn checked(at: DateTime<Utc>) -> Option<Timestamp> {
+    Timestamp::from_unix_ms(at.timestamp_millis())
+}
+
+/// What stands in the place of a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Quoted {
+    /// A price.
+    Price(Price),
+    /// A way to say that there is none: 0, 1, blank, a dash, `SP`.
+    Nothing,
+    /// None of these.
+    Unreadable,
+}
+
+/// Reads what stands in the place of a price, digit by digit.
+pub(crate) fn quoted(text: &str) -> Quoted {
+    let text = text.trim();
+    if let Ok(price) = text.parse() {
+        return Quoted::Price(price);
+    }
+    // A line is a decimal number too, with a range that has 0 and 1 in it.
+    let is_zero_or_one = text
+        .parse::<Line>()
+        .is_ok_and(|number| matches!(number.thousandths(), 0 | 1_000));
+    let is_dash = matches!(text, "" | "-" | "\u{2013}" | "\u{2014}") || text.eq_ignore_ascii_case("sp");
+    if is_zero_or_one || is_dash {
+        Quoted::Nothing
+    } else {
+        Quoted::Unreadable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Pick;
+    use regex::Regex;
+
+    fn field() -> Field {
+        Field {
+            pick: Pick::Var("x".to_owned()),
+            transforms: Vec::new(),
+            regex: None,
+            prefix: String::new(),
+            optional: false,
+        }
+    }
+
+    fn time(form: TimeForm, text: &str) -> Option<String> {
+        let field = TimeField { field: field(), form };
+        moment(&field, text).map(|at| at.to_string())
+    }
+
+    #[test]
+    fn what_is_no_price_is_told_from_what_is_nothing() {
+        for text in [
+            "0", "0.00", "1", "1.0", "1.000", "", " ", "-", "\u{2013}", "SP", "sp",
+        ] {
+            assert_eq!(quoted(text), Quoted::Nothing, "{text:?}");
+        }
+        for text in ["1,85", "-2", "0.5", "abc", "1e3", "NaN", "2000000", "1.8.5"] {
+            assert_eq!(quoted(text), Quoted::Unreadable, "{text:?}");
+        }
+        assert_eq!(quoted(" 1.80 "), quoted("1.8"));
+        assert_eq!(quoted("1.8"), Quoted::Price("1.8".parse().unwrap()));
+    }
+
+    #[test]
+    fn transforms_then_the_expression_then_the_prefix() {
+        let field = Field {
+            transforms: vec![Transform::Trim],
+            regex: Some(Regex::new("^total=([0-9.]+)$").unwrap()),
+            prefix: "t:".to_owned(),
+            ..field()
+        };
+        let read = |text: &str| text_of(&field, Some(text.to_owned()));
+        assert_eq!(read(" total=2.5 "), Text::Some("t:2.5".to_owned()));
+        assert_eq!(read("hcp=2.5"), Text::Strange("hcp=2.5".to_owned()));
+        assert_eq!(read("  "), Text::None);
+        assert_eq!(text_of(&field, None), Text::None);
+    }
+
+    #[test]
+    fn a_decimal_comma_is_read_and_points_group() {
+        assert_eq!(decimal_comma("1.234,50"), "1234.50");
+        assert_eq!(decimal_comma("1,85"), "1.85");
+        assert_eq!(decimal_comma("1.85"), "1.85");
+    }
+
+    #[test]
+    fn moments_of_each_form_are_utc_and_others_are_refused() {
+        let expected = Some("2026-11-22T19:45:00.000Z".to_owned());
+        let utc = || TimeForm::Utc("%Y-%m-%d %H:%M".to_owned());
+        assert_eq!(time(TimeForm::Rfc3339, "2026-11-22T20:45:00+01:00"), expected);
+        assert_eq!(time(TimeForm::EpochMs, "1795376700000"), expected);
+        assert_eq!(time(TimeForm::EpochSeconds, "1795376700"), expected);
+        assert_eq!(time(utc(), " 2026-11-22 19:45 "), expected);
+        assert_eq!(time(TimeForm::Rfc3339, "2026-11-22T20:45:00"), None);
+        assert_eq!(time(TimeForm::EpochMs, "9223372036854775807"), None);
+        assert_eq!(time(TimeForm::EpochSeconds, "9223372036854775807"), None);
+        assert_eq!(time(utc(), "2026-11-22"), None);
+    }
+}

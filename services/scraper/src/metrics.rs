@@ -1,0 +1,177 @@
+//! What the operations port shows of this process in numbers.
+
+use oddswire_protocol::SourceKey;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// A label that tells sources apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct SourceLabel {
+    source: String,
+}
+
+impl From<&SourceKey> for SourceLabel {
+    fn from(source: &SourceKey) -> Self {
+        Self {
+            source: source.to_string(),
+        }
+    }
+}
+
+/// Labels of runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RunLabel {
+    /// The source.
+    pub(crate) source: String,
+    /// How this worker's attempt ended.
+    pub(crate) end: &'static str,
+}
+
+/// A label that tells reasons apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ReasonLabel {
+    /// The reason.
+    pub(crate) reason: &'static str,
+}
+
+/// The numbers.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    /// Attempts that ended here.
+    pub(crate) runs: Family<RunLabel, Counter>,
+    /// Attempts under way.
+    pub(crate) running: Gauge,
+    /// Seconds from claim to terminal event.
+    pub(crate) run_seconds: Histogram,
+    /// Images of odds published.
+    pub(crate) odds_published: Family<SourceLabel, Counter>,
+    /// Markets that were looked at and had not changed.
+    pub(crate) odds_unchanged: Family<SourceLabel, Counter>,
+    /// When a source was last checked completely, in seconds since 1970.
+    pub(crate) confirmed_at: Family<SourceLabel, Gauge>,
+    /// Messages of runs published.
+    pub(crate) run_messages: Counter,
+    /// Publishes that the bus had to be asked for again.
+    pub(crate) publish_retries: Counter,
+    /// Messages of the bus that refused to be taken or read.
+    pub(crate) refused: Family<ReasonLabel, Counter>,
+    /// Ticks of a schedule that found the run before still under way.
+    pub(crate) skipped_ticks: Family<SourceLabel, Counter>,
+    /// Jobs that were not worked at.
+    pub(crate) jobs_turned_away: Family<ReasonLabel, Counter>,
+    /// Runs that nobody could end and that were ended as failed.
+    pub(crate) dead_jobs: Counter,
+}
+
+impl Metrics {
+    /// Makes the numbers and enters them into `registry`.
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            runs: Family::default(),
+            running: Gauge::default(),
+            run_seconds: Histogram::new(exponential_buckets(0.25, 2.0, 14)),
+            odds_published: Family::default(),
+            odds_unchanged: Family::default(),
+            confirmed_at: Family::default(),
+            run_messages: Counter::default(),
+            publish_retries: Counter::default(),
+            refused: Family::default(),
+            skipped_ticks: Family::default(),
+            jobs_turned_away: Family::default(),
+            dead_jobs: Counter::default(),
+        };
+        let registry = registry.sub_registry_with_prefix("oddswire_scraper");
+        metrics.enter_runs(registry);
+        metrics.enter_bus(registry);
+        metrics
+    }
+
+    fn enter_runs(&self, registry: &mut Registry) {
+        registry.register(
+            "runs",
+            "Attempts at runs that ended here, by end",
+            self.runs.clone(),
+        );
+        registry.register("running", "Attempts at runs under way", self.running.clone());
+        registry.register(
+            "run_seconds",
+            "Seconds from the claim of a run to its terminal event",
+            self.run_seconds.clone(),
+        );
+        registry.register(
+            "odds_published",
+            "Images of odds published: markets that changed",
+            self.odds_published.clone(),
+        );
+        registry.register(
+            "odds_unchanged",
+            "Markets that were looked at and had not changed",
+            self.odds_unchanged.clone(),
+        );
+        registry.register(
+            "confirmed_at_seconds",
+            "When the source was last confirmed, in seconds since 1970",
+            self.confirmed_at.clone(),
+        );
+        registry.register(
+            "dead_jobs",
+            "Runs ended as failed because their job was handed out too often",
+            self.dead_jobs.clone(),
+        );
+    }
+
+    fn enter_bus(&self, registry: &mut Registry) {
+        registry.register(
+            "run_messages",
+            "Progress events published",
+            self.run_messages.clone(),
+        );
+        registry.register(
+            "publish_retries",
+            "Publishes that had to be tried again",
+            self.publish_retries.clone(),
+        );
+        registry.register(
+            "refused",
+            "Messages that the bus refused or that could not be read, by reason",
+            self.refused.clone(),
+        );
+        registry.register(
+            "skipped_ticks",
+            "Scheduled runs that were not started because the one before was not over",
+            self.skipped_ticks.clone(),
+        );
+        registry.register(
+            "jobs_turned_away",
+            "Jobs that were not worked at, by reason",
+            self.jobs_turned_away.clone(),
+        );
+    }
+
+    /// One more attempt ended.
+    pub(crate) fn ended(&self, source: &SourceKey, end: &'static str) {
+        let label = RunLabel {
+            source: source.to_string(),
+            end,
+        };
+        self.runs.get_or_create(&label).inc();
+    }
+
+    /// One more message was refused.
+    pub(crate) fn refuse(&self, reason: &'static str) {
+        self.refused.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// One more job was turned away.
+    pub(crate) fn turn_away(&self, reason: &'static str) {
+        self.jobs_turned_away.get_or_create(&ReasonLabel { reason }).inc();
+    }
+}

@@ -1,0 +1,230 @@
+//! Writes events as they cross the bus: subject, headers, payload.
+
+use crate::diff::{QuoteKey, WITHDRAWN_FOR_MS, is_withdrawn};
+use oddswire_kit::publish::Publication;
+use oddswire_protocol::{
+    EventKey, PAYLOAD_MAX_BYTES, RunId, SourceKey, Subjects, Timestamp,
+    envelope::Data,
+    header::{
+        AFTER, ATTEMPT, BATCH, CE_ID, CE_SOURCE, CE_SPECVERSION, CE_TIME, CE_TYPE, FENCE, STATUS, TRACEPARENT,
+    },
+    odds::{OddsConfirmed, OddsUpdate},
+    progress::ScrapeProgress,
+};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// The event is larger than one may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{bytes} bytes, and an event has at most {PAYLOAD_MAX_BYTES}")]
+pub(crate) struct TooLarge {
+    bytes: usize,
+}
+
+/// Writes the events of one run in this worker's name.
+#[derive(Debug)]
+pub(crate) struct Author {
+    subjects: Subjects,
+    ce_source: String,
+    source: SourceKey,
+    run_id: RunId,
+    /// The trace of the run, the same in every attempt.
+    trace_id: u128,
+    /// Odds events written so far: each has an id of its own.
+    written: AtomicU64,
+}
+
+impl Author {
+    /// The author of a run.
+    pub(crate) fn new(subjects: &Subjects, worker_id: &str, source: &SourceKey, run_id: &RunId) -> Self {
+        Self {
+            subjects: subjects.clone(),
+            ce_source: format!("/oddswire/scraper/{worker_id}"),
+            source: source.clone(),
+            run_id: run_id.clone(),
+            trace_id: trace_id(run_id),
+            written: AtomicU64::new(0),
+        }
+    }
+
+    /// What the run's own events are about.
+    pub(crate) fn run_key(&self) -> EventKey {
+        EventKey::Run {
+            source: self.source.clone(),
+            run_id: self.run_id.clone(),
+        }
+    }
+
+    /// An event of the run, behind the one that `expected` is the sequence of. A terminal one is shown after the
+    /// odds up to `after`.
+    pub(crate) fn run(
+        &self,
+        image: &ScrapeProgress,
+        at: Timestamp,
+        expected: u64,
+        after: Option<u64>,
+    ) -> Result<Publication, TooLarge> {
+        let id = format!("{}:{}:{}", self.run_id, image.attempt, image.seq);
+        let mut message = self.event(&self.run_key(), id, image, at)?;
+        message.expected = Some(expected);
+        message.headers.extend([
+            (STATUS, image.status.as_str().to_owned()),
+            (ATTEMPT, image.attempt.to_string()),
+            (BATCH, image.batch_id.to_string()),
+        ]);
+        if let Some(after) = after.filter(|_| image.status.is_terminal()) {
+            message.headers.push((AFTER, after.to_string()));
+        }
+        Ok(message)
+    }
+
+    /// The image of a market, behind the one that `expected` is the sequence of. One of which nothing is offered any
+    /// more vanishes from the bus after a week.
+    pub(crate) fn quote(
+        &self,
+        key: &QuoteKey,
+        image: &OddsUpdate,
+        claim: Claim,
+        expected: u64,
+    ) -> Result<Publication, TooLarge> {
+        let mut message = self.odds(&key.event_key(&self.source), image, claim, expected)?;
+        message.ttl = is_withdrawn(image).then_some(Duration::from_millis(WITHDRAWN_FOR_MS));
+        Ok(message)
+    }
+
+    /// That the source was checked.
+    pub(crate) fn confirmed(
+        &self,
+        confirmed: &OddsConfirmed,
+        claim: Claim,
+        expected: u64,
+    ) -> Result<Publication, TooLarge> {
+        let key = EventKey::Confirmed {
+            source: self.source.clone(),
+        };
+        self.odds(&key, confirmed, claim, expected)
+    }
+
+    fn odds(
+        &self,
+        key: &EventKey,
+        data: &impl Data,
+        claim: Claim,
+        expected: u64,
+    ) -> Result<Publication, TooLarge> {
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let id = format!("{}:{}:o{number}", self.run_id, claim.attempt);
+        let mut message = self.event(key, id, data, Timestamp::now())?;
+        message.expected = Some(expected);
+        message.headers.push((FENCE, claim.fence.to_string()));
+        Ok(message)
+    }
+
+    fn event<D: Data>(
+        &self,
+        key: &EventKey,
+        id: String,
+        data: &D,
+        at: Timestamp,
+    ) -> Result<Publication, TooLarge> {
+        let payload = serde_json::to_vec(data).expect("data types serialise without failing");
+        if payload.len() > PAYLOAD_MAX_BYTES {
+            return Err(TooLarge { bytes: payload.len() });
+        }
+        let headers = vec![
+            (CE_SPECVERSION, "1.0".to_owned()),
+            (CE_ID, id.clone()),
+            (CE_SOURCE, self.ce_source.clone()),
+            (CE_TYPE, D::TYPE.as_str().to_owned()),
+            (CE_TIME, at.to_string()),
+            (TRACEPARENT, traceparent(self.trace_id)),
+        ];
+        Ok(Publication {
+            headers,
+            ..Publication::new(self.subjects.feed(key), id, payload.into())
+        })
+    }
+}
+
+/// What a worker holds once its claim is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// The claim's sequence in RUNS: a later claim has a greater one.
+    pub(crate) fence: u64,
+    /// The number of the attempt.
+    pub(crate) attempt: u32,
+}
+
+/// A run id is a UUID, and so is a trace id; any other run id is spread over the 128 bits.
+fn trace_id(run_id: &RunId) -> u128 {
+    let id = uuid::Uuid::try_parse(run_id.as_str())
+        .unwrap_or_else(|_| uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, run_id.as_str().as_bytes()));
+    id.as_u128().max(1)
+}
+
+/// # Source
+/// W3C Trace Context, level 1: version 00, 32 and 16 small hexadecimal digits, neither all zero, sampled.
+fn traceparent(trace_id: u128) -> String {
+    let span_id = rand::random::<u64>().max(1);
+    format!("00-{trace_id:032x}-{span_id:016x}-01")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oddswire_protocol::header::check_event;
+
+    fn author(run_id: &RunId) -> Author {
+        Author::new(&Subjects::default(), "w-1", &"alpha".parse().unwrap(), run_id)
+    }
+
+    fn header<'a>(message: &'a Publication, name: &str) -> Option<&'a str> {
+        let mut found = message.headers.iter().filter(|(key, _)| *key == name);
+        let value = found.next().map(|(_, value)| value.as_str());
+        assert!(found.next().is_none(), "{name} twice");
+        value
+    }
+
+    #[test]
+    fn an_event_is_what_the_contract_says() {
+        let run_id = RunId::new();
+        let confirmed = OddsConfirmed {
+            source: "alpha".parse().unwrap(),
+            run_id: run_id.clone(),
+            confirmed_at: Timestamp::now(),
+            unconfirmed_event_ids: Vec::new(),
+            all_unconfirmed: false,
+        };
+        let claim = Claim {
+            fence: 17,
+            attempt: 2,
+        };
+        let author = author(&run_id);
+        let message = author.confirmed(&confirmed, claim, 5).unwrap();
+        let key = Subjects::default().parse(&message.subject).unwrap();
+        let (ce_type, ce_time) = (header(&message, CE_TYPE), header(&message, CE_TIME));
+        assert!(check_event(&key, ce_type, ce_time, &message.payload).is_ok());
+        assert_eq!(header(&message, CE_ID), Some(message.id.as_str()));
+        assert_eq!(header(&message, FENCE), Some("17"));
+        assert_eq!((message.expected, message.ttl), (Some(5), None));
+        let again = author.confirmed(&confirmed, claim, 6).unwrap();
+        assert_ne!(message.id, again.id);
+    }
+
+    #[test]
+    fn all_events_of_a_run_are_of_one_trace() {
+        let run_id = RunId::new();
+        let (first, second) = (traceparent(trace_id(&run_id)), traceparent(trace_id(&run_id)));
+        let parts: Vec<&str> = first.split('-').collect();
+        assert_eq!(
+            parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
+            [2, 32, 16, 2]
+        );
+        assert_eq!(parts[1], run_id.as_str().replace('-', ""));
+        assert_eq!(first[..35], second[..35]);
+        assert_ne!(first, second);
+        assert_eq!(trace_id(&"r1".parse().unwrap()), trace_id(&"r1".parse().unwrap()));
+    }
+}

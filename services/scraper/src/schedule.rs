@@ -1,0 +1,199 @@
+//! Starts runs by the sources' intervals.
+//!
+//! Every scraper does this for every source it has. They agree without talking to each other: the moments are
+//! multiples of the interval on the wall clock, moved by an amount that depends on source and number alone, and the
+//! job's message id is `<source>:<number>`, so that the first one is stored and the others are duplicates. A source
+//! whose run before is not over refuses the job; that tick is skipped and counted.
+
+use crate::{metrics::Metrics, source::Source};
+use oddswire_kit::{
+    bus::Bus,
+    publish::{Publication, PublishError},
+};
+use oddswire_protocol::{
+    BatchId, RunId, SourceKey, Timestamp,
+    job::{Job, RequestedBy},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// The moments of one source.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Ticks {
+    interval_ms: i64,
+    /// By which share of the interval a tick may be later than its multiple, 0 to 1.
+    jitter: f64,
+    seed: u64,
+}
+
+/// One moment at which a run is to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tick {
+    number: i64,
+    at: Timestamp,
+}
+
+impl Ticks {
+    fn of(source: &SourceKey, interval: Duration, jitter: f64) -> Self {
+        Self {
+            interval_ms: i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1),
+            jitter: jitter.clamp(0.0, 1.0),
+            seed: fnv1a(source.as_str().as_bytes()),
+        }
+    }
+
+    /// The first tick later than `now`.
+    fn after(&self, now: Timestamp) -> Tick {
+        let mut number = now.unix_ms().div_euclid(self.interval_ms);
+        loop {
+            let tick = self.tick(number);
+            if tick.at > now {
+                return tick;
+            }
+            number += 1;
+        }
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "a share of an interval in milliseconds; both are far below 2^53"
+    )]
+    fn tick(&self, number: i64) -> Tick {
+        let drawn = fnv1a(&[self.seed.to_be_bytes(), number.to_be_bytes()].concat());
+        let share = (drawn >> 11) as f64 / (1u64 << 53) as f64;
+        let later_ms = (share * self.jitter * self.interval_ms as f64) as i64;
+        let at = number.saturating_mul(self.interval_ms).saturating_add(later_ms);
+        Tick {
+            number,
+            at: Timestamp::from_unix_ms(at).unwrap_or_else(Timestamp::now),
+        }
+    }
+}
+
+/// FNV-1a with a last mix, so that neighbouring numbers are far apart. Fixed for good: all scrapers must draw alike.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    mixed ^ (mixed >> 33)
+}
+
+/// Ticks every enabled source that has an interval, until `stop`.
+pub(crate) async fn run(bus: Bus, sources: Vec<Arc<Source>>, metrics: Arc<Metrics>, stop: CancellationToken) {
+    let mut ticking = JoinSet::new();
+    for source in sources {
+        if let Some(interval) = source.interval.filter(|_| source.enabled) {
+            let ticks = Ticks::of(&source.key, interval, source.jitter);
+            let (bus, metrics, stop) = (bus.clone(), Arc::clone(&metrics), stop.clone());
+            ticking.spawn(async move { tick_source(&bus, &source.key, ticks, &metrics, &stop).await });
+        }
+    }
+    stop.cancelled().await;
+    while ticking.join_next().await.is_some() {}
+}
+
+async fn tick_source(
+    bus: &Bus,
+    source: &SourceKey,
+    ticks: Ticks,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) {
+    let mut next = ticks.after(Timestamp::now());
+    loop {
+        // The wall clock may be set meanwhile: never sleep for long on an old idea of it.
+        let now = Timestamp::now();
+        let left_ms = next.at.ms_since(now);
+        if left_ms > 0 {
+            next = ticks.after(now);
+            let nap = Duration::from_millis(left_ms.min(10_000));
+            tokio::select! {
+                () = tokio::time::sleep(nap) => continue,
+                () = stop.cancelled() => return,
+            }
+        }
+        let tick = next;
+        next = ticks.after(now);
+        // While the bus is down only the newest tick is worth starting.
+        let within = Duration::from_millis(next.at.ms_since(Timestamp::now()).max(1_000));
+        let started = tokio::time::timeout(within, start(bus, source, tick, stop)).await;
+        match started {
+            Ok(Ok(true)) => tracing::debug!(%source, tick = tick.number, "scheduled a run"),
+            Ok(Ok(false) | Err(PublishError::Stopped)) => {}
+            Ok(Err(PublishError::Taken)) => {
+                metrics.skipped_ticks.get_or_create(&source.into()).inc();
+            }
+            Ok(Err(error)) => tracing::error!(%source, %error, "a scheduled run was refused"),
+            Err(_) => tracing::warn!(%source, "a scheduled run was dropped: the bus does not answer"),
+        }
+    }
+}
+
+/// Publishes the job of a tick; whether this scraper was the first to do so.
+async fn start(
+    bus: &Bus,
+    source: &SourceKey,
+    tick: Tick,
+    stop: &CancellationToken,
+) -> Result<bool, PublishError> {
+    let job = Job {
+        run_id: RunId::new(),
+        batch_id: BatchId::new(),
+        source: source.clone(),
+        requested_at: Timestamp::now(),
+        requested_by: RequestedBy::Schedule,
+        retry_of: None,
+    };
+    let payload = serde_json::to_vec(&job).expect("a job serialises without failing");
+    let id = format!("{source}:{}", tick.number);
+    let message = Publication::new(bus.subjects().job(source), id, payload.into());
+    bus.publish(&message, stop).await.map(|ack| !ack.duplicate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ticks(source: &str, interval_s: u64, jitter: f64) -> Ticks {
+        Ticks::of(&source.parse().unwrap(), Duration::from_secs(interval_s), jitter)
+    }
+
+    #[test]
+    fn without_jitter_ticks_are_multiples_of_the_interval() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let tick = ticks("alpha", 30, 0.0).after(at("2026-02-06T01:30:00.000Z"));
+        assert_eq!(tick.at, at("2026-02-06T01:30:30.000Z"));
+    }
+
+    #[test]
+    fn sources_of_one_interval_do_not_all_start_at_once() {
+        let now = Timestamp::from_unix_ms(1_770_000_000_000).unwrap();
+        let starts: std::collections::BTreeSet<_> = ["alpha", "bravo", "charlie", "delta"]
+            .map(|source| ticks(source, 60, 0.5).after(now).at)
+            .into();
+        assert_eq!(starts.len(), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn scrapers_that_look_at_different_moments_agree(
+            now_ms in 0..4_000_000_000_000i64, interval_s in 1..86_400u64, jitter in 0.0..1.0f64,
+        ) {
+            let ticks = ticks("alpha", interval_s, jitter);
+            let now = Timestamp::from_unix_ms(now_ms).unwrap();
+            let tick = ticks.after(now);
+            prop_assert!(tick.at > now);
+            // Whoever looks a moment before it sees the same one.
+            prop_assert_eq!(ticks.after(tick.at.plus_ms(-1)), tick);
+            // And the next has the next number, later.
+            let next = ticks.after(tick.at);
+            prop_assert_eq!(next.number, tick.number + 1);
+            let limit = i64::try_from(interval_s).unwrap() * 1_000;
+            prop_assert!(next.at > tick.at && next.at.ms_since(tick.at) <= 2 * u64::try_from(limit).unwrap());
+        }
+    }
+}

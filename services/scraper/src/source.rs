@@ -1,0 +1,264 @@
+//! Source definitions: one TOML file says how a bookmaker is asked, what its pages look like and what its markets
+//! are in our words. `docs/sources.md` describes every key.
+//!
+//! A file is read completely or refused with everything that is wrong with it: paths, selectors, expressions and
+//! templates are compiled here, so that none of them can fail in a run.
+
+mod condition;
+mod event;
+mod expect;
+mod field;
+mod http;
+mod market_map;
+mod pick;
+mod problem;
+mod quantity;
+mod section;
+mod step;
+mod template;
+
+pub(crate) use condition::{Condition, OpenRule};
+pub(crate) use event::{CellRule, EventRule, FlatRule, MarketRule, NestedRule, OutcomeRule};
+pub(crate) use expect::{BlockRule, Expect};
+pub(crate) use field::{Field, TimeField, TimeForm, Transform};
+pub(crate) use http::{Http, Limits, Retry};
+pub(crate) use market_map::MarketMap;
+pub(crate) use pick::{Each, Format, Pick};
+pub use problem::LoadError;
+pub(crate) use step::{Paginate, Step, Until};
+pub(crate) use template::Vars;
+
+use oddswire_protocol::{SourceKey, SportKey};
+use problem::Problems;
+use section::Section;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use toml::de::DeTable;
+use url::Url;
+use uuid::Uuid;
+
+/// Gives the value of an environment variable, or of whatever stands in for it in a test.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// `stale_after` of a source without an interval that does not say it.
+const STALE_AFTER: Duration = Duration::from_secs(90);
+
+/// One source, as its file defines it.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// Its key, the token of it in topics and subjects.
+    pub key: SourceKey,
+    /// For people.
+    pub title: String,
+    /// Its site. No request goes to another host.
+    pub base_url: Url,
+    /// The sport of its events.
+    pub sport_key: SportKey,
+    /// Between the starts of scheduled runs, 1 s to 24 h; `None` when it runs on request only.
+    pub interval: Option<Duration>,
+    /// By which share of the interval, 0 to 1, a scheduled run may be later or earlier.
+    pub jitter: f64,
+    /// After this time an unconfirmed quote is stale.
+    pub stale_after: Duration,
+    /// Whether it is scraped when nobody names it.
+    pub enabled: bool,
+    /// After how many complete runs in a row without it a quote is withdrawn, 1 to 100.
+    pub withdraw_after: u32,
+    pub(crate) http: Http,
+    pub(crate) limits: Limits,
+    pub(crate) retry: Retry,
+    /// The chain; the last one has an event rule, the others have none.
+    pub(crate) steps: Vec<Step>,
+    pub(crate) expect: Expect,
+    pub(crate) markets: MarketMap,
+    definition_hash: String,
+}
+
+impl Source {
+    /// Reads a definition from its text. `file` is for messages only; nothing is read from disk.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, ordered by line. A text that is no TOML is told for its syntax alone.
+    pub fn parse(file: &Path, text: &str, lookup: Lookup<'_>) -> Result<Self, Vec<LoadError>> {
+        let problems = Problems::new(file, text);
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            problems.add(
+                &error.span().unwrap_or(0..0),
+                format!("not TOML: {}", error.message()),
+            );
+        }
+        let source = if errors.is_empty() {
+            let root = Section::new(table.get_ref(), 0..0, "file".to_owned(), &problems);
+            Self::decode(root, lookup, hash(text))
+        } else {
+            None
+        };
+        match (source, problems.into_found()) {
+            (Some(source), found) if found.is_empty() => Ok(source),
+            (_, found) => Err(found),
+        }
+    }
+
+    /// Reads a definition from a file.
+    ///
+    /// # Errors
+    /// That the file cannot be read, or everything that is wrong with it.
+    pub fn load(file: &Path, lookup: Lookup<'_>) -> Result<Self, Vec<LoadError>> {
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(file, &text, lookup),
+            Err(error) => Err(vec![unreadable(file, &error)]),
+        }
+    }
+
+    /// Which definition this is: equal texts have equal hashes. 36 characters of `[0-9a-f-]`. The values that came
+    /// from the lookup are not part of it.
+    pub fn definition_hash(&self) -> &str {
+        &self.definition_hash
+    }
+
+    fn decode(root: Section<'_>, lookup: Lookup<'_>, definition_hash: String) -> Option<Self> {
+        if root.has("version") {
+            root.integer("version", 1..=1, 1);
+        } else {
+            root.problem("version is missing: write version = 1");
+            root.value("version");
+        }
+        let steps = decode_steps(&root);
+        let expect = Expect::decode(&root);
+        let markets = market_map::decode(&root);
+        let section = root.require("source", root.section("source", "[source]"));
+        root.finish();
+        let section = section?;
+
+        let key = section.parsed("key", str::parse::<SourceKey>);
+        let key = section.require("key", key);
+        let title = section.require("title", section.text("title"));
+        let base_url = section.parsed("base_url", |text| base_url(&quantity::substituted(text, lookup)?));
+        let base_url = section.require("base_url", base_url);
+        let sport_key = section.parsed("sport", str::parse::<SportKey>);
+        let sport_key = section.require("sport", sport_key);
+        let interval = section.duration("interval", SECOND..=DAY);
+        let jitter = section.parsed("jitter", quantity::share).unwrap_or(0.1);
+        let stale_after = section.duration("stale_after", SECOND..=7 * DAY);
+        let stale_after = stale_after.or(interval.map(|interval| 3 * interval));
+        let enabled = section.boolean("enabled", true);
+        let withdraw_after = section.integer("withdraw_after", 1..=100, 2);
+        let http = Http::decode(&section, lookup);
+        let limits = Limits::decode(&section);
+        let retry = Retry::decode(&section);
+        section.finish();
+        Some(Self {
+            key: key?,
+            title: title?.text.to_owned(),
+            base_url: base_url?,
+            sport_key: sport_key?,
+            interval,
+            jitter,
+            stale_after: stale_after.unwrap_or(STALE_AFTER),
+            enabled,
+            withdraw_after,
+            http,
+            limits,
+            retry,
+            steps: steps?,
+            expect,
+            markets,
+            definition_hash,
+        })
+    }
+}
+
+fn decode_steps(root: &Section<'_>) -> Option<Vec<Step>> {
+    let sections = root.sections("step", "[[step]]");
+    if sections.is_empty() {
+        root.problem("a [[step]] is missing");
+        return None;
+    }
+    let last = sections.len() - 1;
+    let mut steps: Vec<Option<Step>> = Vec::new();
+    let mut before: Option<(String, BTreeSet<String>)> = None;
+    for (index, section) in sections.into_iter().enumerate() {
+        let (id, mut vars) = step::outline(&section);
+        let parent = before.as_ref().map(|(id, vars)| (id.as_str(), vars.clone()));
+        vars.extend(parent.iter().flat_map(|(_, vars)| vars.clone()));
+        steps.push(Step::decode(section, parent, index == last));
+        before = Some((id, vars));
+    }
+    steps.into_iter().collect()
+}
+
+fn base_url(text: &str) -> Result<Url, String> {
+    let wrong = |why: &str| format!("{text:?} {why}");
+    let url =
+        Url::parse(text.trim_end_matches('/')).map_err(|error| wrong(&format!("is no URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(wrong("must begin with http:// or https:// and a host"));
+    }
+    if url.query().is_some()
+        || url.fragment().is_some()
+        || !url.username().is_empty()
+        || url.password().is_some()
+    {
+        return Err(wrong("may have a path, but no query, fragment or user"));
+    }
+    Ok(url)
+}
+
+fn hash(text: &str) -> String {
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).to_string()
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> LoadError {
+    LoadError::Unreadable {
+        file: file.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+/// Reads all `*.toml` files that are directly in `dir`, ordered by the key of the source. Blocks on the disk.
+///
+/// # Errors
+/// Everything that is wrong with any of them, and every key that two files claim: all are good or none is taken.
+pub fn load_dir(dir: &Path, lookup: Lookup<'_>) -> Result<Vec<Arc<Source>>, Vec<LoadError>> {
+    let mut files = std::fs::read_dir(dir)
+        .and_then(|entries| {
+            entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<Result<Vec<PathBuf>, _>>()
+        })
+        .map_err(|error| vec![unreadable(dir, &error)])?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    let mut problems = Vec::new();
+    let mut sources: BTreeMap<SourceKey, (PathBuf, Arc<Source>)> = BTreeMap::new();
+    for file in files {
+        match Source::load(&file, lookup) {
+            Err(found) => problems.extend(found),
+            Ok(source) => match sources.get(&source.key) {
+                Some((first, _)) => problems.push(LoadError::Duplicate {
+                    first: first.clone(),
+                    file,
+                    key: source.key.to_string(),
+                }),
+                None => {
+                    sources.insert(source.key.clone(), (file, Arc::new(source)));
+                }
+            },
+        }
+    }
+    if problems.is_empty() {
+        Ok(sources.into_values().map(|(_, source)| source).collect())
+    } else {
+        Err(problems)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,140 @@
+//! Runs that somebody cancels, or that nobody can end.
+
+use crate::world::{RunMessage, World, alpha};
+use oddswire_protocol::{
+    RunId,
+    progress::{ErrorType, Outcome, Phase, Status},
+    stream::JOBS_CONSUMER,
+};
+
+fn statuses(messages: &[RunMessage]) -> Vec<Status> {
+    let mut statuses: Vec<Status> = messages.iter().map(|message| message.image.status).collect();
+    statuses.dedup();
+    statuses
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_run_that_is_cancelled_says_so_and_ends() {
+    let world = World::start(30_000, 5, "").await;
+    let _scraper = world.scraper("w-1").await;
+    world.site.hold();
+    let run_id = world.job().await.unwrap();
+    world
+        .run_until("it scrapes", &run_id, |last| last.phase == Phase::Scraping)
+        .await;
+    world.intend_cancel(&run_id).await;
+    assert!(
+        world.bus.ask(world.bus.subjects().control(&run_id)).await,
+        "nobody listens"
+    );
+    let messages = world.ended(&run_id).await;
+    assert_eq!(
+        statuses(&messages),
+        [Status::Running, Status::Cancelling, Status::Cancelled]
+    );
+    let last = &messages.last().unwrap().image;
+    assert_eq!((last.phase, last.outcome), (Phase::Cancelled, None));
+    assert!(world.odds().await.is_empty());
+    world.site.release();
+    assert_eq!(
+        statuses(&world.whole_run().await),
+        [Status::Running, Status::Completed]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_was_cancelled_while_it_waited_asks_the_site_for_nothing() {
+    let world = World::start(30_000, 5, "").await;
+    let run_id = world.job().await.unwrap();
+    world.intend_cancel(&run_id).await;
+    let _scraper = world.scraper("w-1").await;
+    let messages = world.ended(&run_id).await;
+    assert_eq!(messages.last().unwrap().image.status, Status::Cancelled);
+    assert_eq!(world.site.requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_over_is_not_made_again() {
+    let world = World::start(30_000, 5, "").await;
+    let scraper = world.scraper("w-1").await;
+    let run_id = world.job().await.unwrap();
+    let messages = world.ended(&run_id).await;
+    world.jobs_done().await;
+    scraper.stop().await;
+    // The same job once more, as after an answer that nobody heard.
+    world.job_as(alpha(), &run_id).await.unwrap();
+    let requests = world.site.requests();
+    let _scraper = world.scraper("w-2").await;
+    world.jobs_done().await;
+    assert_eq!(world.run_messages(&run_id).await.unwrap().len(), messages.len());
+    assert_eq!(world.site.requests(), requests);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_handed_out_too_often_is_a_failed_run_and_frees_its_source() {
+    let world = World::start(30_000, 5, "").await;
+    let run_id = world.job().await.unwrap();
+    let mut queue = world.bus.queue(&world.bus.names().jobs, JOBS_CONSUMER);
+    for times in 1..=5 {
+        let delivery = queue.next().await.unwrap().unwrap();
+        assert_eq!(delivery.times(), times);
+        delivery.give_back(None).await.unwrap();
+    }
+    queue.close().await;
+    let scraper = world.scraper("w-1").await;
+    let messages = world.ended(&run_id).await;
+    let [end] = &messages[..] else {
+        panic!("one message, not {}", messages.len());
+    };
+    assert_eq!(
+        (end.image.status, end.image.outcome),
+        (Status::Failed, Some(Outcome::Broken))
+    );
+    assert_eq!(
+        end.image.error.as_ref().map(|error| error.error_type),
+        Some(ErrorType::Stale)
+    );
+    world.jobs_done().await;
+    assert!(scraper.metric("oddswire_scraper_dead_jobs_total").await > 0.0);
+    assert_eq!(
+        statuses(&world.whole_run().await),
+        [Status::Running, Status::Completed]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_a_source_that_is_not_here_goes_back() {
+    let world = World::start(30_000, 5, "").await;
+    let run_id = RunId::new();
+    world.job_as("nobody".parse().unwrap(), &run_id).await.unwrap();
+    let scraper = world.scraper("w-1").await;
+    crate::world::until("the job was turned away", async || {
+        (scraper.metric("oddswire_scraper_jobs_turned_away_total").await > 0.0).then_some(())
+    })
+    .await;
+    scraper.stop().await;
+    let mut queue = world.bus.queue(&world.bus.names().jobs, JOBS_CONSUMER);
+    let again = crate::world::until("the job comes again", async || queue.next().await.ok()?).await;
+    assert_eq!(again.subject(), "oddswire.jobs.scrape.nobody");
+    assert_eq!(again.times(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_refuses_us_is_a_failed_run_that_confirms_nothing() {
+    let world = World::start(30_000, 3, "").await;
+    let _scraper = world.scraper("w-1").await;
+    world.whole_run().await;
+    let (confirmation, _) = world.confirmed().await;
+    world.site.refuse();
+    let messages = world.whole_run().await;
+    let last = &messages.last().unwrap().image;
+    assert_eq!(
+        (last.status, last.outcome),
+        (Status::Failed, Some(Outcome::Blocked))
+    );
+    assert_eq!(
+        last.error.as_ref().map(|error| error.error_type),
+        Some(ErrorType::Blocked)
+    );
+    assert_eq!(world.confirmed().await.0.seq, confirmation.seq);
+}

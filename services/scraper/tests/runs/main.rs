@@ -1,0 +1,17 @@
+//! Whole runs over a real NATS server: what is published, in which order, and that no crash, cut or second worker
+//! loses or doubles any of it.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails, in its helper functions too"
+)]
+
+mod demo;
+mod ends;
+mod happy;
+mod nats;
+mod proxy;
+mod service;
+mod site;
+mod takeover;
+mod world;

@@ -1,0 +1,193 @@
+//! A bookmaker of one test's own: what it shows, and when it answers, is the test's to say.
+
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+
+/// The definition of the source that reads the site. `more` stands in `[source]`.
+pub(crate) fn definition(more: &str) -> String {
+    format!(
+        r#"version = 1
+[source]
+key = "alpha"
+title = "Alpha"
+base_url = "${{SITE_URL}}"
+sport = "soccer"
+retry = {{ base = "1ms", max = "10ms" }}
+limits = {{ requests_per_second = 1000, burst = 1000, concurrency = 8 }}
+{more}
+[[step]]
+id = "list"
+request = {{ url = "/list" }}
+each = "$.events[*]"
+vars = {{ id = "$.id" }}
+[[step]]
+id = "event"
+for_each = "list"
+request = {{ url = "/event/{{{{id}}}}" }}
+missing_on = [404]
+each = "$.events[*]"
+[step.event]
+external_id = {{ path = "$.id", prefix = "mc:match:" }}
+home_team = "$.home"
+away_team = "$.away"
+league = "$.league"
+commence_time = "$.start"
+[[step.market]]
+each = "$.markets[*]"
+id = "$.id"
+open_when = {{ path = "$.open", equals = true }}
+[step.market.outcome]
+each = "$.outcomes[*]"
+id = "$.id"
+label = "$.label"
+price = "$.price"
+[markets.1]
+key = "h2h"
+outcomes = {{ "1" = "home", "x" = "draw", "2" = "away" }}
+"#
+    )
+}
+
+/// The site. It is gone with this value.
+pub(crate) struct Site {
+    url: String,
+    shared: Arc<Shared>,
+    _serving: JoinSet<()>,
+}
+
+struct Shared {
+    /// The price of the home team, by number of the event.
+    events: Mutex<BTreeMap<u32, &'static str>>,
+    /// Whether every request is answered with 403.
+    refuses: AtomicBool,
+    /// Whether pages of events are answered.
+    open: watch::Sender<bool>,
+    /// Requests that came so far.
+    requests: watch::Sender<usize>,
+}
+
+impl Site {
+    /// A site that shows these numbers of events and answers at once.
+    pub(crate) async fn start(events: impl IntoIterator<Item = u32>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shared = Arc::new(Shared {
+            events: Mutex::new(events.into_iter().map(|event| (event, "1.85")).collect()),
+            refuses: AtomicBool::new(false),
+            open: watch::Sender::new(true),
+            requests: watch::Sender::new(0),
+        });
+        let mut serving = JoinSet::new();
+        serving.spawn(serve(listener, Arc::clone(&shared)));
+        Self {
+            url,
+            shared,
+            _serving: serving,
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// From now on pages of events are not answered, until [`Site::release`].
+    pub(crate) fn hold(&self) {
+        self.shared.open.send_replace(false);
+    }
+
+    pub(crate) fn release(&self) {
+        self.shared.open.send_replace(true);
+    }
+
+    /// From now on every request is answered with 403.
+    pub(crate) fn refuse(&self) {
+        self.shared.refuses.store(true, Ordering::Relaxed);
+    }
+
+    /// Shows another price, or an event more.
+    pub(crate) fn show(&self, event: u32, price: &'static str) {
+        self.shared.events.lock().unwrap().insert(event, price);
+    }
+
+    /// Shows the event no longer.
+    pub(crate) fn remove(&self, event: u32) {
+        self.shared.events.lock().unwrap().remove(&event);
+    }
+
+    /// Requests so far.
+    pub(crate) fn requests(&self) -> usize {
+        *self.shared.requests.borrow()
+    }
+
+    /// Waits until so many requests came.
+    pub(crate) async fn asked(&self, times: usize) {
+        let mut requests = self.shared.requests.subscribe();
+        requests.wait_for(|count| *count >= times).await.unwrap();
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let shared = Arc::clone(&shared);
+        connections.spawn(async move {
+            // A client that went away needs no answer.
+            let _ = answer(stream, &shared).await;
+        });
+    }
+}
+
+async fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut first = String::new();
+    stream.read_line(&mut first).await?;
+    let mut line = String::new();
+    while stream.read_line(&mut line).await? > 2 {
+        line.clear();
+    }
+    shared.requests.send_modify(|count| *count += 1);
+    let path = first.split(' ').nth(1).unwrap_or_default();
+    if path.starts_with("/event/") {
+        let mut open = shared.open.subscribe();
+        let _ = open.wait_for(|open| *open).await;
+    }
+    let (status, body) = match page(path, &shared.events.lock().unwrap()) {
+        _ if shared.refuses.load(Ordering::Relaxed) => ("403 Forbidden", String::new()),
+        Some(page) => ("200 OK", page.to_string()),
+        None => ("404 Not Found", String::new()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await?;
+    stream.shutdown().await
+}
+
+fn page(path: &str, events: &BTreeMap<u32, &'static str>) -> Option<Value> {
+    if path == "/list" {
+        let ids: Vec<Value> = events.keys().map(|id| json!({ "id": id.to_string() })).collect();
+        return Some(json!({ "events": ids }));
+    }
+    let id: u32 = path.strip_prefix("/event/")?.parse().ok()?;
+    let price = events.get(&id)?;
+    let outcome = |id, price| json!({ "id": id, "label": id, "price": price });
+    let outcomes = [outcome("1", *price), outcome("x", "3.4"), outcome("2", "4.2")];
+    Some(json!({ "events": [{
+        "id": id.to_string(), "home": format!("Home {id}"), "away": "Away", "league": "First",
+        "start": "2030-01-01T12:00:00Z",
+        "markets": [{ "id": "1", "open": true, "outcomes": outcomes }],
+    }] }))
+}
