@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scraper_that_finds_no_bus_waits_for_it_and_says_what_is_wrong() {
     let mut nats = Nats::start().await;
-    nats.kill();
+    nats.kill().await;
     let scraper = Scraper::start(options(&nats, "w-1"), |_| None).await;
     let faults = async |what: &str| {
         let (status, text) = scraper.ops("/readyz").await;

@@ -284,7 +284,7 @@ async fn a_bus_that_crashes_again_and_again_loses_and_doubles_nothing() {
                 (over || written.as_ref().is_ok_and(|written| odds.last_seq > *written)).then_some(())
             })
             .await;
-            world.nats.kill();
+            world.nats.kill().await;
             world.nats.start_again().await;
             until("the bus is back", async || {
                 world.run_messages(&run_id).await.map(|_| ())
@@ -309,7 +309,7 @@ async fn a_bus_that_is_killed_in_the_middle_of_a_run_loses_nothing() {
     let mut world = World::start(CALM_MS, 60, "").await;
     let scraper = world.scraper("w-1").await;
     let run_id = held_run(&world).await;
-    world.nats.kill();
+    world.nats.kill().await;
     world.site.release();
     // The pages are read while the bus is away: the run stands before its odds.
     world.site.asked(61).await;
@@ -334,7 +334,7 @@ async fn a_bus_that_is_away_for_too_long_costs_the_attempt_and_not_the_run() {
     let mut world = World::start(HASTY_MS, 10, "").await;
     let scraper = world.scraper("w-1").await;
     let run_id = held_run(&world).await;
-    world.nats.kill();
+    world.nats.kill().await;
     world.site.release();
     until("the run is given up", async || {
         let given_up = scraper.ops("/metrics").await.1.contains(r#"end="lease_lost"} 1"#);
