@@ -2,8 +2,9 @@
 """Reads Oddswire's odds from NATS, as a service in another language would.
 
 It knows docs/protocol.md ("The bus") and nothing else of the product. It starts the product, reads the board by Direct
-Get, follows the live side until it saw quotes of every demo source, checks all that the page promises about what comes
-by, and ends with 0, or with 1 and a sentence that says what is wrong.
+Get, follows the live side until it saw quotes of every demo source, and does so once more as one that comes late. It
+checks all that the page promises about what comes by, and ends with 0, or with 1 and a sentence that says what is
+wrong.
 
     ODDSWIRE_BIN=target/debug/oddswire ODDSWIRE_NATS_SERVER=… python tests/bus/read_odds.py
 
@@ -53,14 +54,15 @@ class Product:
     def __init__(self, program):
         self.program = program
         self.process = None
+        self.port = None
+        self.nats_url = None
+        self.ready = asyncio.Event()
         self.said = collections.deque(maxlen=15)
         self.readers = []
 
     async def start(self):
         """Starts it, and gives the address of its bus once it is ready."""
         self.port = free_port()
-        self.nats_url = asyncio.get_running_loop().create_future()
-        self.ready = asyncio.get_running_loop().create_future()
         self.process = await asyncio.create_subprocess_exec(
             self.program, "dev", "--port", str(self.port),
             cwd=ROOT, stdin=asyncio.subprocess.DEVNULL,
@@ -71,15 +73,15 @@ class Product:
             asyncio.create_task(self.listen(self.process.stdout, self.note)),
             asyncio.create_task(self.listen(self.process.stderr, lambda line: None)),
         ]
-        ended = asyncio.create_task(self.process.wait())
-        up = asyncio.gather(self.nats_url, self.ready)
+        waits = {asyncio.create_task(self.process.wait()), asyncio.create_task(self.ready.wait())}
         try:
-            await asyncio.wait({ended, up}, return_when=asyncio.FIRST_COMPLETED)
-            check(up.done(), "the product ended before it was ready")
-            return self.nats_url.result()
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            up.cancel()
-            ended.cancel()
+            for wait in waits:
+                wait.cancel()
+        check(self.ready.is_set(), "the product ended before it was ready")
+        check(self.nats_url, "the product was ready and had not said where its NATS is")
+        return self.nats_url
 
     async def listen(self, stream, note):
         """Reads to the end, so that the product never waits for us, and keeps the last lines."""
@@ -90,10 +92,10 @@ class Product:
 
     def note(self, line):
         bus = re.fullmatch(r"nats\s+(nats://\S+)", line)
-        if bus and not self.nats_url.done():
-            self.nats_url.set_result(bus[1])
-        if f"http://127.0.0.1:{self.port}/" in line and not self.ready.done():
-            self.ready.set_result(None)
+        if bus:
+            self.nats_url = bus[1]
+        if f"http://127.0.0.1:{self.port}/" in line:
+            self.ready.set()
 
     async def stop(self):
         """Ends it as Ctrl-C does. Gives its exit code, or None when it had to be killed."""
@@ -228,7 +230,8 @@ def check_message(message):
             check(headers["ce-type"] == "odds_update", f"{where}: ce-type is {headers['ce-type']!r}")
             check_quote(where, data)
         else:
-            check(tokens[:4] == ["oddswire", "feed", "odds", "confirmed"] and len(tokens) == 5, f"{where}: unknown subject")
+            known = tokens[:4] == ["oddswire", "feed", "odds", "confirmed"] and len(tokens) == 5
+            check(known, f"{where}: unknown subject")
             check(headers["ce-type"] == "odds_confirmed", f"{where}: ce-type is {headers['ce-type']!r}")
             check_confirmed(where, data, tokens[4])
     except (KeyError, TypeError) as error:
@@ -285,36 +288,38 @@ def decimals(number):
 class Reader:
     """Reads the board and follows it, as "Following, and noticing holes" says."""
 
-    def __init__(self, bus):
+    def __init__(self, bus, steps):
         self.bus = bus
+        self.steps = steps
         self.board = Board()
         self.live = 0
         self.live_sources = set()
         self.ids = set()
-        self.doing = "connecting"
 
-    async def run(self):
-        self.doing = "subscribing"
+    async def run(self, full):
+        """`full`: whether the board must have quotes of every source from the beginning."""
+        self.steps.now = "subscribing"
         subscription = await self.bus.connection.subscribe(LIVE)
         # On the same connection: once it is answered, everything after `high` comes by live.
         self.high = (await self.bus.state("ODDS"))["last_seq"]
         began = self.high
 
-        self.doing = "reading the board"
+        self.steps.now = "reading the board"
         for message in await self.bus.read("ODDS", FEED):
             check_message(message)
             self.board.take(message)
         read = len(self.board.images)
+        missing = SOURCES - self.board.sources() if full else set()
+        check(not missing, f"the board has no quotes of {', '.join(sorted(missing))}")
 
-        self.doing = "following"
-        while not (SOURCES <= self.live_sources and SOURCES <= self.board.sources()):
+        while missing := SOURCES - self.live_sources:
+            self.steps.now = f"waiting for live quotes of {', '.join(sorted(missing))}"
             self.follow(await subscription.next_msg(timeout=WORK_WITHIN_S))
         await subscription.unsubscribe()
 
-        self.doing = "reading the board again"
+        self.steps.now = "reading the board again"
         await self.compare()
-        print(f"board: {read} messages read, up to sequence {began} and beyond")
-        print(f"live:  {self.live} messages, sequences {began + 1} to {self.high} without a hole\n")
+        print(f"board: {read:>4} images read; live: {self.live:>4} messages, {began + 1} to {self.high} without a hole")
 
     def follow(self, message):
         """One live message: it is old, or it is the next one, or there is a hole."""
@@ -347,9 +352,6 @@ class Reader:
         lost = self.board.images.keys() - stored.keys()
         check(not lost, f"not stored any more: {', '.join(sorted(lost)[:3])}")
 
-    def missing(self):
-        return ", ".join(sorted(SOURCES - (self.live_sources & self.board.sources())))
-
 
 def table(board):
     """Win, draw and win of the events that most sources show."""
@@ -365,43 +367,49 @@ def table(board):
         for source, data in sorted(by_source.items()):
             quote = data["market"]["quotes"][0]
             prices = {outcome["name"]: outcome["price"] for outcome in quote["outcomes"]}
-            names = (str(prices.get(name, "")) for name in ("home", "draw", "away"))
-            rows.append((f"{data['event']['home_team']} - {data['event']['away_team']}", source, *names, quote["status"]))
+            shown = (str(prices.get(name, "")) for name in ("home", "draw", "away"))
+            teams = f"{data['event']['home_team']} - {data['event']['away_team']}"
+            rows.append((teams, source, *shown, quote["status"]))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
 
 
-async def read_and_follow(url):
+class Steps:
+    """What is being done, for the sentence that says what took too long."""
+
+    now = "starting the product"
+
+
+async def read_and_follow(url, steps):
     faults = []
 
     async def on_error(error):
         faults.append(error)
 
+    steps.now = "connecting to NATS"
     connection = await nats.connect(
         url, name="read-odds", inbox_prefix=b"_INBOX_reader", allow_reconnect=False, error_cb=on_error
     )
-    reader = Reader(Bus(connection))
     try:
-        await asyncio.wait_for(reader.run(), WORK_WITHIN_S)
-    except (asyncio.TimeoutError, nats.errors.TimeoutError) as error:
-        waited = f"; live quotes are missing of {reader.missing()}" if reader.doing == "following" else ""
-        raise Wrong(f"no answer in time while {reader.doing}{waited}") from error
+        for full in (False, True):
+            reader = Reader(Bus(connection), steps)
+            await reader.run(full)
     finally:
         await connection.close()
     check(not faults, f"the client was told of errors: {faults}")
-    print(table(reader.board))
+    print(f"\n{table(reader.board)}")
+
+
+async def start_and_read(product, steps):
+    await read_and_follow(os.environ.get("ODDSWIRE_NATS_URL") or await product.start(), steps)
 
 
 async def work(product):
-    url = os.environ.get("ODDSWIRE_NATS_URL")
+    steps = Steps()
     try:
-        await asyncio.wait_for(start_and_read(product, url), WORK_WITHIN_S)
-    except asyncio.TimeoutError as error:
-        raise Wrong(f"the product was not ready and read within {WORK_WITHIN_S} s") from error
-
-
-async def start_and_read(product, url):
-    await read_and_follow(url or await product.start())
+        await asyncio.wait_for(start_and_read(product, steps), WORK_WITHIN_S)
+    except asyncio.TimeoutError as error:  # nats.errors.TimeoutError is one, too
+        raise Wrong(f"it took too long: {steps.now}") from error
 
 
 async def main():
@@ -417,6 +425,8 @@ async def main():
         await work(product)
     except (Wrong, nats.errors.Error, OSError) as error:
         fault = str(error) or repr(error)
+    except asyncio.CancelledError:
+        fault = "stopped from outside"
     finally:
         code = await product.stop()
     if fault is None and code != 0:

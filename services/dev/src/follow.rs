@@ -24,11 +24,13 @@ pub(crate) async fn follow(gateway: &str) -> Result<()> {
         first: start_scrape(&client, gateway).await?,
         phases: HashMap::new(),
     };
-    let mut text = String::new();
+    // A chunk may end in the middle of an event, and of a character.
+    let mut bytes: Vec<u8> = Vec::new();
     while let Some(chunk) = stream.chunk().await? {
-        text.push_str(&String::from_utf8_lossy(&chunk));
-        while let Some(end) = text.find("\n\n") {
-            let event: String = text.drain(..end + 2).collect();
+        bytes.extend_from_slice(&chunk);
+        while let Some(end) = bytes.windows(2).position(|two| two == b"\n\n") {
+            let event: Vec<u8> = bytes.drain(..end + 2).collect();
+            let event = String::from_utf8_lossy(&event);
             if let Some(line) = progress_of(&event).and_then(|run| told.line(&run)) {
                 say(&line);
             }

@@ -6,7 +6,8 @@ use reqwest::Response;
 
 pub(crate) struct Sse {
     response: Response,
-    text: String,
+    /// Bytes that are no whole event yet: a chunk may end in the middle of a character.
+    bytes: Vec<u8>,
 }
 
 /// One event, as it came.
@@ -30,7 +31,7 @@ impl Sse {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self {
             response,
-            text: String::new(),
+            bytes: Vec::new(),
         }
     }
 
@@ -43,7 +44,7 @@ impl Sse {
         let response = request.send().await.ok().filter(|r| r.status().is_success())?;
         Some(Self {
             response,
-            text: String::new(),
+            bytes: Vec::new(),
         })
     }
 
@@ -65,15 +66,15 @@ impl Sse {
     /// The next event; `None` when the stream has ended.
     pub(crate) async fn try_next(&mut self) -> Option<SseEvent> {
         loop {
-            if let Some(end) = self.text.find("\n\n") {
-                let block: String = self.text.drain(..end + 2).collect();
-                if let Some(event) = parse(&block) {
+            if let Some(end) = self.bytes.windows(2).position(|w| w == b"\n\n") {
+                let block: Vec<u8> = self.bytes.drain(..end + 2).collect();
+                if let Some(event) = parse(std::str::from_utf8(&block).unwrap()) {
                     return Some(event);
                 }
                 continue;
             }
             let chunk = within("an event", self.response.chunk()).await.ok().flatten()?;
-            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+            self.bytes.extend_from_slice(&chunk);
         }
     }
 
