@@ -8,7 +8,7 @@ use crate::{EventKey, PAYLOAD_MAX_BYTES, Timestamp, envelope::MessageType};
 pub const CE_SPECVERSION: &str = "ce-specversion";
 /// CloudEvents: the id of the event, the same as `Nats-Msg-Id`.
 pub const CE_ID: &str = "ce-id";
-/// CloudEvents: who made it, `/oddswire/scraper/<worker>`.
+/// CloudEvents: who made it, `/oddswire/scraper/<worker>` or `/oddswire/gateway`.
 pub const CE_SOURCE: &str = "ce-source";
 /// CloudEvents: the envelope's `type`.
 pub const CE_TYPE: &str = "ce-type";

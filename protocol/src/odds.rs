@@ -57,7 +57,7 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Market {
-    /// What is bet on: `h2h`, `totals`, `spreads`, `btts`.
+    /// What is bet on: `h2h`, `totals`, `spreads`, `btts`, `double_chance`.
     pub key: MarketKey,
     /// Over which part of the event.
     pub period: Period,
@@ -99,7 +99,8 @@ pub struct Quote {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
-    /// In our words: `home` `draw` `away` `over` `under` `yes` `no`.
+    /// In our words: `home` `draw` `away` `over` `under` `yes` `no`, and of `double_chance` `home_draw` `home_away`
+    /// `draw_away`.
     pub name: String,
     /// As the source writes it.
     pub label: String,

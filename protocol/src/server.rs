@@ -78,7 +78,7 @@ pub type Ref = serde_json::Value;
 pub struct CaughtUp {
     /// The position now.
     pub cursor: Cursor,
-    /// Messages delivered from the log for this.
+    /// Events delivered for this before it.
     pub replayed: u64,
     /// The `ref` of the subscribe that this answers.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none", default)]

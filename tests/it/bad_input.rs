@@ -6,7 +6,7 @@ use oddswire_protocol::{
     server::{ErrorCode, ErrorData},
 };
 use tokio::io::AsyncWriteExt;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 
 #[tokio::test]
 async fn bad_text_is_answered_and_the_connection_lives() {
@@ -176,6 +176,10 @@ async fn bad_queries_and_unknown_addresses_get_problem_documents() {
         (status, problem["code"].as_str()),
         (405, Some("method_not_allowed"))
     );
+    let (status, problem) = gateway.get("/api/scrapes/%ff").await;
+    assert_eq!((status, problem["code"].as_str()), (404, Some("unknown_run")));
+    let (status, problem) = gateway.post("/api/scrapes", &" ".repeat(70_000)).await;
+    assert_eq!((status, problem["code"].as_str()), (413, Some("body_too_large")));
     let (status, problem) = gateway.post("/api/scrapes", "{").await;
     assert_eq!((status, problem["code"].as_str()), (400, Some("invalid_body")));
     let (status, problem) = gateway.post("/api/scrapes", r#"{"sauces":[]}"#).await;
@@ -184,4 +188,19 @@ async fn bad_queries_and_unknown_addresses_get_problem_documents() {
         (400, Some("invalid_body")),
         "{problem}"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_says_goodbye_is_answered() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut client = gateway.ws("").await;
+    client.next_of(MessageType::CaughtUp).await;
+    client
+        .send_raw(Message::Close(Some(CloseFrame {
+            code: 1000.into(),
+            reason: "bye".into(),
+        })))
+        .await;
+    assert_eq!(client.ended().await, Ended::Code(1000));
 }

@@ -336,3 +336,49 @@ async fn a_broken_event_is_skipped_and_the_next_one_comes() {
     world.odds_event(&PRICE).await;
     assert!(client.next_event().await.data.get().contains("1.85"));
 }
+
+#[tokio::test]
+async fn a_feed_joined_late_has_its_snapshot_though_others_follow_it_already() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut other = gateway.ws("topics=odds_updates").await;
+    other.next_of(MessageType::CaughtUp).await;
+    let mut client = gateway.ws("topics=scrape_progress.nobody").await;
+    client.next_of(MessageType::CaughtUp).await;
+    world.odds_event(&PRICE).await;
+    other.next_of(MessageType::OddsUpdate).await;
+    // Lets the client walk past what it does not follow.
+    world.run_event("nobody", &RunId::new(), 1, Status::Running).await;
+    client.next_of(MessageType::ScrapeProgress).await;
+    client
+        .send(r#"{"type":"subscribe","topics":["odds_updates"],"since":"snapshot","ref":1}"#)
+        .await;
+    client.next_of(MessageType::SubscriptionAck).await;
+    let (before, caught_up) = client.until(MessageType::CaughtUp).await;
+    assert_eq!(
+        (before.len(), caught_up.data::<CaughtUp>().unwrap().replayed),
+        (1, 1),
+        "{before:#?}"
+    );
+}
+
+#[tokio::test]
+async fn the_stream_of_a_run_that_is_over_is_its_last_image_and_then_nothing() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let run = RunId::new();
+    world.run_event("alpha", &run, 1, Status::Running).await;
+    world.run_event("alpha", &run, 2, Status::Completed).await;
+    let url = gateway.url(&format!("/api/scrapes/{run}/events"));
+    let mut stream = crate::harness::Sse::connect(&url, None).await;
+    stream.next_event().await;
+    let last = stream.next_event().await;
+    assert!(last.data.contains("completed"));
+    assert!(stream.try_next().await.is_none());
+    assert_eq!(
+        crate::harness::Sse::request(&url, last.id.as_deref())
+            .await
+            .status(),
+        204
+    );
+}

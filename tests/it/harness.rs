@@ -79,6 +79,15 @@ impl World {
             .unwrap();
     }
 
+    /// Deletes a stream with all that it holds.
+    pub(crate) async fn delete_stream(&self, name: &str) {
+        let client = async_nats::connect(self.nats_url()).await.unwrap();
+        async_nats::jetstream::new(client)
+            .delete_stream(name)
+            .await
+            .unwrap();
+    }
+
     pub(crate) fn nats_url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }

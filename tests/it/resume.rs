@@ -186,3 +186,54 @@ async fn a_ring_that_does_not_reach_back_is_completed_from_the_log() {
     let (before, _) = back.until(MessageType::CaughtUp).await;
     assert_eq!(seqs(&before), (1..=2_000).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_gap_in_one_feed_begins_all_feeds_anew() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    world.odds_event(&PRICE).await;
+    let run = RunId::new();
+    events(&world, &run, 1, 2).await;
+    let mut client = gateway.ws("since=now").await;
+    let ack: ConnectionAck = client.next().await.data().unwrap();
+    let runs = ack.cursor.position(Feed::Run).unwrap();
+    let foreign = ack.cursor.with(
+        Feed::Run,
+        Some(Position {
+            epoch: runs.epoch ^ 1,
+            ..runs
+        }),
+    );
+    let mut client = gateway.ws(&format!("since={foreign}")).await;
+    let (before, _) = client.until(MessageType::CaughtUp).await;
+    assert_eq!(
+        before[0].data::<ConnectionAck>().unwrap().resume.verdict,
+        Verdict::Gap
+    );
+    // The client has dropped everything, so it gets everything.
+    assert!(
+        before.iter().any(|m| m.message_type == MessageType::OddsUpdate),
+        "{before:#?}"
+    );
+    assert_eq!(seqs(&before), [2]);
+}
+
+#[tokio::test]
+async fn a_stream_made_anew_under_a_running_gateway_is_a_gap_in_mid_connection() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    world.odds_event(&PRICE).await;
+    let mut client = gateway.ws("since=snapshot").await;
+    client.next_of(MessageType::CaughtUp).await;
+    world.delete_stream("ODDS").await;
+    world.provision().await;
+    world.odds_event(&Quote { event: "e2", ..PRICE }).await;
+    let resume: oddswire_protocol::server::Resume = client.next_of(MessageType::Resume).await.data().unwrap();
+    assert_eq!(resume.verdict, Verdict::Gap);
+    let (before, _) = client.until(MessageType::CaughtUp).await;
+    let odds: Vec<_> = before
+        .iter()
+        .filter(|m| m.message_type == MessageType::OddsUpdate)
+        .collect();
+    assert_eq!(odds.len(), 1, "{before:#?}");
+}

@@ -180,7 +180,8 @@ impl FeedActor {
         let mut interest = self.context.hub.interest_in(self.feed);
         let mut extra: Vec<Instant> = after_change();
         let mut regular = Instant::now() + audit_interval();
-        let mut idle_since: Option<Instant> = None;
+        // The last client may have left while the feed was activated.
+        let mut idle_since = (*interest.borrow_and_update() == 0).then(Instant::now);
         loop {
             let next_audit = extra.first().copied().unwrap_or(regular).min(regular);
             let idle_end = idle_since.map(|at| at + self.context.linger);

@@ -1,6 +1,7 @@
 //! The client port: routes, and nothing else.
 
 mod error;
+mod extract;
 mod odds;
 mod page;
 mod query;
@@ -11,6 +12,7 @@ mod ws;
 use crate::{runs::RunIndex, session::Shared};
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     http::{Method, StatusCode, Uri},
     routing::{get, post},
     serve::ListenerExt,
@@ -68,6 +70,9 @@ pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationTo
         .await
 }
 
+/// The largest body of a request in bytes: more than any command needs.
+const BODY_MAX_BYTES: usize = 64 * 1024;
+
 fn router(gateway: Gateway) -> Router {
     Router::new()
         .route("/api/ws", get(ws::connect))
@@ -83,6 +88,7 @@ fn router(gateway: Gateway) -> Router {
         .route("/{file}", get(page::file))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .with_state(gateway)
 }
 

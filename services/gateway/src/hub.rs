@@ -72,10 +72,28 @@ impl Drop for Interest {
 /// Where a session is: a position in each feed that it follows.
 #[derive(Debug, Clone, Default)]
 pub struct Place {
-    /// The position in each feed followed; `None` for the others.
-    pub positions: PerFeed<Option<Position>>,
-    /// The next frame to look at in the order of emission; only a shortcut.
+    positions: PerFeed<Option<Position>>,
+    /// The next frame to look at in the order of emission; only a shortcut past frames that were looked at.
     next: u64,
+}
+
+impl Place {
+    /// The position in each feed that is followed; `None` for the others.
+    pub fn positions(&self) -> &PerFeed<Option<Position>> {
+        &self.positions
+    }
+
+    /// The position in one feed.
+    pub fn position(&self, feed: Feed) -> Option<Position> {
+        self.positions[feed.index()]
+    }
+
+    /// Puts the session elsewhere in one feed. Frames that were passed over until now may be wanted from there on, so
+    /// the next walk looks at all of them.
+    pub fn set(&mut self, feed: Feed, position: Option<Position>) {
+        self.positions[feed.index()] = position;
+        self.next = 0;
+    }
 }
 
 /// What a walk found.
@@ -351,6 +369,20 @@ mod tests {
         let step = hub.step(&mut at, &all());
         assert_eq!(step.frames.len(), 1);
         assert_eq!(step.frames[0].1, [Some(Position { epoch: 1, seq: 1 }), None]);
+    }
+
+    #[test]
+    fn a_feed_that_is_joined_later_is_walked_from_the_position_it_was_joined_at() {
+        let hub = Hub::new(1 << 20);
+        hub.activate(Feed::Run, 1, 0);
+        hub.activate(Feed::Odds, 1, 0);
+        for seq in 1..=3 {
+            hub.emit(Feed::Odds, seq, Some(frame(Feed::Odds, seq)));
+        }
+        let mut at = place(Some(0), None);
+        assert_eq!(seqs(&hub.step(&mut at, &all())), Vec::<u64>::new());
+        at.set(Feed::Odds, Some(Position { epoch: 1, seq: 1 }));
+        assert_eq!(seqs(&hub.step(&mut at, &all())), [2, 3]);
     }
 
     #[test]

@@ -267,7 +267,7 @@ impl<T: Transport> Session<T> {
     /// The position of this connection: everything before it was delivered.
     fn cursor(&self) -> Cursor {
         self.pinned
-            .unwrap_or_else(|| self.cursor_at(&self.place.positions))
+            .unwrap_or_else(|| self.cursor_at(self.place.positions()))
     }
 
     fn cursor_at(&self, positions: &PerFeed<Option<Position>>) -> Cursor {

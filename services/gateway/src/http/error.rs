@@ -30,6 +30,15 @@ impl ApiError {
         )
     }
 
+    pub(super) fn invalid_body(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_body",
+            "Bad request body",
+            detail,
+        )
+    }
+
     pub(super) fn unknown_run(run_id: &str) -> Self {
         let shown: String = run_id.chars().take(80).collect();
         Self::new(

@@ -1,11 +1,8 @@
 //! `GET /api/odds`: the board now.
 
-use super::{Gateway, error::ApiError};
+use super::{Gateway, error::ApiError, extract::Parameters};
 use crate::board::{self, Filter};
-use axum::{
-    extract::{Query, State, rejection::QueryRejection},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -23,9 +20,8 @@ const LIMIT_MAX: usize = 5_000;
 
 pub(super) async fn board(
     State(gateway): State<Gateway>,
-    query: Result<Query<BoardQuery>, QueryRejection>,
+    Parameters(query): Parameters<BoardQuery>,
 ) -> Result<Response, ApiError> {
-    let Query(query) = query.map_err(|e| ApiError::bad_query(e.body_text()))?;
     let filter = Filter {
         sport: token("sport", query.sport.as_deref())?,
         event_id: token("event_id", query.event_id.as_deref())?,

@@ -1,14 +1,17 @@
 //! Runs, sources and workers.
 
-use super::{Gateway, error::ApiError};
+use super::{
+    Gateway,
+    error::ApiError,
+    extract::{Body, Parameters, RunPath},
+};
 use crate::{
     board::join,
     jobs::{self, Start},
     runs::{self, RunEntry, RunFilter},
 };
 use axum::{
-    body::Bytes,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -48,9 +51,11 @@ async fn within<T>(
     }
 }
 
-pub(super) async fn start(State(gateway): State<Gateway>, body: Bytes) -> Result<Response, ApiError> {
+pub(super) async fn start(
+    State(gateway): State<Gateway>,
+    Body(wish): Body<StartScrapes>,
+) -> Result<Response, ApiError> {
     let bus = &gateway.shared.bus;
-    let wish: StartScrapes = read_body(&body)?;
     let known: Vec<SourceRecord> = records(&gateway, "source").await?;
     let sources = match (&wish.retry_of, &wish.sources) {
         (Some(run_id), None) => {
@@ -60,7 +65,7 @@ pub(super) async fn start(State(gateway): State<Gateway>, body: Bytes) -> Result
             vec![run.source]
         }
         (Some(_), Some(_)) => {
-            return Err(invalid_body(
+            return Err(ApiError::invalid_body(
                 "retry_of names its source itself: leave out sources",
             ));
         }
@@ -121,22 +126,6 @@ fn choose(known: &[SourceRecord], wanted: &[String]) -> Result<Vec<SourceKey>, A
     Ok(sources)
 }
 
-fn read_body<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, ApiError> {
-    if body.is_empty() {
-        return Ok(T::default());
-    }
-    serde_json::from_slice(body).map_err(|error| invalid_body(error.to_string()))
-}
-
-fn invalid_body(detail: impl Into<String>) -> ApiError {
-    ApiError::new(
-        StatusCode::BAD_REQUEST,
-        "invalid_body",
-        "Bad request body",
-        detail,
-    )
-}
-
 #[derive(Debug, Deserialize)]
 pub(super) struct ListQuery {
     status: Option<String>,
@@ -148,9 +137,8 @@ pub(super) struct ListQuery {
 
 pub(super) async fn list(
     State(gateway): State<Gateway>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    Parameters(query): Parameters<ListQuery>,
 ) -> Result<Response, ApiError> {
-    let Query(query) = query.map_err(|e| ApiError::bad_query(e.body_text()))?;
     let filter = RunFilter {
         status: parameter("status", query.status.as_deref())?,
         source: parameter("source", query.source.as_deref())?,
@@ -203,28 +191,27 @@ fn queued_entry(job: &Job) -> RunEntry {
     }
 }
 
-async fn find(gateway: &Gateway, run_id: &str) -> Result<RunEntry, ApiError> {
-    let id: RunId = run_id.parse().map_err(|_| ApiError::unknown_run(run_id))?;
+async fn find(gateway: &Gateway, id: &RunId) -> Result<RunEntry, ApiError> {
     let bus = &gateway.shared.bus;
-    if let Some(run) = runs::find(bus, &id).await? {
+    if let Some(run) = runs::find(bus, id).await? {
         return Ok(run);
     }
-    match jobs::queued(bus, &id).await? {
+    match jobs::queued(bus, id).await? {
         Some(job) => Ok(queued_entry(&job)),
-        None => Err(ApiError::unknown_run(run_id)),
+        None => Err(ApiError::unknown_run(id.as_str())),
     }
 }
 
 pub(super) async fn show(
     State(gateway): State<Gateway>,
-    Path(run_id): Path<String>,
+    RunPath(run_id): RunPath,
 ) -> Result<Response, ApiError> {
     Ok(json(find(&gateway, &run_id).await?.image.to_vec()))
 }
 
 pub(super) async fn cancel(
     State(gateway): State<Gateway>,
-    Path(run_id): Path<String>,
+    RunPath(run_id): RunPath,
 ) -> Result<Response, ApiError> {
     let run = find(&gateway, &run_id).await?;
     if !run.status.is_terminal() {

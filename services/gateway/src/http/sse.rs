@@ -1,6 +1,11 @@
 //! Server-Sent Events, the plain way: a hyper body of ready bytes.
 
-use super::{Gateway, error::ApiError, query::StreamQuery};
+use super::{
+    Gateway,
+    error::ApiError,
+    extract::{Parameters, RunPath},
+    query::StreamQuery,
+};
 use crate::{
     frame::is_terminal,
     metrics::{Transport as Label, TransportLabel},
@@ -8,22 +13,21 @@ use crate::{
 };
 use axum::{
     body::Body,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
-use oddswire_protocol::{EventKey, Feed, RunId, Topic, envelope::MessageType};
+use oddswire_protocol::{EventKey, Feed, Topic, envelope::MessageType};
 use std::{convert::Infallible, sync::Arc};
 use tokio::sync::mpsc;
 
 pub(super) async fn connect(
     State(gateway): State<Gateway>,
-    query: Result<Query<StreamQuery>, QueryRejection>,
+    Parameters(query): Parameters<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Query(query) = query.map_err(|e| ApiError::bad_query(e.body_text()))?;
     query.check()?;
     let request = query
         .request(&headers, &gateway.shared.limits)
@@ -34,13 +38,11 @@ pub(super) async fn connect(
 /// The stream of one run: its last image, or everything after the cursor, to its end.
 pub(super) async fn connect_run(
     State(gateway): State<Gateway>,
-    Path(run_id): Path<String>,
-    query: Result<Query<StreamQuery>, QueryRejection>,
+    RunPath(id): RunPath,
+    Parameters(query): Parameters<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let Query(query) = query.map_err(|e| ApiError::bad_query(e.body_text()))?;
     query.check()?;
-    let id: RunId = run_id.parse().map_err(|_| ApiError::unknown_run(&run_id))?;
     let bus = &gateway.shared.bus;
     let filter = bus.subjects().feed_filter(&format!("run.*.{id}"));
     let last = bus.last(&bus.names().runs, &filter).await?;
@@ -64,11 +66,11 @@ pub(super) async fn connect_run(
         _ => crate::jobs::queued(bus, &id)
             .await?
             .map(|job| job.source)
-            .ok_or_else(|| ApiError::unknown_run(&run_id))?,
+            .ok_or_else(|| ApiError::unknown_run(id.as_str()))?,
     };
     let topic: Topic = format!("scrape_progress.{source}.{id}")
         .parse()
-        .map_err(|_| ApiError::unknown_run(&run_id))?;
+        .map_err(|_| ApiError::unknown_run(id.as_str()))?;
     let request = Request {
         topics: vec![topic],
         faults: Vec::new(),

@@ -1,14 +1,13 @@
 //! WebSocket, the plain way: axum's, with a small read buffer.
 
-use super::{Gateway, error::ApiError, query::StreamQuery};
+use super::{Gateway, error::ApiError, extract::Parameters, query::StreamQuery};
 use crate::{
     metrics::{Transport as Label, TransportLabel},
     session::{End, Gone, Input, Outgoing, Session, Transport},
 };
 use axum::{
     extract::{
-        Query, State, WebSocketUpgrade,
-        rejection::QueryRejection,
+        State, WebSocketUpgrade,
         ws::{CloseFrame, Message, Utf8Bytes, WebSocket, rejection::WebSocketUpgradeRejection},
     },
     http::{HeaderMap, StatusCode},
@@ -39,11 +38,10 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) async fn connect(
     State(gateway): State<Gateway>,
-    query: Result<Query<StreamQuery>, QueryRejection>,
+    Parameters(query): Parameters<StreamQuery>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    let Query(query) = query.map_err(|e| ApiError::bad_query(e.body_text()))?;
     query.check()?;
     let upgrade = upgrade.map_err(|e| {
         ApiError::new(
@@ -64,7 +62,11 @@ pub(super) async fn connect(
     Ok(upgrade.on_upgrade(async move |socket| {
         let _token = token;
         let (sink, stream) = socket.split();
-        let mut transport = WsTransport { sink, stream };
+        let mut transport = WsTransport {
+            goodbye: false,
+            sink,
+            stream,
+        };
         match request {
             Ok(request) => {
                 let label = TransportLabel { transport: Label::Ws };
@@ -97,6 +99,8 @@ pub(super) async fn connect(
 }
 
 struct WsTransport {
+    /// The client said goodbye first; the answer waits to be sent.
+    goodbye: bool,
     sink: SplitSink<WebSocket, Message>,
     stream: SplitStream<WebSocket>,
 }
@@ -105,6 +109,11 @@ impl WsTransport {
     /// Says goodbye, as far as the client still listens, and waits shortly for its answer.
     async fn close(mut self, end: End) {
         let code = match end {
+            End::Gone if self.goodbye => {
+                // The answer is queued already. A client that does not wait for it is none the worse.
+                let _ = timeout(CLOSE_WITHIN, self.sink.flush()).await;
+                return;
+            }
             End::Gone => return,
             End::Close(code) => code,
             End::Finished => CloseCode::Normal,
@@ -149,7 +158,11 @@ impl Transport for WsTransport {
                 // The contract's messages are text: a binary one is answered like any text that is no JSON.
                 Some(Ok(Message::Binary(_))) => Input::Text(String::new()),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                Some(Ok(Message::Close(_))) | None => Input::Gone,
+                Some(Ok(Message::Close(_))) => {
+                    self.goodbye = true;
+                    Input::Gone
+                }
+                None => Input::Gone,
                 Some(Err(error)) => violation(error).map_or(Input::Gone, Input::Violation),
             };
         }

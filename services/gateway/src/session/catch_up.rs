@@ -46,7 +46,7 @@ impl<T: Transport> Session<T> {
         }
         let step = self.shared.hub.step(&mut self.place, &self.topics);
         if let Some(feed) = step.reset {
-            if self.place.positions[feed.index()] != Some(BEGINNING) {
+            if self.place.position(feed) != Some(BEGINNING) {
                 self.resume(Verdict::Gap.into()).await?;
                 return Ok(Progress::More);
             }
@@ -107,18 +107,26 @@ impl<T: Transport> Session<T> {
             },
             Feed::Run => {
                 let topics = self.topics.clone();
-                let images = self.run_images(&topics, view.high).await?;
-                self.deliver_stored(&images, self.cursor()).await?;
+                for image in self.run_images(&topics, view.high).await? {
+                    // By rising sequence: every other run's later events come after this position.
+                    let at = Position {
+                        epoch: view.epoch,
+                        seq: image.origin_seq(),
+                    };
+                    self.place.set(feed, Some(at));
+                    self.deliver_stored(std::slice::from_ref(&image), self.cursor())
+                        .await?;
+                }
                 view.tail()
             }
         };
-        self.place.positions[feed.index()] = Some(position);
+        self.place.set(feed, Some(position));
         Ok(())
     }
 
     /// Reads the next part of the log for a feed whose ring does not reach back to the session's position.
     async fn read_log(&mut self, feed: Feed) -> Result<(), ReadOrEnd> {
-        let (Some(view), Some(at)) = (self.shared.hub.view(feed), self.place.positions[feed.index()]) else {
+        let (Some(view), Some(at)) = (self.shared.hub.view(feed), self.place.position(feed)) else {
             return Ok(());
         };
         let part = self.read_part(feed, &self.topics, at.seq, view.floor).await?;
@@ -144,17 +152,23 @@ impl<T: Transport> Session<T> {
             }
         }
         for message in &part.messages {
-            self.place.positions[feed.index()] = Some(Position {
-                seq: message.seq,
-                ..at
-            });
+            self.place.set(
+                feed,
+                Some(Position {
+                    seq: message.seq,
+                    ..at
+                }),
+            );
             let cursor = self.cursor();
             self.deliver_stored(std::slice::from_ref(message), cursor).await?;
         }
-        self.place.positions[feed.index()] = Some(Position {
-            seq: part.reaches,
-            ..at
-        });
+        self.place.set(
+            feed,
+            Some(Position {
+                seq: part.reaches,
+                ..at
+            }),
+        );
         Ok(())
     }
 

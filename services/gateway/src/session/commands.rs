@@ -163,7 +163,7 @@ impl<T: Transport> Session<T> {
                 if joined.verdict > resume.verdict {
                     resume = joined;
                 }
-            } else if let (SubscribeSince::Snapshot, Some(at)) = (since, self.place.positions[feed.index()]) {
+            } else if let (SubscribeSince::Snapshot, Some(at)) = (since, self.place.position(feed)) {
                 self.sides.push(Side {
                     feed,
                     topics,
@@ -204,7 +204,7 @@ impl<T: Transport> Session<T> {
     fn leave(&mut self, feed: Feed) {
         if self.interests[feed.index()].take().is_some() {
             self.carried = self.cursor();
-            self.place.positions[feed.index()] = None;
+            self.place.set(feed, None);
             self.waiting[feed.index()] = None;
             self.sides.retain(|side| side.feed != feed);
         }

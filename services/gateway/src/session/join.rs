@@ -88,8 +88,10 @@ impl<T: Transport> Session<T> {
     /// begins anew.
     pub(super) async fn resume(&mut self, resume: Resume) -> Result<(), End> {
         if begins_anew(resume.verdict) {
-            for position in self.place.positions.iter_mut().flatten() {
-                *position = BEGINNING;
+            for feed in Feed::ALL {
+                if self.place.position(feed).is_some() {
+                    self.place.set(feed, Some(BEGINNING));
+                }
             }
             self.sides.clear();
         }
@@ -124,7 +126,7 @@ impl<T: Transport> Session<T> {
             } else {
                 position
             };
-            self.place.positions[feed.index()] = Some(position);
+            self.place.set(feed, Some(position));
         }
         Ok(worst)
     }

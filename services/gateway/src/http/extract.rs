@@ -1,0 +1,66 @@
+//! Parts of a request, refused with problem documents.
+
+use super::error::ApiError;
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{StatusCode, request::Parts},
+};
+use oddswire_protocol::RunId;
+use serde::de::DeserializeOwned;
+
+/// A query.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query = Query::from_request_parts(parts, state).await;
+        query
+            .map(|Query(query)| Self(query))
+            .map_err(|e| ApiError::bad_query(e.body_text()))
+    }
+}
+
+/// The run that a path names.
+pub(super) struct RunPath(pub(super) RunId);
+
+impl<S: Send + Sync> FromRequestParts<S> for RunPath {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Ok(Path(text)) = Path::<String>::from_request_parts(parts, state).await else {
+            return Err(ApiError::unknown_run("?"));
+        };
+        text.parse().map(Self).map_err(|_| ApiError::unknown_run(&text))
+    }
+}
+
+/// A body of JSON; an empty one is the default.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let bytes =
+            Bytes::from_request(request, state)
+                .await
+                .map_err(|rejection| match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => {
+                        let detail = format!("a body has at most {} bytes", super::BODY_MAX_BYTES);
+                        ApiError::new(
+                            StatusCode::PAYLOAD_TOO_LARGE,
+                            "body_too_large",
+                            "Request body too large",
+                            detail,
+                        )
+                    }
+                    _ => ApiError::invalid_body(rejection.body_text()),
+                })?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| ApiError::invalid_body(error.to_string()))
+    }
+}
