@@ -177,6 +177,37 @@ pub struct ScrapeProgress {
     pub error: Option<ErrorGroup>,
 }
 
+impl ScrapeProgress {
+    /// The state of a run that no worker has begun.
+    pub fn queued(run_id: RunId, batch_id: BatchId, source: SourceKey) -> Self {
+        Self {
+            run_id,
+            batch_id,
+            source,
+            seq: 0,
+            attempt: 0,
+            worker_id: None,
+            status: Status::Queued,
+            phase: Phase::Initializing,
+            current: 0,
+            total: None,
+            unit: Unit::Pages,
+            events_count: 0,
+            changed_count: 0,
+            message: "waits for a worker".into(),
+            started_at: None,
+            finished_at: None,
+            elapsed_ms: 0,
+            rate_per_s: None,
+            eta_ms: None,
+            outcome: None,
+            phases: Vec::new(),
+            errors: Vec::new(),
+            error: None,
+        }
+    }
+}
+
 /// One phase of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -10,7 +10,8 @@ pub use health::FeedHealth;
 
 use crate::{frame::Frame, hub::Hub, metrics::Metrics, trial::Trial};
 use oddswire_kit::{
-    bus::{Bus, Listener, Signals},
+    bus::{Bus, Signals},
+    live::Listener,
     log::{ReadError, Stored},
 };
 use oddswire_protocol::{Feed, header::AFTER};

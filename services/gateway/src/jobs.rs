@@ -142,31 +142,7 @@ pub async fn cancel(bus: &Bus, run_id: &RunId, stop: &CancellationToken) -> Resu
 
 /// The state of a run that no worker has begun.
 pub fn image_of_queued(job: &Job) -> ScrapeProgress {
-    ScrapeProgress {
-        run_id: job.run_id.clone(),
-        batch_id: job.batch_id.clone(),
-        source: job.source.clone(),
-        seq: 0,
-        attempt: 0,
-        worker_id: None,
-        status: Status::Queued,
-        phase: Phase::Initializing,
-        current: 0,
-        total: None,
-        unit: Unit::Pages,
-        events_count: 0,
-        changed_count: 0,
-        message: "waits for a worker".into(),
-        started_at: None,
-        finished_at: None,
-        elapsed_ms: 0,
-        rate_per_s: None,
-        eta_ms: None,
-        outcome: None,
-        phases: Vec::new(),
-        errors: Vec::new(),
-        error: None,
-    }
+    ScrapeProgress::queued(job.run_id.clone(), job.batch_id.clone(), job.source.clone())
 }
 
 /// The one and last event of a run that was cancelled before a worker began it.

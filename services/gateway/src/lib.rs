@@ -29,8 +29,9 @@ use crate::{
     trial::Trial,
 };
 use oddswire_kit::{
-    bus::{Bus, ConnectError, Probe},
+    bus::{Bus, ConnectError},
     ops::{self, Health, Ops},
+    probe::Probe,
 };
 use oddswire_protocol::{Feed, server::Limits};
 use prometheus_client::registry::Registry;

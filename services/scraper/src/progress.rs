@@ -83,7 +83,11 @@ impl Progress {
     /// The next attempt goes on counting `seq`, `elapsed_ms`, `changed_count` and the errors; its phases begin anew,
     /// and `events_count` stays until it has read more.
     pub(crate) fn begin(job: &Job, worker_id: &str, last: Option<&ScrapeProgress>, now: Moment) -> Self {
-        let mut image = last.cloned().unwrap_or_else(|| blank(job));
+        let mut image = last.cloned().unwrap_or_else(|| ScrapeProgress {
+            unit: Unit::Markets,
+            message: String::new(),
+            ..ScrapeProgress::queued(job.run_id.clone(), job.batch_id.clone(), job.source.clone())
+        });
         image.attempt += 1;
         image.worker_id = Some(worker_id.to_owned());
         image.status = Status::Running;
@@ -267,29 +271,9 @@ impl Progress {
 /// A run of which nothing is known but its job.
 fn blank(job: &Job) -> ScrapeProgress {
     ScrapeProgress {
-        run_id: job.run_id.clone(),
-        batch_id: job.batch_id.clone(),
-        source: job.source.clone(),
-        seq: 0,
-        attempt: 0,
-        worker_id: None,
-        status: Status::Queued,
-        phase: Phase::Initializing,
-        current: 0,
-        total: None,
         unit: Unit::Markets,
-        events_count: 0,
-        changed_count: 0,
         message: String::new(),
-        started_at: None,
-        finished_at: None,
-        elapsed_ms: 0,
-        rate_per_s: None,
-        eta_ms: None,
-        outcome: None,
-        phases: Vec::new(),
-        errors: Vec::new(),
-        error: None,
+        ..ScrapeProgress::queued(job.run_id.clone(), job.batch_id.clone(), job.source.clone())
     }
 }
 

@@ -8,8 +8,9 @@ use crate::{
     worker::{Worker, bury_the_exhausted},
 };
 use oddswire_kit::{
-    bus::{Bus, ConnectError, Probe},
+    bus::{Bus, ConnectError},
     ops::{self, Health, Ops},
+    probe::Probe,
     tls,
 };
 use prometheus_client::registry::Registry;

@@ -6,7 +6,7 @@ use oddswire_protocol::{
     BatchId, EventId, EventKey, Price, RunId, Timestamp,
     header::{ATTEMPT, BATCH, STATUS, cloud_event},
     odds::{Event, Market, OddsUpdate, Outcome, QuoteStatus},
-    progress::{Phase, ScrapeProgress, Status, Unit},
+    progress::{Phase, ScrapeProgress, Status},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -81,29 +81,13 @@ pub(crate) fn run_image(source: &str, run_id: &RunId, seq: u64, status: Status) 
         _ => Phase::Scraping,
     };
     ScrapeProgress {
-        run_id: run_id.clone(),
-        batch_id: BatchId::new(),
-        source: source.parse().unwrap(),
         seq,
         attempt: 1,
         worker_id: Some("test".into()),
         status,
         phase,
         current: seq,
-        total: None,
-        unit: Unit::Pages,
-        events_count: 0,
-        changed_count: 0,
-        message: String::new(),
-        started_at: None,
-        finished_at: None,
-        elapsed_ms: 0,
-        rate_per_s: None,
-        eta_ms: None,
-        outcome: None,
-        phases: Vec::new(),
-        errors: Vec::new(),
-        error: None,
+        ..ScrapeProgress::queued(run_id.clone(), BatchId::new(), source.parse().unwrap())
     }
 }
 

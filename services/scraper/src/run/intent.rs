@@ -5,7 +5,7 @@
 
 use super::{gauge::Gauge, rein::Rein};
 use crate::bus::patiently;
-use oddswire_kit::bus::{Bus, Requests};
+use oddswire_kit::{bus::Bus, live::Requests};
 use oddswire_protocol::RunId;
 use std::{convert::Infallible, time::Duration};
 use tokio::time::sleep;
