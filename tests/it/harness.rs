@@ -151,7 +151,8 @@ impl Gateway {
             topics_max: 100,
             message_bytes_max: 64 << 10,
             messages_per_s: 20,
-            grace_ms: 10_000,
+            drain_delay_ms: 0,
+            grace_ms: 3_000,
         };
         change(&mut gateway);
         let stop = CancellationToken::new();
@@ -210,6 +211,11 @@ impl Gateway {
             reqwest::get(&url).await.is_ok_and(|a| a.status().is_success())
         })
         .await;
+    }
+
+    /// Tells it to stop.
+    pub(crate) fn ask_to_stop(&self) {
+        self.stop.cancel();
     }
 
     /// Stops it in order, and tells how it ended.

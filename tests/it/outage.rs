@@ -1,11 +1,11 @@
 //! The bus is gone: clients stay, are told, and lose nothing.
 
-use crate::harness::{Gateway, Quote, Sse, World, until};
+use crate::harness::{Ended, Gateway, Quote, Sse, World, until};
 use oddswire_protocol::{
     RunId,
     envelope::MessageType,
     progress::{ScrapeProgress, Status},
-    server::{ConnectionAck, Heartbeat, Resume, Upstream, Verdict},
+    server::{ConnectionAck, Heartbeat, Reconnect, Resume, Upstream, Verdict},
 };
 
 const PRICE: Quote = Quote {
@@ -92,14 +92,44 @@ async fn streams_that_are_missing_are_named_and_waited_for() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_stops_closes_its_clients_so_that_they_come_back() {
+async fn a_gateway_that_stops_is_unready_first_and_closes_each_client_at_a_slot_it_was_told() {
     let world = World::new().await;
-    let gateway = world.gateway().await;
+    let gateway = world
+        .gateway_with(|options| (options.drain_delay_ms, options.grace_ms) = (1_000, 6_000))
+        .await;
+    gateway.wait_ready().await;
     let mut socket = gateway.ws("").await;
     socket.next_of(MessageType::CaughtUp).await;
     let mut stream: Sse = gateway.sse("").await;
     stream.until(MessageType::CaughtUp).await;
-    gateway.stop().await.unwrap();
-    assert_eq!(socket.ended().await, crate::harness::Ended::Code(1012));
+    let ready = format!("{}/readyz", gateway.ops);
+    let address = gateway.address.clone();
+    gateway.ask_to_stop();
+    until("the gateway to say that it is stopping", async || {
+        let answer = reqwest::get(&ready).await.unwrap();
+        answer.status() == 503 && answer.text().await.unwrap().contains("stopping")
+    })
+    .await;
+    // Balancers may not have noticed: it still takes clients, and serves those it has.
+    let mut late = crate::harness::Ws::connect(&address, "").await;
+    late.next_of(MessageType::CaughtUp).await;
+    let told: Reconnect = socket.next_of(MessageType::Reconnect).await.data().unwrap();
+    assert!(told.after_ms < 5_000, "{told:?}");
+    world.odds_event(&PRICE).await;
+    let (_, reconnect) = stream.until(MessageType::Reconnect).await;
+    assert!(reconnect.retry.is_some_and(|ms| ms < 1_000), "{reconnect:?}");
+    late.next_of(MessageType::Reconnect).await;
+    assert_eq!(socket.ended().await, Ended::Code(1012));
+    assert_eq!(late.ended().await, Ended::Code(1012));
     while stream.try_next().await.is_some() {}
+    gateway.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_does_not_hold_up_the_end() {
+    let world = World::new().await;
+    let gateway = world.gateway_with(|options| options.grace_ms = 1_000).await;
+    let stuck = gateway.ws("").await;
+    gateway.stop().await.unwrap();
+    drop(stuck);
 }

@@ -83,27 +83,7 @@ async fn run_parts(options: &DevOptions, nats_url: &str, parts: &mut Vec<Part>) 
     } else {
         Some(start_demo(options, parts)?)
     };
-    let scraper_ops = options.port.checked_add(2).context("--port is too high")?;
-    let sources = options.sources.to_string_lossy().into_owned();
-    let mut scraper = part::command("scraper", &options.parts_log);
-    scraper
-        .args([
-            "--nats-url",
-            nats_url,
-            "--worker-id",
-            "dev-1",
-            "--sources",
-            &sources,
-        ])
-        .args(["--ops-listen", &format!("127.0.0.1:{}", free(scraper_ops)?)]);
-    if let Some(url) = &demo_url {
-        scraper.env("DEMO_URL", url.trim_end_matches('/'));
-    }
-    parts.push(Part::start(
-        "scraper",
-        scraper,
-        Some(format!("http://127.0.0.1:{scraper_ops}/readyz")),
-    )?);
+    start_scraper(options, nats_url, demo_url.as_deref(), parts)?;
     let mut addresses = Vec::new();
     for number in 0..options.gateways {
         let port = number
@@ -113,7 +93,15 @@ async fn run_parts(options: &DevOptions, nats_url: &str, parts: &mut Vec<Part>) 
         let ops = port.checked_add(1).context("--port is too high")?;
         let mut gateway = part::command("gateway", &options.parts_log);
         gateway
-            .args(["--nats-url", nats_url])
+            // Nobody balances here: Ctrl-C is for now.
+            .args([
+                "--nats-url",
+                nats_url,
+                "--drain-delay-ms",
+                "0",
+                "--grace-ms",
+                "1000",
+            ])
             .args(["--listen", &format!("127.0.0.1:{}", free(port)?)])
             .args(["--ops-listen", &format!("127.0.0.1:{}", free(ops)?)]);
         let ready = Some(format!("http://127.0.0.1:{ops}/readyz"));
@@ -139,6 +127,36 @@ async fn run_parts(options: &DevOptions, nats_url: &str, parts: &mut Vec<Part>) 
         followed = follow::follow(&addresses[0]) => followed,
         ended = part::any_ended(parts) => Err(ended),
     }
+}
+
+fn start_scraper(
+    options: &DevOptions,
+    nats_url: &str,
+    demo_url: Option<&str>,
+    parts: &mut Vec<Part>,
+) -> Result<()> {
+    let scraper_ops = options.port.checked_add(2).context("--port is too high")?;
+    let sources = options.sources.to_string_lossy().into_owned();
+    let mut scraper = part::command("scraper", &options.parts_log);
+    scraper
+        .args([
+            "--nats-url",
+            nats_url,
+            "--worker-id",
+            "dev-1",
+            "--sources",
+            &sources,
+        ])
+        .args(["--ops-listen", &format!("127.0.0.1:{}", free(scraper_ops)?)]);
+    if let Some(url) = demo_url {
+        scraper.env("DEMO_URL", url.trim_end_matches('/'));
+    }
+    parts.push(Part::start(
+        "scraper",
+        scraper,
+        Some(format!("http://127.0.0.1:{scraper_ops}/readyz")),
+    )?);
+    Ok(())
 }
 
 fn start_demo(options: &DevOptions, parts: &mut Vec<Part>) -> Result<String> {

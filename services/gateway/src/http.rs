@@ -9,7 +9,7 @@ mod scrapes;
 mod sse;
 mod ws;
 
-use crate::{runs::RunIndex, session::Shared};
+use crate::{drain::Farewell, runs::RunIndex, session::Shared};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -28,17 +28,17 @@ pub struct Gateway {
     shared: Arc<Shared>,
     runs: Arc<RunIndex>,
     sessions: TaskTracker,
-    stop: CancellationToken,
+    farewell: Farewell,
 }
 
 impl Gateway {
-    /// A gateway whose sessions end with `stop`.
-    pub fn new(shared: Arc<Shared>, stop: CancellationToken) -> Self {
+    /// A gateway whose sessions end as `farewell` says.
+    pub fn new(shared: Arc<Shared>, farewell: Farewell) -> Self {
         Self {
             shared,
             runs: Arc::default(),
             sessions: TaskTracker::new(),
-            stop,
+            farewell,
         }
     }
 

@@ -7,6 +7,7 @@
 //! Its invariants: it parses no event's payload, and nothing in it waits for a client but that client's own session.
 
 pub mod board;
+pub mod drain;
 pub mod feed;
 pub mod frame;
 pub mod http;
@@ -16,16 +17,19 @@ pub mod metrics;
 mod options;
 pub mod runs;
 pub mod session;
+mod stopping;
 pub mod trial;
 
 pub use options::GatewayOptions;
 
 use crate::{
+    drain::Drain,
     feed::{FeedActor, FeedContext, FeedHealth},
     http::Gateway,
     hub::Hub,
     metrics::Metrics,
     session::Shared,
+    stopping::Stopping,
     trial::Trial,
 };
 use oddswire_kit::{
@@ -36,7 +40,7 @@ use oddswire_kit::{
 use oddswire_protocol::{Feed, server::Limits};
 use prometheus_client::registry::Registry;
 use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Why a gateway ended before it was asked to.
@@ -95,45 +99,35 @@ pub async fn run_on_trial(
     if trial.no_settling {
         (live, reads) = (live.without_settling(), reads.without_settling());
     }
-    let names = live.names();
-    let probed = vec![
-        names.runs.clone(),
-        names.runs_last.clone(),
-        names.odds.clone(),
-        names.jobs.clone(),
-        names.control_stream(),
-    ];
-    let (probe, probing) = Probe::new(&live, probed, stop.clone());
+    // What serves the sessions ends after them.
+    let inner = CancellationToken::new();
+    let (probe, probing) = Probe::new(&live, needed_streams(&live), inner.clone());
 
     let mut core: JoinSet<Result<(), Error>> = JoinSet::new();
     core.spawn(async {
         probing.await;
         Ok(())
     });
+    let context = FeedContext {
+        bus: live,
+        hub: Arc::clone(&hub),
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+        linger: Duration::from_millis(options.linger_ms),
+        trial,
+    };
     for feed in Feed::ALL {
-        let context = FeedContext {
-            bus: live.clone(),
-            hub: Arc::clone(&hub),
-            metrics: Arc::clone(&metrics),
-            health: Arc::clone(&health),
-            linger: Duration::from_millis(options.linger_ms),
-            trial,
-        };
-        let stop = stop.clone();
+        let (actor, inner) = (FeedActor::new(feed, context.clone()), inner.clone());
         core.spawn(async move {
-            FeedActor::new(feed, context).run(stop).await;
+            actor.run(inner).await;
             Ok(())
         });
     }
-    let ready = Arc::new(Health::new().with("nats", move || probe.check()).with("feeds", {
-        let health = Arc::clone(&health);
-        move || health.check()
-    }));
     let ops = Ops {
-        health: Arc::clone(&ready),
+        health: Arc::new(readiness(probe, Arc::clone(&health), stop.clone())),
         registry: Arc::new(registry),
     };
-    core.spawn(serve_ops(ops_listener, ops, stop.clone()));
+    core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let shared = Arc::new(Shared {
         hub,
         bus: reads,
@@ -146,9 +140,48 @@ pub async fn run_on_trial(
             messages_per_s: options.messages_per_s,
         },
     });
-    let gateway = Gateway::new(shared, stop.clone());
-    core.spawn(serve_clients(listener, gateway.clone(), stop.clone()));
-    supervise(core, gateway, Duration::from_millis(options.grace_ms), stop).await
+    let (drain, farewell) = Drain::new();
+    let closing = CancellationToken::new();
+    let gateway = Gateway::new(shared, farewell);
+    core.spawn(serve_clients(listener, gateway.clone(), closing.clone()));
+    let stopping = Stopping {
+        core,
+        gateway,
+        drain,
+        closing,
+        inner,
+        drain_delay: Duration::from_millis(options.drain_delay_ms),
+        grace: Duration::from_millis(options.grace_ms),
+    };
+    stopping.supervise(stop).await
+}
+
+/// The streams without which a gateway is of no use.
+fn needed_streams(bus: &Bus) -> Vec<String> {
+    let names = bus.names();
+    [
+        &names.runs,
+        &names.runs_last,
+        &names.odds,
+        &names.jobs,
+        &names.control_stream(),
+    ]
+    .map(Clone::clone)
+    .into()
+}
+
+/// A gateway is ready when its bus answers, every active feed's last check is good, and it is not about to end.
+fn readiness(probe: Probe, feeds: Arc<FeedHealth>, stop: CancellationToken) -> Health {
+    Health::new()
+        .with("nats", move || probe.check())
+        .with("feeds", move || feeds.check())
+        .with("gateway", move || {
+            if stop.is_cancelled() {
+                Err("is stopping".into())
+            } else {
+                Ok(())
+            }
+        })
 }
 
 async fn serve_ops(listener: TcpListener, ops: Ops, stop: CancellationToken) -> Result<(), Error> {
@@ -171,34 +204,4 @@ async fn serve_clients(
             what: "clients",
             source,
         })
-}
-
-/// Waits for the end: asked for, or because a part that must live is gone. Then gives what is open a bounded time.
-async fn supervise(
-    mut core: JoinSet<Result<(), Error>>,
-    gateway: Gateway,
-    grace: Duration,
-    stop: CancellationToken,
-) -> Result<(), Error> {
-    let outcome = tokio::select! {
-        () = stop.cancelled() => Ok(()),
-        Some(ended) = core.join_next() => match ended {
-            Ok(Err(error)) => Err(error),
-            Ok(Ok(())) if stop.is_cancelled() => Ok(()),
-            Ok(Ok(())) => Err(Error::Ended("a part of the gateway".into())),
-            Err(panic) => Err(Error::Ended(format!("a part of the gateway: {panic}"))),
-        },
-    };
-    stop.cancel();
-    let all_ended = async {
-        gateway.wait_for_sessions().await;
-        while core.join_next().await.is_some() {}
-    };
-    if timeout(grace, all_ended).await.is_err() {
-        tracing::warn!(
-            sessions = gateway.open_sessions(),
-            "grace is over: closing what is left"
-        );
-    }
-    outcome
 }

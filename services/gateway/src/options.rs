@@ -50,8 +50,19 @@ pub struct GatewayOptions {
     #[arg(long, env = "ODDSWIRE_MESSAGES_PER_S", default_value_t = 20, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub messages_per_s: u32,
-    /// Milliseconds that open connections get to end after a stop signal, 0 to 600000.
-    #[arg(long, env = "ODDSWIRE_GRACE_MS", default_value_t = 10_000, value_name = "MS",
+    /// Milliseconds after a stop signal in which new clients are still taken, while balancers notice that this gateway is
+    /// not ready any more, 0 to 600000.
+    #[arg(
+        long,
+        env = "ODDSWIRE_DRAIN_DELAY_MS",
+        default_value_t = 5_000,
+        value_name = "MS",
+        value_parser = clap::value_parser!(u64).range(0..=600_000)
+    )]
+    pub drain_delay_ms: u64,
+    /// Milliseconds from a stop signal to the end, at most, 0 to 600000. Clients are closed one by one in what the drain
+    /// delay leaves of it.
+    #[arg(long, env = "ODDSWIRE_GRACE_MS", default_value_t = 25_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(0..=600_000))]
     pub grace_ms: u64,
 }

@@ -9,6 +9,7 @@ mod commands;
 mod join;
 
 use crate::{
+    drain::Farewell,
     feed::FeedHealth,
     hub::{Hub, Interest, PerFeed, Place},
     metrics::{Metrics, VerdictLabel},
@@ -19,14 +20,15 @@ use oddswire_protocol::{
     close::CloseCode,
     cursor::Position,
     envelope::{Data, Envelope},
-    server::{CaughtUp, ConnectionAck, ErrorCode, ErrorData, Heartbeat, Limits, Ref, Resume, Verdict},
+    server::{
+        CaughtUp, ConnectionAck, ErrorCode, ErrorData, Heartbeat, Limits, Reconnect, Ref, Resume, Verdict,
+    },
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
 
 /// What every session of a gateway shares.
 #[derive(Debug)]
@@ -197,26 +199,33 @@ impl<T: Transport> Session<T> {
         let _ = self.flush().await;
     }
 
-    /// Serves the client until it is gone, breaks the rules, or `stop`. Gives the transport back for its farewell.
-    pub async fn run(mut self, request: Request, stop: CancellationToken) -> (T, End) {
+    /// Serves the client until it is gone, breaks the rules, or its slot has come. Gives the transport back for its
+    /// farewell.
+    pub async fn run(mut self, request: Request, farewell: Farewell) -> (T, End) {
+        let forced = farewell.clone();
         let end = tokio::select! {
-            end = self.serve(request) => end,
-            () = stop.cancelled() => End::Close(CloseCode::Restart),
+            end = self.serve(request, farewell) => end,
+            () = forced.forced() => End::Close(CloseCode::Restart),
         };
         tracing::debug!(connection = self.connection_id, ?end, "session ended");
         (self.transport, end)
     }
 
-    async fn serve(&mut self, request: Request) -> End {
-        match self.serve_until_end(request).await {
+    async fn serve(&mut self, request: Request, farewell: Farewell) -> End {
+        match self.serve_until_end(request, farewell).await {
             Ok(never) => match never {},
             Err(end) => end,
         }
     }
 
-    async fn serve_until_end(&mut self, request: Request) -> Result<std::convert::Infallible, End> {
+    async fn serve_until_end(
+        &mut self,
+        request: Request,
+        mut farewell: Farewell,
+    ) -> Result<std::convert::Infallible, End> {
         self.open(request).await?;
         let mut heartbeat = Instant::now() + self.shared.heartbeat;
+        let mut slot: Option<Instant> = None;
         loop {
             let progress = self.advance().await?;
             self.flush().await?;
@@ -232,6 +241,13 @@ impl<T: Transport> Session<T> {
                 () = sleep_until(heartbeat) => {
                     heartbeat = Instant::now() + self.shared.heartbeat;
                     self.send_heartbeat().await?;
+                }
+                () = sleep_until(slot.unwrap_or_else(Instant::now)), if slot.is_some() => {
+                    return Err(End::Close(CloseCode::Restart));
+                }
+                after = farewell.slot(), if slot.is_none() => {
+                    slot = Some(Instant::now() + after);
+                    self.send_reconnect(after).await?;
                 }
                 () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => {}
                 // The hub outlives its sessions.
@@ -341,6 +357,20 @@ impl<T: Transport> Session<T> {
             lag_ms,
         };
         self.send(&heartbeat, Some(cursor)).await
+    }
+
+    /// Tells the client when this gateway will close it.
+    async fn send_reconnect(&mut self, after: Duration) -> Result<(), End> {
+        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        let cursor = self.cursor();
+        self.send(
+            &Reconnect {
+                after_ms,
+                reason: "this gateway stops".into(),
+            },
+            Some(cursor),
+        )
+        .await
     }
 
     async fn send_resume(&mut self, resume: Resume) -> Result<(), End> {

@@ -149,6 +149,8 @@ impl Client {
                 }
             }
             MessageType::Heartbeat => self.cursor = Some(message.data::<Heartbeat>().unwrap().cursor),
+            // It is served until then; it goes when it is closed, or before.
+            MessageType::Reconnect => {}
             MessageType::ScrapeProgress => self.take_progress(&message.data().unwrap()),
             MessageType::OddsUpdate => self.take_odds(&message.data().unwrap()),
             other => self.wrong(format!("an unexpected {}", other.as_str())),

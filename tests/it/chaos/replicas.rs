@@ -100,6 +100,8 @@ fn spawn(port: u16, ops_port: u16, nats_url: &str, plan: Plan) -> Child {
             "1000",
             "--linger-ms",
             "50",
+            "--drain-delay-ms",
+            "200",
             "--grace-ms",
             "3000",
         ])

@@ -15,6 +15,8 @@ pub(crate) struct Sse {
 pub(crate) struct SseEvent {
     pub(crate) id: Option<String>,
     pub(crate) event: String,
+    /// Milliseconds to wait before coming back, where the event says so.
+    pub(crate) retry: Option<u64>,
     pub(crate) data: String,
 }
 
@@ -109,11 +111,13 @@ fn parse(block: &str) -> Option<SseEvent> {
     let mut event = SseEvent {
         id: None,
         event: String::new(),
+        retry: None,
         data: String::new(),
     };
     for line in block.lines() {
         match line.split_once(": ") {
             Some(("id", value)) => event.id = Some(value.to_owned()),
+            Some(("retry", value)) => event.retry = Some(value.parse().unwrap()),
             Some(("event", value)) => value.clone_into(&mut event.event),
             Some(("data", value)) => event.data.push_str(value),
             _ => assert!(line.is_empty() || line.starts_with(':'), "unknown line {line:?}"),

@@ -98,7 +98,7 @@ fn open(gateway: &Gateway, request: Request) -> Response {
         let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);
         // The first byte goes out at once, before anything is waited for.
         session.greet().await;
-        let (mut transport, end) = session.run(request, gateway.stop.clone()).await;
+        let (mut transport, end) = session.run(request, gateway.farewell.clone()).await;
         let _ = transport.flush().await;
         gateway.shared.metrics.sessions.dec();
         gateway.shared.metrics.closed.get_or_create(&label).inc();
@@ -122,6 +122,9 @@ const CHUNKS_MAX: usize = 2;
 /// Bytes after which a chunk is handed over without waiting for the end of the step.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+/// How long an EventSource waits after it was closed by a gateway that stops.
+const RETRY_MS: std::ops::Range<u32> = 100..1_000;
+
 struct SseTransport {
     sender: mpsc::Sender<Bytes>,
     chunk: BytesMut,
@@ -133,6 +136,11 @@ impl Transport for SseTransport {
             self.chunk.put_slice(b"id: ");
             self.chunk.put_slice(cursor.to_string().as_bytes());
             self.chunk.put_u8(b'\n');
+        }
+        if message.envelope.message_type() == MessageType::Reconnect {
+            // A plain EventSource comes back this long after the end of the stream, each at a moment of its own.
+            let retry_ms = rand::random_range(RETRY_MS);
+            self.chunk.put_slice(format!("retry: {retry_ms}\n").as_bytes());
         }
         self.chunk.put_slice(b"event: ");
         self.chunk.put_slice(match message.envelope.message_type() {

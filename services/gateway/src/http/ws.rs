@@ -73,7 +73,7 @@ pub(super) async fn connect(
                 gateway.shared.metrics.opened.get_or_create(&label).inc();
                 gateway.shared.metrics.sessions.inc();
                 let session = Session::new(Arc::clone(&gateway.shared), transport, &request);
-                let (transport, end) = session.run(request, gateway.stop.clone()).await;
+                let (transport, end) = session.run(request, gateway.farewell.clone()).await;
                 gateway.shared.metrics.sessions.dec();
                 gateway.shared.metrics.closed.get_or_create(&label).inc();
                 transport.close(end).await;
