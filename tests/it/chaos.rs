@@ -29,6 +29,8 @@ struct Plan {
     /// The longest time that a client stays with a gateway.
     stay_ms: u64,
     replicas: usize,
+    /// Whether NATS is a cluster of three nodes.
+    cluster: bool,
     /// Whether gateways and NATS are killed at all.
     kills: bool,
     lose_live: f64,
@@ -46,6 +48,7 @@ impl Plan {
             clients: 50,
             stay_ms: 2_000,
             replicas: 3,
+            cluster: false,
             kills: true,
             lose_live: 0.02,
             off: None,
@@ -57,7 +60,11 @@ impl Plan {
 #[expect(clippy::print_stderr, reason = "a failure can be run again by its seed")]
 async fn run(plan: Plan) -> Vec<String> {
     eprintln!("chaos: {plan:?}");
-    let mut world = World::new().await;
+    let mut world = if plan.cluster {
+        World::cluster().await
+    } else {
+        World::new().await
+    };
     let replicas = Arc::new(Replicas::start(&world.nats_url(), plan).await);
     let hop = CancellationToken::new();
     let truth = Arc::new(Truth::default());
@@ -160,4 +167,15 @@ async fn control_without_the_barrier_activation_loses_messages() {
         !run(plan).await.is_empty(),
         "messages lost at activation were not noticed: the test proves nothing"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_three_nodes_every_client_has_every_run_event_once_in_order_and_the_true_board() {
+    let plan = Plan {
+        cluster: true,
+        clients: 20,
+        ..Plan::of_environment(12)
+    };
+    let wrong = run(plan).await;
+    assert!(wrong.is_empty(), "seed {}: {}", plan.seed, first(&wrong));
 }

@@ -13,7 +13,7 @@ pub(crate) use ws::{Ended, Ws};
 use oddswire_gateway::GatewayOptions;
 use oddswire_kit::{
     bus::{Bus, BusOptions},
-    nats_server::NatsServer,
+    nats_server::{NatsCluster, NatsServer},
     provision::provision,
     tls,
 };
@@ -47,10 +47,17 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut ask: impl Fn
     .await;
 }
 
-/// A nats-server with the product's streams.
+enum Servers {
+    /// One, or none while it is down, and its port.
+    One(Option<NatsServer>, u16),
+    /// Three nodes, and which of them is down.
+    Three(NatsCluster, Option<usize>),
+}
+
+/// NATS with the product's streams.
 pub(crate) struct World {
-    nats: Option<NatsServer>,
-    port: u16,
+    servers: Servers,
+    nats_url: String,
     store: TempDir,
     pub(crate) bus: Bus,
 }
@@ -61,13 +68,42 @@ impl World {
         let store = tempfile::tempdir().unwrap();
         let nats = NatsServer::start(store.path(), None).await.unwrap();
         let bus = Bus::connect(&options(&nats.url()), "test", "test").await.unwrap();
+        let nats_url = nats.url();
+        let port = nats.port();
         let world = Self {
-            port: nats.port(),
-            nats: Some(nats),
+            servers: Servers::One(Some(nats), port),
+            nats_url,
             store,
             bus,
         };
         world.provision().await;
+        world
+    }
+
+    /// A cluster of three nodes, with three copies of each stream.
+    pub(crate) async fn cluster() -> Self {
+        tls::install_provider();
+        let store = tempfile::tempdir().unwrap();
+        let cluster = NatsCluster::start(store.path()).await.unwrap();
+        let nats_url = cluster.url();
+        let bus = Bus::connect(&options(&nats_url), "test", "test").await.unwrap();
+        let world = Self {
+            servers: Servers::Three(cluster, None),
+            nats_url,
+            store,
+            bus,
+        };
+        let sizing = Sizing {
+            replicas: 3,
+            ..Sizing::DEV
+        };
+        let specs = streams(world.bus.subjects(), &sizing);
+        let consumer = jobs_consumer(world.bus.subjects(), &sizing);
+        // The nodes may still be electing.
+        until("the streams of the cluster", async || {
+            provision(&world.bus, &specs, &consumer, true).await.is_ok()
+        })
+        .await;
         world
     }
 
@@ -89,24 +125,36 @@ impl World {
     }
 
     pub(crate) fn nats_url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        self.nats_url.clone()
     }
 
     pub(crate) fn monitor_url(&self) -> String {
-        self.nats.as_ref().unwrap().monitor_url()
+        let Servers::One(Some(nats), _) = &self.servers else {
+            panic!("one server that runs")
+        };
+        nats.monitor_url()
     }
 
+    /// Kills NATS: the one server, or a node of the cluster.
     pub(crate) async fn kill_nats(&mut self) {
-        self.nats.take().unwrap().kill().await;
+        match &mut self.servers {
+            Servers::One(nats, _) => nats.take().unwrap().kill().await,
+            Servers::Three(cluster, down) => {
+                let number = down.map_or(0, |last| (last + 1) % 3);
+                cluster.kill_node(number).await;
+                *down = Some(number);
+            }
+        }
     }
 
-    /// Starts NATS again, on the same port and with what it had stored.
+    /// Starts what was killed again, on the same port and with what it had stored.
     pub(crate) async fn restart_nats(&mut self) {
-        self.nats = Some(
-            NatsServer::start(self.store.path(), Some(self.port))
-                .await
-                .unwrap(),
-        );
+        match &mut self.servers {
+            Servers::One(nats, port) => {
+                *nats = Some(NatsServer::start(self.store.path(), Some(*port)).await.unwrap());
+            }
+            Servers::Three(cluster, down) => cluster.start_node(down.unwrap_or(0)).await.unwrap(),
+        }
     }
 
     pub(crate) async fn gateway(&self) -> Gateway {

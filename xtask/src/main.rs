@@ -7,6 +7,7 @@
 
 mod apt;
 mod browser;
+mod chaos;
 mod checks;
 mod compose;
 mod dev;
@@ -46,6 +47,15 @@ enum Task {
         #[arg(long)]
         list: bool,
     },
+    /// Kills gateways and NATS under hopping clients, and looks whether anything was lost.
+    Chaos {
+        /// How long.
+        #[arg(long, default_value_t = 5, value_name = "N")]
+        minutes: u64,
+        /// The seed that an earlier run printed.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Checks the house invariants of ARCHITECTURE.md: who may reach whom, what may stand where.
     House,
     /// Prints the path of a nats-server of at least 2.12, after downloading one if need be.
@@ -72,6 +82,7 @@ fn run(task: Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Test { only, .. } => checks::run(&only),
+        Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
         Task::House => house::run().map(|()| ExitCode::SUCCESS),
         Task::Nats => {
             println!("{}", nats::server()?.display());

@@ -70,6 +70,7 @@ impl Bus {
     /// # Errors
     /// [`ConnectError`] when the address cannot be understood.
     pub async fn connect(options: &BusOptions, name: &str, role: &str) -> Result<Self, ConnectError> {
+        let servers: Vec<&str> = options.nats_url.split(',').map(str::trim).collect();
         let (sender, signals) = watch::channel(Signals::default());
         let client = ConnectOptions::new()
             .name(name)
@@ -84,7 +85,7 @@ impl Bus {
                 sender.send_modify(|signals| note(signals, &event));
                 std::future::ready(())
             })
-            .connect(&options.nats_url)
+            .connect(servers.as_slice())
             .await
             .map_err(|e| ConnectError {
                 url: options.nats_url.clone(),

@@ -1,5 +1,9 @@
 //! A nats-server of one's own, for development and tests. Production runs one that somebody looks after.
 
+mod cluster;
+
+pub use cluster::NatsCluster;
+
 use crate::child;
 use std::{
     env,
@@ -67,6 +71,11 @@ impl NatsServer {
     /// # Errors
     /// [`Error`].
     pub async fn start(dir: &Path, port: Option<u16>) -> Result<Self, Error> {
+        Self::start_with(dir, port, &[]).await
+    }
+
+    /// The same with further arguments.
+    async fn start_with(dir: &Path, port: Option<u16>, further: &[String]) -> Result<Self, Error> {
         let program = program()?;
         let run = |source| Error::Run {
             program: program.display().to_string(),
@@ -82,6 +91,7 @@ impl NatsServer {
             .arg(dir)
             .arg("--ports_file_dir")
             .arg(dir)
+            .args(further)
             .arg("--log")
             .arg(&log)
             .stdin(Stdio::null())
