@@ -204,3 +204,70 @@ async fn a_client_that_says_goodbye_is_answered() {
         .await;
     assert_eq!(client.ended().await, Ended::Code(1000));
 }
+
+#[tokio::test]
+async fn long_lists_of_topics_are_refused_as_one() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut client = gateway.ws("topics=odds_updates").await;
+    client.next_of(MessageType::CaughtUp).await;
+    let names = vec!["\"x\""; 5_000].join(",");
+    for kind in ["subscribe", "unsubscribe"] {
+        client
+            .send(&format!(r#"{{"type":"{kind}","topics":[{names}]}}"#))
+            .await;
+        let error: ErrorData = client.next_of(MessageType::Error).await.data().unwrap();
+        assert_eq!(error.code, ErrorCode::TooManyTopics);
+    }
+    client.send(r#"{"type":"ping"}"#).await;
+    assert_eq!(
+        client.next_event().await.message_type,
+        MessageType::Pong,
+        "one answer each"
+    );
+}
+
+#[tokio::test]
+async fn images_of_a_topic_that_was_left_come_no_more() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    world
+        .odds_event(&Quote {
+            event: "e1",
+            source: "alpha",
+            price: "1.85",
+        })
+        .await;
+    let mut client = gateway.ws("topics=odds_updates.tennis").await;
+    client.next_of(MessageType::CaughtUp).await;
+    client
+        .send(r#"{"type":"subscribe","topics":["odds_updates.soccer"],"since":"snapshot"}"#)
+        .await;
+    client
+        .send(r#"{"type":"unsubscribe","topics":["odds_updates.soccer"]}"#)
+        .await;
+    client.send(r#"{"type":"ping"}"#).await;
+    client.next_of(MessageType::SubscriptionAck).await;
+    client.next_of(MessageType::SubscriptionAck).await;
+    client.next_of(MessageType::Pong).await;
+    world
+        .odds_event(&Quote {
+            event: "e1",
+            source: "alpha",
+            price: "1.9",
+        })
+        .await;
+    world
+        .odds_event(&Quote {
+            event: "e1",
+            source: "tennis",
+            price: "1.9",
+        })
+        .await;
+    client.send(r#"{"type":"ping"}"#).await;
+    let (before, _) = client.until(MessageType::Pong).await;
+    assert!(
+        before.iter().all(|m| m.message_type != MessageType::OddsUpdate),
+        "{before:#?}"
+    );
+}

@@ -133,3 +133,48 @@ async fn a_client_that_never_reads_does_not_hold_up_the_end() {
     gateway.stop().await.unwrap();
     drop(stuck);
 }
+
+#[tokio::test]
+async fn what_is_owed_during_an_outage_is_not_lost_by_coming_back_with_its_cursor() {
+    let mut world = World::new().await;
+    world.odds_event(&PRICE).await;
+    world.kill_nats().await;
+    let gateway = Gateway::start(&world.nats_url(), |_| {}).await;
+    let mut stream = gateway.sse("topics=odds_updates&since=snapshot").await;
+    let id = stream.next_event().await.id.unwrap();
+    drop(stream);
+    world.restart_nats().await;
+    gateway.wait_ready().await;
+    let url = gateway.url("/api/events?topics=odds_updates&since=snapshot");
+    let mut stream = Sse::connect(&url, Some(&id)).await;
+    let (before, _) = stream.until(MessageType::CaughtUp).await;
+    assert_eq!(before.last().unwrap().event, "odds_update", "{before:#?}");
+}
+
+#[tokio::test]
+async fn a_snapshot_asked_for_during_an_outage_comes_after_it() {
+    let mut world = World::new().await;
+    world.odds_event(&PRICE).await;
+    let gateway = world.gateway().await;
+    let mut other = gateway.ws("topics=odds_updates").await;
+    other.next_of(MessageType::CaughtUp).await;
+    world.kill_nats().await;
+    until("the gateway to notice", async || {
+        let mut probe = Box::pin(gateway.ws("topics=odds_updates")).await;
+        let ack: ConnectionAck = Box::pin(probe.next()).await.data().unwrap();
+        ack.resume.verdict == Verdict::Unavailable
+    })
+    .await;
+    let mut client = gateway.ws("topics=odds_updates.soccer").await;
+    let ack: ConnectionAck = client.next().await.data().unwrap();
+    assert_eq!(ack.resume.verdict, Verdict::Unavailable);
+    client
+        .send(r#"{"type":"subscribe","topics":["odds_updates.soccer"],"since":"snapshot"}"#)
+        .await;
+    let ack = client.next_of(MessageType::SubscriptionAck).await;
+    assert!(ack.data.get().contains("unavailable"), "{ack:?}");
+    world.restart_nats().await;
+    let resume: Resume = client.next_of(MessageType::Resume).await.data().unwrap();
+    assert_eq!(resume.verdict, Verdict::Snapshot);
+    client.next_of(MessageType::OddsUpdate).await;
+}

@@ -173,3 +173,42 @@ async fn the_board_is_filtered_and_paged_and_leaves_no_market_out() {
     seen.dedup();
     assert_eq!(seen.len(), 6);
 }
+
+#[tokio::test]
+async fn a_broken_event_breaks_no_answer() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    world
+        .odds_event(&Quote {
+            event: "e1",
+            source: "alpha",
+            price: "1.85",
+        })
+        .await;
+    let key = crate::harness::odds_key("e2", "alpha");
+    world.event(&key, "bad", Vec::new(), b"not json").await;
+    let run = RunId::new();
+    let headers = vec![(oddswire_protocol::header::STATUS, "running".to_owned())];
+    world
+        .event(
+            &crate::harness::run_key("alpha", &run),
+            "bad-run",
+            headers,
+            b"not json",
+        )
+        .await;
+    let (status, board) = gateway.get("/api/odds").await;
+    assert_eq!(
+        (status, board["markets"].as_array().map(Vec::len)),
+        (200, Some(1)),
+        "{board}"
+    );
+    let (status, list) = gateway.get("/api/scrapes").await;
+    assert_eq!(
+        (status, list["runs"].as_array().map(Vec::len)),
+        (200, Some(0)),
+        "{list}"
+    );
+    let (status, _) = gateway.get(&format!("/api/odds?page={}", u64::MAX)).await;
+    assert_eq!(status, 200);
+}

@@ -1,5 +1,6 @@
 //! The board as the bus holds it: the last image of each odds key, read when asked for.
 
+use crate::frame::Frame;
 use bytes::Bytes;
 use oddswire_kit::{
     bus::Bus,
@@ -75,13 +76,17 @@ pub async fn page(bus: &Bus, filter: &Filter, after: u64, limit: usize) -> Resul
     let mut read = bus.read(
         stream,
         bus.subjects().feed_filter(&filter.quotes()),
-        after + 1,
+        after.saturating_add(1),
         u64::MAX,
     );
     let mut latest: BTreeMap<String, Stored> = BTreeMap::new();
     let mut next_page = None;
     'read: while let Some(messages) = read.next_page().await? {
-        for message in messages {
+        // What is not what the contract says is counted where it comes by live, and shown nowhere.
+        for message in messages
+            .into_iter()
+            .filter(|m| Frame::new(bus.subjects(), m).is_ok())
+        {
             if latest.len() == limit && !latest.contains_key(&message.subject) {
                 next_page = Some(message.seq - 1);
                 break 'read;
@@ -97,7 +102,10 @@ pub async fn page(bus: &Bus, filter: &Filter, after: u64, limit: usize) -> Resul
         u64::MAX,
     );
     while let Some(messages) = read.next_page().await? {
-        for message in messages {
+        for message in messages
+            .into_iter()
+            .filter(|m| Frame::new(bus.subjects(), m).is_ok())
+        {
             if let Some(EventKey::Confirmed { source }) = bus.subjects().parse(&message.subject) {
                 confirmed.insert(source, message.payload);
             }

@@ -8,7 +8,12 @@ mod health;
 
 pub use health::FeedHealth;
 
-use crate::{frame::Frame, hub::Hub, metrics::Metrics, trial::Trial};
+use crate::{
+    frame::{Frame, is_terminal},
+    hub::Hub,
+    metrics::Metrics,
+    trial::Trial,
+};
 use oddswire_kit::{
     bus::{Bus, Signals},
     live::Listener,
@@ -53,7 +58,7 @@ enum Link {
 fn link(high: u64, seq: u64) -> Link {
     if seq <= high {
         Link::Old
-    } else if seq == high + 1 {
+    } else if seq - 1 == high {
         Link::Next
     } else {
         Link::Hole
@@ -67,6 +72,8 @@ const TRIAL_WINDOW: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_millis(250);
 /// How long a run's last message waits for the odds that the run wrote.
 const AFTER_WITHIN: Duration = Duration::from_secs(2);
+/// After a wait in vain, no run waits for this long.
+const AFTER_AGAIN: Duration = Duration::from_secs(10);
 
 fn audit_interval() -> Duration {
     Duration::from_millis(rand::random_range(5_000..15_000))
@@ -83,6 +90,8 @@ pub struct FeedActor {
     high: u64,
     /// Only on trial: whether the chain is yet to begin with the next message.
     unanchored: bool,
+    /// When a run last waited for odds in vain.
+    in_vain_at: Option<Instant>,
 }
 
 impl FeedActor {
@@ -98,6 +107,7 @@ impl FeedActor {
             epoch: 0,
             high: 0,
             unanchored: false,
+            in_vain_at: None,
         }
     }
 
@@ -249,10 +259,18 @@ impl FeedActor {
 
     /// Looks whether the stream is still the same and whether its tail was missed; tells whether all is well.
     async fn audit(&mut self) -> bool {
-        let found = self.tail().await;
+        let mut found = self.tail().await;
+        if found
+            .as_ref()
+            .is_ok_and(|(epoch, last_seq)| *epoch == self.epoch && *last_seq < self.high)
+        {
+            // A leader that was just elected may not have applied its last messages yet.
+            sleep(RETRY).await;
+            found = self.tail().await;
+        }
         let outcome = match found {
             Ok((epoch, last_seq)) if epoch != self.epoch || last_seq < self.high => {
-                tracing::warn!(feed = %self.feed, last_seq, high = self.high, "the stream was made anew");
+                tracing::warn!(feed = %self.feed, last_seq, high = self.high, "the stream was made anew or lost its tail");
                 self.set_life(epoch, last_seq);
                 Ok(())
             }
@@ -260,7 +278,11 @@ impl FeedActor {
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(()) => self.context.health.good(self.feed),
+            Ok(()) => {
+                self.context.health.good(self.feed);
+                // Whoever waits for the bus waits for this.
+                self.context.hub.notify();
+            }
             Err(ref error) => tracing::debug!(feed = %self.feed, %error, "audit failed"),
         }
         outcome.is_ok()
@@ -275,7 +297,11 @@ impl FeedActor {
                 None
             }
         };
-        if let Some(after) = message.header(AFTER).and_then(|text| text.parse().ok()) {
+        let after = message
+            .header(AFTER)
+            .filter(|_| is_terminal(message))
+            .and_then(|text| text.parse().ok());
+        if let Some(after) = after {
             self.wait_for_odds(after).await;
         }
         // A hole that was proved empty is passed here.
@@ -283,16 +309,25 @@ impl FeedActor {
         self.context.hub.emit(self.feed, message.seq, frame);
     }
 
-    /// A run's last message is shown after the odds that the run wrote, when this gateway shows odds at all.
-    async fn wait_for_odds(&self, after: u64) {
+    /// A run's last message is shown after the odds that the run wrote, when this gateway shows odds at all. Where odds
+    /// lag, runs do not wait for each of them again and again.
+    async fn wait_for_odds(&mut self, after: u64) {
         let hub = &self.context.hub;
         let there = || hub.view(Feed::Odds).is_none_or(|odds| odds.high >= after);
         let mut changes = hub.changes();
-        let waited = timeout(AFTER_WITHIN, async {
-            while !there() && changes.changed().await.is_ok() {}
-        });
-        if waited.await.is_err() {
+        if there() {
+            return;
+        }
+        let in_vain_lately = self.in_vain_at.is_some_and(|at| at.elapsed() < AFTER_AGAIN);
+        let waited = async { while !there() && changes.changed().await.is_ok() {} };
+        if in_vain_lately || timeout(AFTER_WITHIN, waited).await.is_err() {
             self.context.metrics.overtaken.inc();
+            self.in_vain_at.get_or_insert_with(Instant::now);
+        } else {
+            self.in_vain_at = None;
+        }
+        if self.in_vain_at.is_some_and(|at| at.elapsed() >= AFTER_AGAIN) {
+            self.in_vain_at = None;
         }
     }
 }

@@ -18,7 +18,8 @@ use axum::{
     serve::ListenerExt,
 };
 use error::ApiError;
-use std::sync::Arc;
+use socket2::SockRef;
+use std::{sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -54,6 +55,9 @@ impl Gateway {
     }
 }
 
+/// A peer that acknowledges nothing, or takes nothing, for this long is cut by the kernel, whatever waits for it above.
+const DEAD_AFTER: Duration = Duration::from_secs(60);
+
 /// Serves clients until `stop` and until their requests are answered.
 ///
 /// # Errors
@@ -61,8 +65,11 @@ impl Gateway {
 pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationToken) -> std::io::Result<()> {
     let listener = listener.tap_io(|socket| {
         // An event is one small write: it must not wait for the next.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        let prepared = socket
+            .set_nodelay(true)
+            .and_then(|()| SockRef::from(&*socket).set_tcp_user_timeout(Some(DEAD_AFTER)));
+        if let Err(error) = prepared {
+            tracing::debug!(%error, "cannot prepare a socket");
         }
     });
     axum::serve(listener, router(gateway))

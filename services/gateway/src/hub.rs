@@ -111,6 +111,8 @@ pub struct Step {
     pub more: bool,
 }
 
+/// Frames that a session looks at in one walk: what bounds how long it holds up the others.
+const STEP_LOOKS: usize = 4_096;
 /// Frames that a session takes from the ring at once: what bounds its own memory.
 const STEP_FRAMES: usize = 256;
 const STEP_BYTES: usize = 512 * 1024;
@@ -211,7 +213,8 @@ impl Hub {
             };
             match ring.feeds[feed.index()] {
                 None => step.inactive = Some(feed),
-                Some(view) if view.epoch != at.epoch => step.reset = Some(feed),
+                // Past the tail: the stream lost what this session has.
+                Some(view) if view.epoch != at.epoch || at.seq > view.high => step.reset = Some(feed),
                 Some(view) if at.seq < view.floor => step.behind = Some(feed),
                 Some(_) => {}
             }
@@ -222,8 +225,8 @@ impl Hub {
         let skip = usize::try_from(place.next.saturating_sub(ring.first)).unwrap_or(usize::MAX);
         place.next = place.next.max(ring.first);
         let mut bytes = 0;
-        for frame in ring.frames.iter().skip(skip) {
-            if step.frames.len() >= STEP_FRAMES || bytes >= STEP_BYTES {
+        for (looks, frame) in ring.frames.iter().skip(skip).enumerate() {
+            if looks >= STEP_LOOKS || step.frames.len() >= STEP_FRAMES || bytes >= STEP_BYTES {
                 step.more = true;
                 return step;
             }
@@ -250,7 +253,8 @@ impl Hub {
         step
     }
 
-    fn notify(&self) {
+    /// Has every session look again.
+    pub fn notify(&self) {
         self.changes.send_modify(|n| *n += 1);
     }
 
@@ -420,6 +424,29 @@ mod tests {
             hub.step(&mut place(Some(99), None), &all()).inactive,
             Some(Feed::Run)
         );
+    }
+
+    #[test]
+    fn a_stream_that_lost_its_tail_is_told_to_those_who_have_more() {
+        let hub = Hub::new(1 << 20);
+        hub.activate(Feed::Run, 1, 100);
+        let mut at = place(Some(100), None);
+        hub.activate(Feed::Run, 1, 95);
+        assert_eq!(hub.step(&mut at, &all()).reset, Some(Feed::Run));
+    }
+
+    #[test]
+    fn a_walk_past_what_nobody_wants_is_bounded_too() {
+        let hub = Hub::new(1 << 24);
+        hub.activate(Feed::Run, 1, 0);
+        for seq in 1..=5_000 {
+            hub.emit(Feed::Run, seq, Some(frame(Feed::Run, seq)));
+        }
+        let mut at = place(Some(0), None);
+        let nobody = ["scrape_progress.nobody".parse().unwrap()];
+        assert!(hub.step(&mut at, &nobody).more);
+        assert!(!hub.step(&mut at, &nobody).more);
+        assert_eq!(at.position(Feed::Run).unwrap().seq, 5_000);
     }
 
     #[test]

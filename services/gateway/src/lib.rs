@@ -92,13 +92,13 @@ pub async fn run_on_trial(
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
     ));
-    let health = Arc::new(FeedHealth::default());
     // Reads for clients go over a connection of their own: they must not stand in the way of live events.
     let mut live = Bus::connect(&options.bus, "oddswire-gateway-live", "gateway").await?;
     let mut reads = Bus::connect(&options.bus, "oddswire-gateway-reads", "gateway").await?;
     if trial.no_settling {
         (live, reads) = (live.without_settling(), reads.without_settling());
     }
+    let health = Arc::new(FeedHealth::new(live.clone()));
     // What serves the sessions ends after them.
     let inner = CancellationToken::new();
     let (probe, probing) = Probe::new(&live, needed_streams(&live), inner.clone());

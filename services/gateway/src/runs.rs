@@ -1,5 +1,6 @@
 //! The runs of the last days, for lists: an index that is continued when it is asked for.
 
+use crate::frame::Frame;
 use bytes::Bytes;
 use oddswire_kit::{
     bus::Bus,
@@ -115,25 +116,28 @@ impl Index {
                 ..Self::default()
             };
         }
+        // Asked first: whatever moves on in the copy while it is read moves to its end, and is read there.
         let copied = bus.copied_to(&names.runs_last).await?;
+        self.copy_seq = self.read(bus, &names.runs_last, self.copy_seq, u64::MAX).await?;
         // The copy holds one message a run; what it does not have yet is read from the log itself.
-        self.read(bus, &names.runs_last, self.copy_seq + 1, copy.last_seq)
+        let log_seq = self
+            .read(bus, &names.runs, copied.max(self.seq), u64::MAX)
             .await?;
-        self.copy_seq = copy.last_seq;
-        self.read(bus, &names.runs, copied.max(self.seq) + 1, log.last_seq)
-            .await?;
-        self.seq = log.last_seq;
+        self.seq = log_seq.max(log.last_seq);
         Ok(())
     }
 
-    async fn read(&mut self, bus: &Bus, stream: &str, from: u64, to: u64) -> Result<(), ReadError> {
-        let mut read = bus.read(stream, bus.subjects().feed_filter("run.>"), from, to);
+    /// Takes in what is after `after`, up to `to`; gives the last sequence seen.
+    async fn read(&mut self, bus: &Bus, stream: &str, after: u64, to: u64) -> Result<u64, ReadError> {
+        let mut read = bus.read(stream, bus.subjects().feed_filter("run.>"), after + 1, to);
+        let mut last = after;
         while let Some(page) = read.next_page().await? {
             for message in &page {
                 self.take(bus, message);
+                last = message.seq;
             }
         }
-        Ok(())
+        Ok(last)
     }
 
     fn take(&mut self, bus: &Bus, message: &Stored) {
@@ -166,6 +170,8 @@ fn entry(bus: &Bus, message: &Stored) -> Option<RunEntry> {
     let EventKey::Run { source, run_id } = bus.subjects().parse(&message.subject)? else {
         return None;
     };
+    // Its bytes are spliced into answers: what is not what the contract says is not.
+    Frame::new(bus.subjects(), message).ok()?;
     let status = message.header(STATUS)?.parse().ok()?;
     let batch_id = message.header(BATCH).and_then(|text| text.parse().ok());
     Some(RunEntry {

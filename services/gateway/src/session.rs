@@ -14,6 +14,7 @@ use crate::{
     hub::{Hub, Interest, PerFeed, Place},
     metrics::{Metrics, VerdictLabel},
 };
+use join::BEGINNING;
 use oddswire_kit::bus::Bus;
 use oddswire_protocol::{
     Cursor, Feed, Timestamp, Topic,
@@ -287,18 +288,22 @@ impl<T: Transport> Session<T> {
     }
 
     fn cursor_at(&self, positions: &PerFeed<Option<Position>>) -> Cursor {
+        // The time of issue is that of the odds position: it is now only once the client has all odds until now.
         let odds_followed = positions[Feed::Odds.index()].is_some();
-        let base = if odds_followed {
+        let caught_up = self.owed.is_empty();
+        let base = if odds_followed && caught_up {
             self.carried.issued_at(Timestamp::now())
         } else {
             self.carried
         };
-        Feed::ALL
-            .into_iter()
-            .fold(base, |cursor, feed| match positions[feed.index()] {
-                Some(position) => cursor.with(feed, Some(position)),
-                None => cursor,
-            })
+        Feed::ALL.into_iter().fold(base, |cursor, feed| {
+            match (positions[feed.index()], self.waiting[feed.index()]) {
+                (Some(position), _) => cursor.with(feed, Some(position)),
+                // Still owed from the beginning, whatever the client's cursor said.
+                (None, Some(Since::Snapshot | Since::Malformed)) => cursor.with(feed, Some(BEGINNING)),
+                (None, _) => cursor,
+            }
+        })
     }
 
     /// Sends a message of the gateway's own, with the position where it has one.
@@ -348,7 +353,7 @@ impl<T: Transport> Session<T> {
         let followed = Feed::ALL
             .into_iter()
             .filter(|feed| self.interests[feed.index()].is_some());
-        let (upstream, lag_ms) = self.shared.health.upstream(&self.shared.bus, followed);
+        let (upstream, lag_ms) = self.shared.health.upstream(followed);
         let cursor = self.cursor();
         let heartbeat = Heartbeat {
             cursor,

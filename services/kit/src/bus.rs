@@ -74,6 +74,8 @@ impl Bus {
         let (sender, signals) = watch::channel(Signals::default());
         let client = ConnectOptions::new()
             .name(name)
+            // Counted in messages, of up to 80 KiB: what is dropped past this is read from the log.
+            .subscription_capacity(8_192)
             .custom_inbox_prefix(format!("_INBOX_{role}"))
             .retry_on_initial_connect()
             .ping_interval(Duration::from_secs(10))

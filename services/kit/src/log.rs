@@ -248,11 +248,25 @@ impl Bus {
     /// # Errors
     /// [`ReadError`].
     pub async fn copied_to(&self, copy: &str) -> Result<u64, ReadError> {
-        let last_seq = self.stream_state(copy).await?.last_seq;
-        Ok(self
-            .message(copy, last_seq)
-            .await?
-            .map_or(0, |message| message.origin_seq()))
+        let give_up = Instant::now() + SETTLE_WITHIN;
+        loop {
+            let last_seq = self.stream_state(copy).await?.last_seq;
+            if last_seq == 0 {
+                return Ok(0);
+            }
+            // That message may have been replaced by a newer one meanwhile, which will do as well.
+            if let Some(message) = self.page(copy, last_seq, ">").await?.messages.first() {
+                return Ok(message.origin_seq());
+            }
+            // All that it held has expired, or the one that answered is behind.
+            if self.leader_next(copy, last_seq, ">").await?.is_none() {
+                return Ok(0);
+            }
+            if Instant::now() > give_up {
+                return Err(ReadError::Behind);
+            }
+            sleep(Duration::from_millis(30)).await;
+        }
     }
 
     /// One page from `seq` on of what is under `filter`, as any replica knows it: at most 256 messages and 1 MiB.
@@ -280,8 +294,8 @@ impl Bus {
 
     /// Sends one Direct Get and collects its answer.
     ///
-    /// The reply subject is a subscription of its own, not the client's request multiplexer: that one forgets no
-    /// request that stays unanswered.
+    /// The reply subject is a subscription of its own: the client's request multiplexer takes one answer a request, and a
+    /// Direct Get has many.
     async fn direct_get(&self, stream: &str, query: &serde_json::Value) -> Result<Page, ReadError> {
         let client = self.client();
         let inbox = client.new_inbox();
@@ -396,7 +410,7 @@ impl Read<'_> {
             let page = self.bus.page(self.stream, self.next, &self.filter).await?;
             let newest = page.messages.last().map(|m| m.seq);
             let mut done = newest.is_some_and(|seq| seq >= self.floor);
-            let next = newest.map_or(self.next, |seq| seq + 1);
+            let next = newest.map_or(self.next, |seq| seq.saturating_add(1));
             if !done && !page.more && !self.bus.settles {
                 done = true;
             } else if !done && !page.more {

@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use axum::{
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -65,10 +65,12 @@ const FILES: [(&str, &str, &str); 10] = [
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 pub(super) async fn index() -> Result<Response, ApiError> {
-    file(Path("index.html".into())).await
+    file(Ok(Path("index.html".into()))).await
 }
 
-pub(super) async fn file(Path(name): Path<String>) -> Result<Response, ApiError> {
+pub(super) async fn file(path: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    // A path that is no text names no file.
+    let name = path.map_or_else(|_| String::new(), |Path(name)| name);
     let Some((_, media_type, text)) = FILES.iter().find(|(file, _, _)| *file == name) else {
         let detail = "there is nothing here".to_owned();
         return Err(ApiError::new(

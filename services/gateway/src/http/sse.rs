@@ -20,8 +20,8 @@ use axum::{
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 use oddswire_protocol::{EventKey, Feed, Topic, envelope::MessageType};
-use std::{convert::Infallible, sync::Arc};
-use tokio::sync::mpsc;
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use tokio::{sync::mpsc, time::timeout};
 
 pub(super) async fn connect(
     State(gateway): State<Gateway>,
@@ -45,9 +45,12 @@ pub(super) async fn connect_run(
     query.check()?;
     let bus = &gateway.shared.bus;
     let filter = bus.subjects().feed_filter(&format!("run.*.{id}"));
-    let last = bus.last(&bus.names().runs, &filter).await?;
+    // By the leader: a follower that is behind would have a finished run go on for ever.
+    let last = bus.leader_last_message(&bus.names().runs, &filter).await?;
     let since = match query.since(&headers) {
         Since::Now => Since::Snapshot,
+        // A cursor that says nothing of runs.
+        Since::At(cursor) if cursor.position(Feed::Run).is_none() => Since::Snapshot,
         other => other,
     };
     if let Some(last) = &last {
@@ -99,7 +102,8 @@ fn open(gateway: &Gateway, request: Request) -> Response {
         // The first byte goes out at once, before anything is waited for.
         session.greet().await;
         let (mut transport, end) = session.run(request, gateway.farewell.clone()).await;
-        let _ = transport.flush().await;
+        // A client that takes no bytes is not waited for: the socket's own limit ends it.
+        let _ = timeout(LAST_WORDS_WITHIN, transport.flush()).await;
         gateway.shared.metrics.sessions.dec();
         gateway.shared.metrics.closed.get_or_create(&label).inc();
         tracing::trace!(?end, "event stream ended");
@@ -117,7 +121,9 @@ fn open(gateway: &Gateway, request: Request) -> Response {
     (headers, Body::from_stream(body)).into_response()
 }
 
-/// Chunks that wait for a slow client at most; each is at most one step of the ring.
+/// How long the end of a stream may take to be handed over.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
+/// Chunks that wait for a slow client at most.
 const CHUNKS_MAX: usize = 2;
 /// Bytes after which a chunk is handed over without waiting for the end of the step.
 const CHUNK_BYTES: usize = 64 * 1024;

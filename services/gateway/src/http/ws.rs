@@ -101,6 +101,7 @@ pub(super) async fn connect(
 struct WsTransport {
     /// The client said goodbye first; the answer waits to be sent.
     goodbye: bool,
+    /// In two halves, since a whole one cannot be shared between threads, and a session is.
     sink: SplitSink<WebSocket, Message>,
     stream: SplitStream<WebSocket>,
 }

@@ -2,7 +2,10 @@
 
 use super::{BUS_RETRY, End, Progress, Session, Transport, join::BEGINNING};
 use crate::frame::{Frame, is_terminal};
-use oddswire_kit::log::{ReadError, Stored};
+use oddswire_kit::{
+    bus::Bus,
+    log::{ReadError, Stored},
+};
 use oddswire_protocol::{
     Cursor, Feed, Timestamp, Topic,
     cursor::Position,
@@ -224,7 +227,7 @@ impl<T: Transport> Session<T> {
             }
             messages.extend(page);
         }
-        messages.retain(|m| m.seq <= reaches);
+        messages.retain(|m| m.seq <= reaches && wanted(bus, topics, m));
         messages.sort_by_key(|m| m.seq);
         messages.dedup_by_key(|m| m.seq);
         Ok(Part {
@@ -246,7 +249,9 @@ impl<T: Transport> Session<T> {
                 let mut read = bus.read(stream, subject.clone(), from, to);
                 while let Some(page) = read.next_page().await? {
                     // What is past the floor comes by the stream.
-                    let known = page.into_iter().filter(|message| message.origin_seq() <= floor);
+                    let known = page
+                        .into_iter()
+                        .filter(|message| message.origin_seq() <= floor && wanted(bus, topics, message));
                     last.extend(known.map(|message| (message.subject.clone(), message)));
                 }
             }
@@ -270,18 +275,30 @@ fn worth_showing(message: &Stored, now: Timestamp) -> bool {
     !is_terminal(message) || now.ms_since(ended_at) <= RUN_SHOWN_MS
 }
 
+/// One filter a read: with more than this many, the whole feed is read once and filtered here.
+const FILTERS_MAX: usize = 8;
+
 /// The different filters of the topics on one feed; one that takes everything makes the others idle.
 fn filters(feed: Feed, topics: &[Topic]) -> BTreeSet<String> {
-    let mut all: BTreeSet<String> = topics
+    let all: BTreeSet<String> = topics
         .iter()
         .filter(|topic| topic.feed() == feed)
         .flat_map(Topic::filters)
         .collect();
     let everything = format!("{feed}.>");
-    if all.contains(&everything) {
-        all.retain(|filter| *filter == everything);
+    if all.contains(&everything) || all.len() > FILTERS_MAX {
+        BTreeSet::from([everything])
+    } else {
+        all
     }
-    all
+}
+
+/// Whether a message read from the log is one of the topics'.
+fn wanted(bus: &Bus, topics: &[Topic], message: &Stored) -> bool {
+    // What is no event of ours is kept: it is told apart, and counted, where it is encoded.
+    bus.subjects()
+        .parse(&message.subject)
+        .is_none_or(|key| topics.iter().any(|topic| topic.matches(&key)))
 }
 
 /// A read failed, which may pass, or the session is over.
@@ -306,6 +323,15 @@ impl From<End> for ReadOrEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_topics_are_read_as_the_whole_feed_once() {
+        let topics: Vec<Topic> = (0..9)
+            .map(|n| format!("scrape_progress.s{n}").parse().unwrap())
+            .collect();
+        assert_eq!(filters(Feed::Run, &topics), BTreeSet::from(["run.>".to_owned()]));
+        assert_eq!(filters(Feed::Run, &topics[..8]).len(), 8);
+    }
 
     #[test]
     fn a_topic_that_takes_everything_makes_the_others_idle() {

@@ -66,6 +66,9 @@ impl Budget {
     }
 }
 
+/// Subscribes that may be waited for at once.
+const OWED_MAX: usize = 32;
+
 impl<T: Transport> Session<T> {
     pub(super) async fn on_input(&mut self, input: Input) -> Result<(), End> {
         let text = match input {
@@ -107,30 +110,31 @@ impl<T: Transport> Session<T> {
         since: SubscribeSince,
         reference: Option<Ref>,
     ) -> Result<(), End> {
+        if !self.admits(names, reference.as_ref()).await? {
+            return Ok(());
+        }
+        let most = self.shared.limits.topics;
         let mut new: Vec<Topic> = Vec::new();
         for name in names {
-            match name.parse::<Topic>() {
-                Ok(topic) if self.topics.contains(&topic) || new.contains(&topic) => {
+            let fault = match name.parse::<Topic>() {
+                Ok(topic) if new.contains(&topic) => continue,
+                Ok(topic) if self.topics.contains(&topic) => {
                     // Asked for again: its last images may be wanted again.
                     new.push(topic);
+                    continue;
                 }
-                Ok(topic) if self.topics.len() < self.shared.limits.topics => {
+                Ok(topic) if self.topics.len() < most => {
                     self.topics.push(topic.clone());
                     new.push(topic);
+                    continue;
                 }
-                Ok(topic) => {
-                    let detail = format!(
-                        "{topic}: a connection has at most {} topics",
-                        self.shared.limits.topics
-                    );
-                    self.send_error(ErrorCode::TooManyTopics, detail, reference.clone())
-                        .await?;
-                }
-                Err(error) => {
-                    self.send_error(ErrorCode::InvalidTopic, error.to_string(), reference.clone())
-                        .await?;
-                }
-            }
+                Ok(topic) => (
+                    ErrorCode::TooManyTopics,
+                    format!("{topic}: a connection has at most {most} topics"),
+                ),
+                Err(error) => (ErrorCode::InvalidTopic, error.to_string()),
+            };
+            self.send_error(fault.0, fault.1, reference.clone()).await?;
         }
         let before = self.cursor();
         let resume = self.join_new(&new, since).await;
@@ -144,6 +148,21 @@ impl<T: Transport> Session<T> {
             reference,
         };
         self.send(&ack, None).await
+    }
+
+    /// Whether a list of topics is short enough, and this client is not owed too much already.
+    async fn admits(&mut self, names: &[String], reference: Option<&Ref>) -> Result<bool, End> {
+        let most = self.shared.limits.topics;
+        let detail = if names.len() > most {
+            format!("at most {most} topics in one message")
+        } else if self.owed.len() >= OWED_MAX {
+            format!("{OWED_MAX} subscribes are not caught up yet: wait for them")
+        } else {
+            return Ok(true);
+        };
+        self.send_error(ErrorCode::TooManyTopics, detail, reference.cloned())
+            .await?;
+        Ok(false)
     }
 
     /// Joins feeds that new topics touch for the first time; on the others a snapshot is read beside the stream.
@@ -163,23 +182,50 @@ impl<T: Transport> Session<T> {
                 if joined.verdict > resume.verdict {
                     resume = joined;
                 }
+            } else if let Some(waiting) = self.waiting[feed.index()].as_mut() {
+                if since == SubscribeSince::Snapshot {
+                    *waiting = Since::Snapshot;
+                }
+                resume = Verdict::Unavailable.into();
             } else if let (SubscribeSince::Snapshot, Some(at)) = (since, self.place.position(feed)) {
-                self.sides.push(Side {
-                    feed,
-                    topics,
-                    at: 0,
-                    floor: at.seq,
-                });
+                self.read_beside(feed, topics, at.seq);
             }
         }
         resume
     }
 
+    /// Has the last images of topics read up to `floor`, together with those of the same feed that are not read yet.
+    fn read_beside(&mut self, feed: Feed, mut topics: Vec<Topic>, floor: u64) {
+        if let Some(pending) = self.sides.iter().position(|side| side.feed == feed) {
+            let pending = self.sides.remove(pending);
+            topics.extend(
+                pending
+                    .topics
+                    .into_iter()
+                    .filter(|topic| !topics.contains(topic))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        self.sides.push(Side {
+            feed,
+            topics,
+            at: 0,
+            floor,
+        });
+    }
+
     async fn unsubscribe(&mut self, names: &[String], reference: Option<Ref>) -> Result<(), End> {
+        if !self.admits(names, reference.as_ref()).await? {
+            return Ok(());
+        }
         for name in names {
-            let granted = self.topics.iter().position(|topic| topic.to_string() == *name);
+            let named = name.parse::<Topic>().ok();
+            let granted = self.topics.iter().position(|topic| Some(topic) == named.as_ref());
             if let Some(at) = granted {
-                self.topics.remove(at);
+                let topic = self.topics.remove(at);
+                for side in &mut self.sides {
+                    side.topics.retain(|other| *other != topic);
+                }
             } else {
                 let shown: String = name.chars().take(80).collect();
                 let detail = format!("{shown:?} is not one of this connection's topics");
@@ -187,6 +233,7 @@ impl<T: Transport> Session<T> {
                     .await?;
             }
         }
+        self.sides.retain(|side| !side.topics.is_empty());
         for feed in Feed::ALL {
             if !self.topics.iter().any(|topic| topic.feed() == feed) {
                 self.leave(feed);

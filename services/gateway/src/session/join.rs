@@ -40,7 +40,12 @@ impl<T: Transport> Session<T> {
         }
         self.wait_active(&new).await;
         let wanted: Vec<(Feed, Since)> = new.into_iter().map(|feed| (feed, since)).collect();
-        let resume = self.place_in(&wanted).await.unwrap_or_else(|error| {
+        let placed = if self.shared.health.is_connected() || wanted.is_empty() {
+            self.place_in(&wanted).await
+        } else {
+            Err(ReadError::NoResponders)
+        };
+        let resume = placed.unwrap_or_else(|error| {
             tracing::debug!(connection = self.connection_id, %error, "cannot join yet");
             for (feed, since) in wanted {
                 self.waiting[feed.index()] = Some(since);
@@ -55,7 +60,8 @@ impl<T: Transport> Session<T> {
     async fn wait_active(&self, feeds: &[Feed]) {
         let hub = &self.shared.hub;
         let mut changes = hub.changes();
-        let all_active = || feeds.iter().all(|feed| hub.view(*feed).is_some());
+        let all_active =
+            || self.shared.health.is_connected() && feeds.iter().all(|feed| hub.view(*feed).is_some());
         // When they are not, the client is told that the bus is unavailable, and joins later.
         let _ = timeout(ACTIVE_WITHIN, async {
             while !all_active() && changes.changed().await.is_ok() {}
@@ -70,6 +76,7 @@ impl<T: Transport> Session<T> {
             .filter_map(|feed| Some((feed, self.waiting[feed.index()]?)))
             .collect();
         if waiting.is_empty()
+            || !self.shared.health.is_connected()
             || waiting
                 .iter()
                 .any(|(feed, _)| self.shared.hub.view(*feed).is_none())
@@ -148,6 +155,11 @@ impl<T: Transport> Session<T> {
                 },
             ))
         };
+        if position.epoch != view.epoch && self.leader_epoch(feed).await? == position.epoch {
+            // This replica has not noticed yet that the stream was made anew: the client knows more.
+            self.shared.hub.ask_audit(feed);
+            return Err(ReadError::Behind);
+        }
         let too_old = feed == Feed::Odds && cursor.age_ms(Timestamp::now()) > ODDS_AGE_MAX_MS;
         if position.epoch != view.epoch || too_old {
             return gap(None);
@@ -171,6 +183,11 @@ impl<T: Transport> Session<T> {
             }
         }
         Ok((position, Verdict::Replayed.into()))
+    }
+
+    async fn leader_epoch(&self, feed: Feed) -> Result<u32, ReadError> {
+        let bus = &self.shared.bus;
+        Ok(bus.stream_state(bus.names().feed(feed)).await?.epoch)
     }
 
     /// Whether a position past what this gateway has shown is real: this replica may merely be behind.
