@@ -43,7 +43,10 @@ pub(crate) enum Seen<'a> {
         withdraw: &'a BTreeSet<Option<Line>>,
     },
     /// It counts as withdrawn as a whole.
-    Withdrawn,
+    Withdrawn {
+        /// The event, where it still is there without this market: its kick-off may have moved.
+        event: Option<&'a EventReading>,
+    },
 }
 
 /// The image to publish, or `None` when a client would see no difference.
@@ -62,8 +65,8 @@ pub(crate) fn diff(before: Option<&OddsUpdate>, seen: Seen<'_>, sight: &Sight) -
             },
             _,
         ) => read(before, event, market, withdraw, sight),
-        (Seen::Withdrawn, Some(before)) => withdrawn(before, sight),
-        (Seen::Withdrawn, None) => return None,
+        (Seen::Withdrawn { event }, Some(before)) => withdrawn(before, event, sight),
+        (Seen::Withdrawn { .. }, None) => return None,
     };
     before
         .is_none_or(|before| !looks_alike(before, &after))
@@ -124,7 +127,7 @@ fn read(
     }
 }
 
-fn withdrawn(before: &OddsUpdate, sight: &Sight) -> OddsUpdate {
+fn withdrawn(before: &OddsUpdate, event: Option<&EventReading>, sight: &Sight) -> OddsUpdate {
     let quotes = &before.market.quotes;
     OddsUpdate {
         run_id: sight.run_id.clone(),
@@ -135,6 +138,7 @@ fn withdrawn(before: &OddsUpdate, sight: &Sight) -> OddsUpdate {
                 .collect(),
             ..before.market.clone()
         },
+        event: event.map_or_else(|| before.event.clone(), |reading| reading.event.clone()),
         ..before.clone()
     }
 }

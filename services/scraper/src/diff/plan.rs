@@ -61,7 +61,9 @@ enum What {
         index: usize,
         withdraw: BTreeSet<Option<Line>>,
     },
-    Withdrawn,
+    Withdrawn {
+        event: Option<Arc<EventReading>>,
+    },
 }
 
 impl Target {
@@ -77,7 +79,9 @@ impl Target {
                 market: &event.markets[*index],
                 withdraw,
             },
-            What::Withdrawn => Seen::Withdrawn,
+            What::Withdrawn { event } => Seen::Withdrawn {
+                event: event.as_deref(),
+            },
         }
     }
 }
@@ -116,18 +120,23 @@ pub(crate) fn plan(
             nameless: 0,
         },
     };
-    let mut read: BTreeMap<EventId, BTreeSet<QuoteKey>> = BTreeMap::new();
+    let mut read: BTreeMap<EventId, (Arc<EventReading>, BTreeSet<QuoteKey>)> = BTreeMap::new();
     for event in &harvest.events {
-        let keys = planner.read_event(&Arc::new(event.clone()));
-        read.insert(event.event.event_id.clone(), keys);
+        let event = Arc::new(event.clone());
+        let keys = planner.read_event(&event);
+        read.insert(event.event.event_id.clone(), (event, keys));
     }
     for (key, known) in known {
         let live = known.image.as_deref().is_some_and(|image| !is_withdrawn(image));
         match read.get(&key.event_id) {
             _ if !live => {}
-            Some(keys) if keys.contains(key) => {}
-            Some(_) => planner.missing(key, Missing::Market(&key.event_id, &key.market)),
-            None if harvest.is_miss(&key.event_id) => planner.missing(key, Missing::Event(&key.event_id)),
+            Some((_, keys)) if keys.contains(key) => {}
+            Some((event, _)) => {
+                planner.missing(key, Missing::Market(&key.event_id, &key.market), Some(event));
+            }
+            None if harvest.is_miss(&key.event_id) => {
+                planner.missing(key, Missing::Event(&key.event_id), None);
+            }
             None => planner.unread(key),
         }
     }
@@ -186,11 +195,13 @@ impl Planner<'_> {
     }
 
     /// A market that is not there, by itself or with its event.
-    fn missing(&mut self, key: &QuoteKey, missing: Missing<'_>) {
+    fn missing(&mut self, key: &QuoteKey, missing: Missing<'_>, event: Option<&Arc<EventReading>>) {
         if self.plan.misses.count(missing, self.before) >= self.withdraw_after {
             self.plan.targets.push(Target {
                 key: key.clone(),
-                what: What::Withdrawn,
+                what: What::Withdrawn {
+                    event: event.cloned(),
+                },
             });
         } else {
             self.plan.unconfirmed.insert(key.event_id.clone());

@@ -155,11 +155,14 @@ fn a_market_that_counts_as_withdrawn_is_published_so_once() {
         0,
     )
     .unwrap();
-    let gone = diff(Some(&first), Seen::Withdrawn, &sight(30)).unwrap();
+    let gone = diff(Some(&first), Seen::Withdrawn { event: None }, &sight(30)).unwrap();
     assert!(is_withdrawn(&gone));
     assert_eq!(price_of(&gone, "home"), (1_850, 0));
-    assert_eq!(diff(Some(&gone), Seen::Withdrawn, &sight(60)), None);
-    assert_eq!(diff(None, Seen::Withdrawn, &sight(60)), None);
+    assert_eq!(
+        diff(Some(&gone), Seen::Withdrawn { event: None }, &sight(60)),
+        None
+    );
+    assert_eq!(diff(None, Seen::Withdrawn { event: None }, &sight(60)), None);
 }
 
 #[test]
@@ -198,6 +201,22 @@ fn a_source_that_only_moves_its_own_clock_changes_nothing() {
     let first = look(None, &reading, &[], 0).unwrap();
     reading.markets[0].quotes[0].source_updated_at = Some(at(29));
     assert_eq!(look(Some(&first), &reading, &[], 30), None);
+}
+
+#[test]
+fn a_market_withdrawn_from_an_event_that_moved_tells_where_the_event_is_now() {
+    let reading = event(vec![quote(None, vec![outcome("over", Some(1_500))])]);
+    let seen = Seen::Market {
+        event: &reading,
+        market: &reading.markets[0],
+        withdraw: &BTreeSet::new(),
+    };
+    let first = diff(None, seen, &sight(0)).unwrap();
+    let mut moved = reading.clone();
+    moved.event.commence_time = at(90_000);
+    let gone = diff(Some(&first), Seen::Withdrawn { event: Some(&moved) }, &sight(30)).unwrap();
+    assert!(is_withdrawn(&gone));
+    assert_eq!(gone.event.commence_time, at(90_000));
 }
 
 #[test]
