@@ -17,7 +17,11 @@ use oddswire_protocol::{
     stream::{Sizing, jobs_consumer, streams},
 };
 use part::Part;
-use std::{net::TcpListener, path::PathBuf};
+use std::{
+    io::Write,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
 use tokio_util::sync::CancellationToken;
 
 /// What to start.
@@ -53,12 +57,8 @@ const DEMO_PORT: u16 = 4600;
 /// # Errors
 /// When a part does not come up or ends by itself. All others are stopped by then.
 pub async fn run(options: DevOptions, stop: CancellationToken) -> Result<()> {
-    if !options.sources.is_dir() {
-        bail!(
-            "there is no folder {}: run this in the project's folder, or name one with --sources",
-            options.sources.display()
-        );
-    }
+    check_sources(&options.sources)?;
+    check_ports(&options)?;
     let store = tempfile::tempdir().context("make a temporary folder")?;
     let mut nats = NatsServer::start(store.path(), None).await?;
     let nats_url = nats.url();
@@ -74,6 +74,41 @@ pub async fn run(options: DevOptions, stop: CancellationToken) -> Result<()> {
     part::stop_all(parts).await;
     nats.stop().await;
     outcome
+}
+
+fn check_sources(folder: &Path) -> Result<()> {
+    let Ok(mut files) = std::fs::read_dir(folder) else {
+        bail!(
+            "there is no folder {}: run this in the project's folder, or name one with --sources",
+            folder.display()
+        );
+    };
+    if !files.any(|file| file.is_ok_and(|f| f.path().extension().is_some_and(|e| e == "toml"))) {
+        bail!("there is no source definition (*.toml) in {}", folder.display());
+    }
+    Ok(())
+}
+
+/// Looks whether every port is free before anything is started.
+fn check_ports(options: &DevOptions) -> Result<()> {
+    let port = |offset: u16| options.port.checked_add(offset).context("--port is too high");
+    let mut wanted = vec![("the scraper's operations".to_owned(), port(2)?)];
+    for number in 0..options.gateways {
+        wanted.push((format!("gateway {}", number + 1), port(number * 10)?));
+        wanted.push((
+            format!("gateway {}'s operations", number + 1),
+            port(number * 10 + 1)?,
+        ));
+    }
+    for (what, port) in wanted {
+        if free(port).is_err() {
+            bail!(
+                "port {port} ({what}) is taken: dev uses P, P+1 and P+2, and 10 more for each further gateway; \
+                 choose another P with --port"
+            );
+        }
+    }
+    Ok(())
 }
 
 async fn run_parts(options: &DevOptions, nats_url: &str, parts: &mut Vec<Part>) -> Result<()> {
@@ -182,19 +217,15 @@ async fn create_streams(nats_url: &str) -> Result<()> {
 
 /// The port, when nobody has it.
 fn free(port: u16) -> Result<u16> {
-    TcpListener::bind(("127.0.0.1", port))
-        .map(|_| port)
-        .with_context(|| format!("port {port} is taken: choose others with --port"))
+    Ok(TcpListener::bind(("127.0.0.1", port)).map(|_| port)?)
 }
 
 fn any_free() -> Result<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "this is what the command says to the person who runs it"
-)]
+/// Says something to the person who runs the command. That person may be gone with the terminal: the parts are to be
+/// stopped all the same.
 fn say(line: &str) {
-    println!("{line}");
+    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use oddswire_kit::child;
-use std::{process::Stdio, time::Duration};
+use std::{io::Write, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, ChildStderr, Command},
@@ -91,7 +91,7 @@ pub(crate) async fn any_ended(parts: &mut [Part]) -> anyhow::Error {
         Box::pin(async {
             let status = part.child.wait().await;
             let status = status.map_or_else(|e| e.to_string(), |s| s.to_string());
-            anyhow::anyhow!("{} ended by itself: {status}", part.name)
+            anyhow::anyhow!("{} ended: {status}", part.name)
         })
     });
     futures_util::future::select_all(waits).await.0
@@ -106,13 +106,10 @@ pub(crate) async fn stop_all(parts: Vec<Part>) {
     futures_util::future::join_all(stops).await;
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the parts' logs go where the supervisor's own go"
-)]
 async fn pass_on(name: String, stderr: ChildStderr) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        eprintln!("[{name}] {line}");
+        // Whoever reads it may be gone; the part must not be held up by a full pipe.
+        let _ = writeln!(std::io::stderr(), "[{name}] {line}");
     }
 }

@@ -147,7 +147,16 @@ impl Bus {
 fn note(signals: &mut Signals, event: &Event) {
     match event {
         Event::Connected => signals.connects += 1,
-        Event::Disconnected => signals.disconnects += 1,
+        Event::Disconnected => {
+            signals.disconnects += 1;
+            tracing::warn!("the connection to NATS is lost: trying again until it is back");
+            return;
+        }
+        // One for each try: readiness and the line before say it already.
+        Event::ClientError(error) => {
+            tracing::debug!(%error, "NATS");
+            return;
+        }
         // One event a dropped message: counted, never logged.
         Event::SlowConsumer(_) => {
             signals.slow_consumers += 1;

@@ -1,6 +1,7 @@
 //! Logs.
 
 use clap::{Args, ValueEnum};
+use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// What a service logs unless configured otherwise. The bus client's own lines say what ours say already.
@@ -56,7 +57,11 @@ pub fn init(options: &LogOptions, default: &str) -> Result<(), FilterError> {
         filter: filter.to_owned(),
         reason: e.to_string(),
     })?;
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours);
     // The error only says that a subscriber is installed already.
     let _ = match options.format {
         LogFormat::Text => builder.try_init(),
