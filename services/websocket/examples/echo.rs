@@ -1,5 +1,5 @@
 //! An echo server on this layer alone, for conformance tests: `echo 127.0.0.1:9001`, or port 0 for any that is free.
-//! It prints where it listens, and ends when its standard input does.
+//! It prints where it listens, and runs until it is killed.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -8,13 +8,21 @@
 
 use anyhow::{Context as _, Result, bail};
 use bytes::{Bytes, BytesMut};
+use clap::Parser;
 use oddswire_websocket::{Deflater, Incoming, Limits, Reader, frame, handshake};
-use std::{cell::RefCell, io};
+use std::{cell::RefCell, io, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
+
+/// Sends back what it gets.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where to listen.
+    listen: SocketAddr,
+}
 
 /// Conformance suites send messages of 16 MiB.
 const LIMITS: Limits = Limits {
@@ -31,12 +39,9 @@ thread_local! {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let address = std::env::args().nth(1).context("usage: echo ADDRESS")?;
-    let listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(Options::parse().listen).await?;
     println!("{}", listener.local_addr()?);
     let mut connections = JoinSet::new();
-    let mut parent = tokio::io::stdin();
-    let mut nothing = [0];
     loop {
         tokio::select! {
             accepted = listener.accept() => {
@@ -49,7 +54,6 @@ async fn main() -> Result<()> {
                     eprintln!("{error:#}");
                 }
             }
-            _ = parent.read(&mut nothing) => return Ok(()),
         }
     }
 }
