@@ -6,6 +6,9 @@ use serde::Deserialize;
 /// The longest `ref` that is given back, in bytes of its text.
 pub const REF_MAX_BYTES: usize = 128;
 
+/// The longest time, in milliseconds, in which a client gets at most one message a key.
+pub const CONFLATE_MS_MAX: u64 = 60_000;
+
 /// A message from a client. Unknown keys are ignored, so that newer clients can speak to older replicas.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientMessage {
@@ -125,6 +128,10 @@ impl ClientMessage {
                     since,
                     conflate_ms,
                 } = serde_json::from_value(value).map_err(invalid)?;
+                if conflate_ms.is_some_and(|ms| ms > CONFLATE_MS_MAX) {
+                    let detail = format!("subscribe: conflate_ms must be 0 to {CONFLATE_MS_MAX}");
+                    return Err(fault(ErrorCode::InvalidMessage, detail, reference));
+                }
                 Ok(Self::Subscribe {
                     topics,
                     since,
@@ -214,6 +221,7 @@ mod tests {
             r#"{"type":"subscribe","topics":"odds_updates"}"#,
             r#"{"type":"subscribe","topics":[],"since":"yesterday"}"#,
             r#"{"type":"subscribe","topics":[],"conflate_ms":-1}"#,
+            r#"{"type":"subscribe","topics":[],"conflate_ms":60001}"#,
             r#"{"type":"unsubscribe","topics":[1]}"#,
             r#"{"type":"auth"}"#,
             r#"{"type":"ping","ref":{}}"#,

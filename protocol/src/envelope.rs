@@ -71,6 +71,16 @@ message_types! {
     Error = "error" carries ErrorData;
 }
 
+impl MessageType {
+    /// Whether such messages come from the bus, and so can have a position; the others are a gateway's own.
+    pub fn is_of_the_bus(self) -> bool {
+        matches!(
+            self,
+            Self::ScrapeProgress | Self::OddsUpdate | Self::OddsConfirmed
+        )
+    }
+}
+
 /// One message, encoded: exactly the bytes that a WebSocket text frame or an SSE `data:` line carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {

@@ -83,6 +83,21 @@ impl EventKey {
         }
     }
 
+    /// Its token at the place where a topic of its feed has one; `None` where it has none: a confirmation has its source
+    /// alone.
+    pub fn token(&self, at: usize) -> Option<&str> {
+        match (self, at) {
+            (Self::Run { source, .. }, 0) | (Self::Quote { source, .. } | Self::Confirmed { source }, 2) => {
+                Some(source.as_str())
+            }
+            (Self::Run { run_id, .. }, 1) => Some(run_id.as_str()),
+            (Self::Quote { sport, .. }, 0) => Some(sport.as_str()),
+            (Self::Quote { event_id, .. }, 1) => Some(event_id.as_str()),
+            (Self::Quote { market, .. }, 3) => Some(market.as_str()),
+            _ => None,
+        }
+    }
+
     fn parse(tokens: &str) -> Option<Self> {
         let mut parts = tokens.split('.');
         let mut next = || parts.next();

@@ -56,6 +56,14 @@ impl Topic {
         self.feed
     }
 
+    /// The tokens that must be exactly so, each with its place behind the first word.
+    pub fn exact_tokens(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.tokens
+            .iter()
+            .enumerate()
+            .filter_map(|(at, token)| Some((at, token.as_deref()?)))
+    }
+
     fn token(&self, at: usize) -> Option<&str> {
         self.tokens.get(at).and_then(Option::as_deref)
     }

@@ -60,6 +60,17 @@ impl Farewell {
         spread.mul_f64(rand::random_range(0.0..1.0))
     }
 
+    /// Whether the gateway is to end.
+    pub fn has_begun(&self) -> bool {
+        self.spread.borrow().is_some()
+    }
+
+    /// Waits until the gateway is to end.
+    pub async fn begun(&mut self) {
+        // Nobody is left who could say it: that is the end as well.
+        let _ = self.spread.wait_for(Option::is_some).await;
+    }
+
     /// Waits until the time is over.
     pub async fn forced(&self) {
         self.force.cancelled().await;

@@ -1,12 +1,16 @@
-//! One event of the bus, ready to be shown: encoded once, shared by every client.
+//! One event of the bus, ready to be shown: encoded once a form, shared by every client.
 
+use crate::{hub::PerFeed, wire::Form};
+use bytes::Bytes;
 use oddswire_kit::log::Stored;
 use oddswire_protocol::{
-    EventKey, Feed, Subjects,
+    Cursor, EventKey, Feed, Subjects, Timestamp,
+    cursor::Position,
     envelope::Envelope,
     header::{self, CE_TIME, CE_TYPE, EventFault, STATUS},
     progress::Status,
 };
+use std::sync::{Mutex, PoisonError};
 
 /// A committed event that passed its check.
 #[derive(Debug)]
@@ -21,6 +25,29 @@ pub struct Frame {
     pub terminal: bool,
     /// The message to clients.
     pub envelope: Envelope,
+    /// Its place in the order in which this gateway emitted what it emitted; 0 before.
+    pub number: u64,
+    /// The bytes of all that was emitted before it.
+    pub emitted_before: u64,
+    /// The position of a client that has everything up to this frame, in every feed that this gateway followed then.
+    pub after: Cursor,
+    encoded: Mutex<Encoded>,
+}
+
+/// What a client's copy of a frame looks like, where that is the same for many clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// The transport's form.
+    pub form: Form,
+    /// Whose positions stand in its id; `None` where it has no id.
+    pub ids: Option<PerFeed<bool>>,
+}
+
+/// The encoded copies of a frame. They are kept while the frame is fresh; nearly all clients take it then.
+#[derive(Debug)]
+enum Encoded {
+    Fresh(Vec<(Shape, Bytes)>),
+    Stale,
 }
 
 /// Why a stored message is not shown.
@@ -43,13 +70,57 @@ impl Frame {
         let key = subjects.parse(&stored.subject).ok_or(FrameFault::Subject)?;
         let time = stored.header(CE_TIME);
         let message_type = header::check_event(&key, stored.header(CE_TYPE), time, &stored.payload)?;
-        Ok(Self {
+        let envelope = Envelope::from_bus(message_type, time.unwrap_or_default(), &stored.payload);
+        Ok(Self::of(key, stored.seq, is_terminal(stored), envelope))
+    }
+
+    /// A frame that was not emitted yet.
+    pub fn of(key: EventKey, seq: u64, terminal: bool, envelope: Envelope) -> Self {
+        Self {
             feed: key.feed(),
-            seq: stored.seq,
-            terminal: is_terminal(stored),
-            envelope: Envelope::from_bus(message_type, time.unwrap_or_default(), &stored.payload),
+            seq,
             key,
-        })
+            terminal,
+            envelope,
+            number: 0,
+            emitted_before: 0,
+            after: Cursor::at(Timestamp::now()),
+            encoded: Mutex::new(Encoded::Fresh(Vec::new())),
+        }
+    }
+
+    /// The positions of a client that has everything up to this frame.
+    pub fn positions(&self) -> PerFeed<Option<Position>> {
+        Feed::ALL.map(|feed| self.after.position(feed))
+    }
+
+    /// The position after this frame of a client that follows these feeds and nothing else.
+    pub fn cursor(&self, follows: PerFeed<bool>) -> Cursor {
+        let left = Feed::ALL.into_iter().filter(|feed| !follows[feed.index()]);
+        left.fold(self.after, |cursor, feed| cursor.with(feed, None))
+    }
+
+    /// The bytes for the sockets of clients of one shape: encoded once, at the first call.
+    pub fn encoded(&self, shape: Shape) -> Bytes {
+        let mut encoded = self.encoded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Encoded::Fresh(copies) = &*encoded
+            && let Some((_, bytes)) = copies.iter().find(|(known, _)| *known == shape)
+        {
+            return bytes.clone();
+        }
+        let id = shape.ids.map(|follows| self.cursor(follows));
+        let mut bytes = Vec::with_capacity(self.envelope.bytes().len() + 100);
+        shape.form.put(&mut bytes, &self.envelope, id.as_ref());
+        let bytes = Bytes::from(bytes);
+        if let Encoded::Fresh(copies) = &mut *encoded {
+            copies.push((shape, bytes.clone()));
+        }
+        bytes
+    }
+
+    /// Keeps no encoded copy any more.
+    pub fn grow_stale(&self) {
+        *self.encoded.lock().unwrap_or_else(PoisonError::into_inner) = Encoded::Stale;
     }
 
     /// What it counts against a bound in bytes.

@@ -1,25 +1,25 @@
 //! The client port: routes, and nothing else.
 
+mod accept;
 mod error;
 mod extract;
 mod odds;
 mod page;
 mod query;
+mod raw;
 mod scrapes;
 mod sse;
 mod ws;
 
-use crate::{drain::Farewell, runs::RunIndex, session::Shared};
+use crate::{drain::Farewell, engine::Engine, runs::RunIndex, session::Shared, socket::Socket};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{Method, StatusCode, Uri},
     routing::{get, post},
-    serve::ListenerExt,
 };
 use error::ApiError;
-use socket2::SockRef;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -30,17 +30,26 @@ pub struct Gateway {
     runs: Arc<RunIndex>,
     sessions: TaskTracker,
     farewell: Farewell,
+    engine: Arc<Engine>,
 }
 
 impl Gateway {
     /// A gateway whose sessions end as `farewell` says.
-    pub fn new(shared: Arc<Shared>, farewell: Farewell) -> Self {
+    pub fn new(shared: Arc<Shared>, farewell: Farewell, engine: Arc<Engine>) -> Self {
         Self {
             shared,
             runs: Arc::default(),
             sessions: TaskTracker::new(),
             farewell,
+            engine,
         }
+    }
+
+    /// Counts a session that begins; the engine counts its end.
+    fn begin(&self, socket: &Socket) {
+        let metrics = &self.shared.metrics;
+        metrics.opened.get_or_create(&socket.label()).inc();
+        metrics.sessions.inc();
     }
 
     /// How many sessions are open.
@@ -55,26 +64,13 @@ impl Gateway {
     }
 }
 
-/// A peer that acknowledges nothing, or takes nothing, for this long is cut by the kernel, whatever waits for it above.
-const DEAD_AFTER: Duration = Duration::from_secs(60);
-
 /// Serves clients until `stop` and until their requests are answered.
 ///
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationToken) -> std::io::Result<()> {
-    let listener = listener.tap_io(|socket| {
-        // An event is one small write: it must not wait for the next.
-        let prepared = socket
-            .set_nodelay(true)
-            .and_then(|()| SockRef::from(&*socket).set_tcp_user_timeout(Some(DEAD_AFTER)));
-        if let Err(error) = prepared {
-            tracing::debug!(%error, "cannot prepare a socket");
-        }
-    });
-    axum::serve(listener, router(gateway))
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    let router = router(gateway.clone());
+    accept::accept(listener, gateway, router, stop).await
 }
 
 /// The largest body of a request in bytes: more than any command needs.

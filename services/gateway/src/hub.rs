@@ -4,10 +4,13 @@
 //! from the log. Nothing here waits for a session, and nothing is kept for one.
 
 use crate::frame::Frame;
-use oddswire_protocol::{Feed, Topic, cursor::Position};
+use oddswire_protocol::{Cursor, Feed, Timestamp, Topic, cursor::Position};
 use std::{
     collections::VecDeque,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
 };
 use tokio::sync::watch;
 
@@ -23,6 +26,8 @@ pub struct FeedView {
     pub floor: u64,
     /// The last sequence emitted.
     pub high: u64,
+    /// How often the feed was activated until then: another life than before is another chain.
+    pub life: u64,
 }
 
 impl FeedView {
@@ -37,11 +42,43 @@ impl FeedView {
 
 #[derive(Debug, Default)]
 struct Ring {
+    /// By rising number. Numbers are given once and never change; where the frames of a feed were forgotten some are
+    /// missing.
     frames: VecDeque<Arc<Frame>>,
-    /// The number of `frames[0]` in the order of emission.
+    /// The number of the next frame.
+    next: u64,
+    /// Every frame from this number on is here, but for those of feeds that ended.
     first: u64,
     bytes: usize,
+    /// The bytes of all frames ever emitted.
+    emitted_bytes: u64,
     feeds: PerFeed<Option<FeedView>>,
+    lives: u64,
+}
+
+/// What the ring holds from a number on, for those who walk it for many clients at once.
+#[derive(Debug)]
+pub struct Stretch {
+    /// The frames, in the order of emission.
+    pub frames: Vec<Arc<Frame>>,
+    /// The number after the last of them.
+    pub next: u64,
+    /// Where the feeds stand.
+    pub feeds: PerFeed<Option<FeedView>>,
+    /// Whether the ring holds more than that.
+    pub more: bool,
+    /// Whether frames between the number asked for and the first of these are gone already.
+    pub evicted: bool,
+}
+
+impl Stretch {
+    /// The position of a client that has all of it, and follows every feed.
+    pub fn positions(&self) -> PerFeed<Option<Position>> {
+        match self.frames.last() {
+            Some(last) if self.more => last.positions(),
+            _ => self.feeds.map(|view| view.map(|view| view.tail())),
+        }
+    }
 }
 
 /// The hub.
@@ -51,9 +88,21 @@ pub struct Hub {
     ring_bytes: usize,
     /// Moves with every emission and every change of a feed.
     changes: watch::Sender<u64>,
+    version: AtomicU64,
     interest: PerFeed<watch::Sender<usize>>,
+    /// Has those look who walk the ring on threads of their own.
+    alarm: OnceLock<Alarm>,
     /// Somebody holds a cursor past what was emitted: look whether something is missing.
     audits: PerFeed<watch::Sender<u64>>,
+}
+
+/// What a hub rings when a walk may find something new.
+struct Alarm(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Alarm")
+    }
 }
 
 /// Counts as a client of a feed until it is dropped.
@@ -70,7 +119,7 @@ impl Drop for Interest {
 }
 
 /// Where a session is: a position in each feed that it follows.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Place {
     positions: PerFeed<Option<Position>>,
     /// The next frame to look at in the order of emission; only a shortcut past frames that were looked at.
@@ -78,6 +127,16 @@ pub struct Place {
 }
 
 impl Place {
+    /// At these positions, having looked at every frame before the number `next`.
+    pub fn at(positions: PerFeed<Option<Position>>, next: u64) -> Self {
+        Self { positions, next }
+    }
+
+    /// The number of the next frame to look at.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
     /// The position in each feed that is followed; `None` for the others.
     pub fn positions(&self) -> &PerFeed<Option<Position>> {
         &self.positions
@@ -86,6 +145,11 @@ impl Place {
     /// The position in one feed.
     pub fn position(&self, feed: Feed) -> Option<Position> {
         self.positions[feed.index()]
+    }
+
+    /// Follows a feed no more.
+    pub fn unfollow(&mut self, feed: Feed) {
+        self.positions[feed.index()] = None;
     }
 
     /// Puts the session elsewhere in one feed. Frames that were passed over until now may be wanted from there on, so
@@ -116,6 +180,8 @@ const STEP_LOOKS: usize = 4_096;
 /// Frames that a session takes from the ring at once: what bounds its own memory.
 const STEP_FRAMES: usize = 256;
 const STEP_BYTES: usize = 512 * 1024;
+/// So many of the newest frames keep their encoded copies.
+const FRESH_FRAMES: usize = 1_024;
 
 impl Hub {
     /// A hub whose ring holds at most `ring_bytes`.
@@ -124,7 +190,9 @@ impl Hub {
             ring: RwLock::default(),
             ring_bytes,
             changes: watch::Sender::new(0),
+            version: AtomicU64::new(0),
             interest: Default::default(),
+            alarm: OnceLock::new(),
             audits: Default::default(),
         }
     }
@@ -167,10 +235,12 @@ impl Hub {
     pub fn activate(&self, feed: Feed, epoch: u32, last_seq: u64) {
         let mut ring = self.write();
         ring.forget(feed);
+        ring.lives += 1;
         ring.feeds[feed.index()] = Some(FeedView {
             epoch,
             floor: last_seq,
             high: last_seq,
+            life: ring.lives,
         });
         drop(ring);
         self.notify();
@@ -193,8 +263,7 @@ impl Hub {
             view.high = seq;
         }
         if let Some(frame) = frame {
-            ring.bytes += frame.bytes();
-            ring.frames.push_back(Arc::new(frame));
+            ring.push(frame);
         }
         while ring.bytes > self.ring_bytes {
             ring.evict();
@@ -222,15 +291,13 @@ impl Hub {
         if step.inactive.is_some() || step.reset.is_some() || step.behind.is_some() {
             return step;
         }
-        let skip = usize::try_from(place.next.saturating_sub(ring.first)).unwrap_or(usize::MAX);
-        place.next = place.next.max(ring.first);
         let mut bytes = 0;
-        for (looks, frame) in ring.frames.iter().skip(skip).enumerate() {
+        for (looks, frame) in ring.from(place.next).enumerate() {
             if looks >= STEP_LOOKS || step.frames.len() >= STEP_FRAMES || bytes >= STEP_BYTES {
                 step.more = true;
                 return step;
             }
-            place.next += 1;
+            place.next = frame.number + 1;
             let Some(at) = place.positions[frame.feed.index()].as_mut() else {
                 continue;
             };
@@ -243,6 +310,7 @@ impl Hub {
                 step.frames.push((Arc::clone(frame), place.positions));
             }
         }
+        place.next = ring.next;
         // Skipped messages have no frame; at the end of the ring the session has everything.
         for feed in Feed::ALL {
             if let (Some(at), Some(view)) = (place.positions[feed.index()].as_mut(), ring.feeds[feed.index()])
@@ -253,9 +321,60 @@ impl Hub {
         step
     }
 
+    /// The frames from a number on: so many, or so many bytes, at most.
+    pub fn stretch(&self, from: u64, frames_max: usize, bytes_max: usize) -> Stretch {
+        let ring = self.read();
+        let mut stretch = Stretch {
+            frames: Vec::new(),
+            next: from.max(ring.first),
+            feeds: ring.feeds,
+            more: false,
+            evicted: from < ring.first,
+        };
+        let mut bytes = 0;
+        for frame in ring.from(from) {
+            if stretch.frames.len() >= frames_max || bytes >= bytes_max {
+                stretch.more = true;
+                return stretch;
+            }
+            bytes += frame.bytes();
+            stretch.next = frame.number + 1;
+            stretch.frames.push(Arc::clone(frame));
+        }
+        stretch.next = ring.next;
+        stretch
+    }
+
+    /// The number of the next frame.
+    pub fn next(&self) -> u64 {
+        self.read().next
+    }
+
+    /// How many bytes of frames the ring holds from the place of a session on, whether or not it wants them.
+    pub fn backlog_bytes(&self, place: &Place) -> u64 {
+        let ring = self.read();
+        let oldest = ring.from(place.next).next();
+        oldest.map_or(0, |frame| ring.emitted_bytes - frame.emitted_before)
+    }
+
+    /// Another number than before when a walk may find something new.
+    pub fn version(&self) -> u64 {
+        self.version.load(SeqCst)
+    }
+
+    /// Has `ring` called, shortly, whenever a walk may find something new. Once only.
+    pub fn set_alarm(&self, ring: impl Fn() + Send + Sync + 'static) {
+        let first = self.alarm.set(Alarm(Box::new(ring)));
+        debug_assert!(first.is_ok(), "a hub has one alarm");
+    }
+
     /// Has every session look again.
     pub fn notify(&self) {
+        self.version.fetch_add(1, SeqCst);
         self.changes.send_modify(|n| *n += 1);
+        if let Some(alarm) = self.alarm.get() {
+            (alarm.0)();
+        }
     }
 
     // A panic while the lock is held leaves a ring that is whole: each change of it is complete before the next.
@@ -269,24 +388,42 @@ impl Hub {
 }
 
 impl Ring {
+    fn from(&self, number: u64) -> impl Iterator<Item = &Arc<Frame>> {
+        let skip = self.frames.partition_point(|frame| frame.number < number);
+        self.frames.range(skip..)
+    }
+
+    fn push(&mut self, mut frame: Frame) {
+        frame.number = self.next;
+        frame.emitted_before = self.emitted_bytes;
+        frame.after = Feed::ALL
+            .into_iter()
+            .fold(Cursor::at(Timestamp::now()), |cursor, feed| {
+                cursor.with(feed, self.feeds[feed.index()].map(|view| view.tail()))
+            });
+        self.next += 1;
+        self.bytes += frame.bytes();
+        self.emitted_bytes += frame.bytes() as u64;
+        self.frames.push_back(Arc::new(frame));
+        if let Some(stale) = self.frames.len().checked_sub(FRESH_FRAMES + 1) {
+            self.frames[stale].grow_stale();
+        }
+    }
+
     fn evict(&mut self) {
         let Some(frame) = self.frames.pop_front() else {
             return;
         };
-        self.first += 1;
+        self.first = frame.number + 1;
         self.bytes -= frame.bytes();
         if let Some(view) = self.feeds[frame.feed.index()].as_mut() {
             view.floor = view.floor.max(frame.seq);
         }
     }
 
-    /// Empties the ring of one feed. The other's frames stay, and so do the numbers of what is behind them.
+    /// Empties the ring of one feed. The other's frames stay.
     fn forget(&mut self, feed: Feed) {
-        let before = self.frames.len();
         self.frames.retain(|frame| frame.feed != feed);
-        // Numbers only rise: sessions that were past the removed frames must not see a kept one twice, which their
-        // positions prevent, nor miss one, so the ring begins again at a number that nobody has.
-        self.first += before as u64;
         self.bytes = self.frames.iter().map(|frame| frame.bytes()).sum();
     }
 }
@@ -307,13 +444,7 @@ mod tests {
             },
         };
         let envelope = Envelope::from_bus(MessageType::ScrapeProgress, "2026-02-06T01:30:00.123Z", b"{}");
-        Frame {
-            feed,
-            seq,
-            key,
-            terminal: false,
-            envelope,
-        }
+        Frame::of(key, seq, false, envelope)
     }
 
     fn place(run: Option<u64>, odds: Option<u64>) -> Place {
@@ -402,7 +533,8 @@ mod tests {
             Some(FeedView {
                 epoch: 1,
                 floor: 2,
-                high: 5
+                high: 5,
+                life: 1,
             })
         );
         let mut at = place(Some(1), None);

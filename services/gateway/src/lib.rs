@@ -8,25 +8,32 @@
 
 pub mod board;
 pub mod drain;
+pub mod engine;
 pub mod feed;
 pub mod frame;
+pub mod held;
 pub mod http;
 pub mod hub;
 pub mod jobs;
+pub mod logs;
 pub mod metrics;
 mod options;
 pub mod runs;
 pub mod session;
+pub mod socket;
 mod stopping;
 pub mod trial;
+pub mod wire;
 
 pub use options::GatewayOptions;
 
 use crate::{
     drain::Drain,
+    engine::Engine,
     feed::{FeedActor, FeedContext, FeedHealth},
     http::Gateway,
     hub::Hub,
+    logs::Logs,
     metrics::Metrics,
     session::Shared,
     stopping::Stopping,
@@ -130,7 +137,7 @@ pub async fn run_on_trial(
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let shared = Arc::new(Shared {
         hub,
-        bus: reads,
+        logs: Logs::new(reads, Arc::clone(&metrics)),
         health,
         metrics,
         heartbeat: Duration::from_millis(options.heartbeat_ms),
@@ -139,10 +146,30 @@ pub async fn run_on_trial(
             message_bytes: usize::try_from(options.message_bytes_max).unwrap_or(usize::MAX),
             messages_per_s: options.messages_per_s,
         },
+        budget_bytes: options.client_bytes,
+        lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
     });
     let (drain, farewell) = Drain::new();
     let closing = CancellationToken::new();
-    let gateway = Gateway::new(shared, farewell);
+    let shards = match options.shards {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        shards => usize::from(shards),
+    };
+    let (engine, ended) =
+        Engine::start(Arc::clone(&shared), farewell.clone(), shards, &inner).map_err(|source| {
+            Error::Serve {
+                what: "clients",
+                source,
+            }
+        })?;
+    for shard in ended {
+        core.spawn(async {
+            // Told by its end alone.
+            let _ = shard.await;
+            Ok(())
+        });
+    }
+    let gateway = Gateway::new(shared, farewell, engine);
     core.spawn(serve_clients(listener, gateway.clone(), closing.clone()));
     let stopping = Stopping {
         core,

@@ -29,6 +29,16 @@ pub struct Metrics {
     pub resumes: Family<VerdictLabel, Counter>,
     /// Client messages answered with an error.
     pub client_errors: Counter,
+    /// Messages left out because a newer one of the same key followed.
+    pub conflated: Counter,
+    /// Clients told that they are too slow.
+    pub lagging: Counter,
+    /// Sockets that took a part only of what was written.
+    pub fell_behind: Counter,
+    /// Clients that went from the shards back to a loop of their own.
+    pub handed_over: Counter,
+    /// Reads of the log for clients.
+    pub log_reads: Counter,
     /// Sessions open now.
     pub sessions: Gauge,
 }
@@ -84,6 +94,31 @@ impl Metrics {
             "delivered_bytes",
             "Bytes of messages given to sockets",
             self.delivered_bytes.clone(),
+        );
+        registry.register(
+            "conflated",
+            "Messages left out because a newer one of the same key followed",
+            self.conflated.clone(),
+        );
+        registry.register(
+            "lagging",
+            "Clients told that they are too slow",
+            self.lagging.clone(),
+        );
+        registry.register(
+            "fell_behind",
+            "Sockets that took a part only of what was written",
+            self.fell_behind.clone(),
+        );
+        registry.register(
+            "handed_over",
+            "Clients that went from the shards back to a loop of their own",
+            self.handed_over.clone(),
+        );
+        registry.register(
+            "log_reads",
+            "Reads of the log for clients",
+            self.log_reads.clone(),
         );
         registry.register("resumes", "Joins by verdict", self.resumes.clone());
         registry.register(

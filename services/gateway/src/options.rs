@@ -38,6 +38,18 @@ pub struct GatewayOptions {
     #[arg(long, env = "ODDSWIRE_RING_BYTES", default_value_t = 64 << 20, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(1 << 20..))]
     pub ring_bytes: u64,
+    /// Bytes that may wait for one slow client, 64 KiB at least, before odds are conflated for it.
+    #[arg(long, env = "ODDSWIRE_CLIENT_BYTES", default_value_t = 1 << 20, value_name = "BYTES",
+          value_parser = clap::value_parser!(u64).range(64 << 10..))]
+    pub client_bytes: u64,
+    /// Threads that write to clients, 1 to 64; 0 is one for each core.
+    #[arg(long, env = "ODDSWIRE_SHARDS", default_value_t = 0, value_name = "N",
+          value_parser = clap::value_parser!(u8).range(0..=64))]
+    pub shards: u8,
+    /// Milliseconds after which a connection is asked to come back, 0 for never; each gets 80 to 100 percent of it.
+    #[arg(long, env = "ODDSWIRE_LIFETIME_MS", default_value_t = 0, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(0..))]
+    pub lifetime_ms: u64,
     /// Topics that a connection may have, 1 to 1000.
     #[arg(long, env = "ODDSWIRE_TOPICS_MAX", default_value_t = 100, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=1_000))]

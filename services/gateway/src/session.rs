@@ -3,27 +3,30 @@
 //! Live, joining, catching up and being slow are one thing here: `Session::advance` takes what the ring has after
 //! the position, and reads the log where the ring does not reach back. Nothing waits for a client but what its own
 //! transport has not taken yet.
+//!
+//! A session that is live, and has nothing to do but to pass on what comes, may be parked: then its loop ends, and
+//! whoever walks the ring for many clients at once moves it until something happens that needs the loop.
 
 mod catch_up;
 mod commands;
 mod join;
+mod say;
+mod slow;
 
 use crate::{
     drain::Farewell,
     feed::FeedHealth,
+    held::Standing,
     hub::{Hub, Interest, PerFeed, Place},
-    metrics::{Metrics, VerdictLabel},
+    logs::Logs,
+    metrics::Metrics,
 };
-use join::BEGINNING;
-use oddswire_kit::bus::Bus;
 use oddswire_protocol::{
     Cursor, Feed, Timestamp, Topic,
     close::CloseCode,
     cursor::Position,
-    envelope::{Data, Envelope},
-    server::{
-        CaughtUp, ConnectionAck, ErrorCode, ErrorData, Heartbeat, Limits, Reconnect, Ref, Resume, Verdict,
-    },
+    envelope::Envelope,
+    server::{ConnectionAck, ErrorData, Limits, Ref},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -36,8 +39,8 @@ use tokio::{
 pub struct Shared {
     /// The ring.
     pub hub: Arc<Hub>,
-    /// A connection for reading the log, apart from the one that listens.
-    pub bus: Bus,
+    /// The log, read for many clients at once.
+    pub logs: Logs,
     /// How the feeds do.
     pub health: Arc<FeedHealth>,
     /// Counters.
@@ -46,6 +49,10 @@ pub struct Shared {
     pub heartbeat: Duration,
     /// What a connection may do.
     pub limits: Limits,
+    /// Bytes that may wait for a slow client before it is conflated.
+    pub budget_bytes: u64,
+    /// How old a connection may become, at most; a random part of it less for each.
+    pub lifetime: Option<Duration>,
 }
 
 /// From where a client wants to begin.
@@ -72,6 +79,8 @@ pub struct Request {
     pub since: Since,
     /// Whether bus messages carry the position.
     pub ids: bool,
+    /// At most one message per key in this time; zero for all of them.
+    pub conflate: Duration,
     /// Whether this is the stream of one run, which ends with it.
     pub one_run: bool,
 }
@@ -108,6 +117,14 @@ pub trait Transport: Send {
     fn flush(&mut self) -> impl Future<Output = Result<(), Gone>> + Send;
     /// Waits for the client. Dropping the future loses nothing.
     fn next(&mut self) -> impl Future<Output = Input> + Send;
+    /// Asks for a sign of life where the transport has such a thing; tells whether the last ones were answered.
+    fn ping(&mut self) -> bool {
+        true
+    }
+    /// Whether somebody else may write to the client's socket now.
+    fn can_park(&self) -> bool {
+        false
+    }
 }
 
 /// How a session ended.
@@ -119,6 +136,8 @@ pub enum End {
     Close(CloseCode),
     /// The stream of one run is over.
     Finished,
+    /// It is not over: the session is live, has nothing to do, and can be parked.
+    Park,
 }
 
 impl From<Gone> for End {
@@ -159,21 +178,45 @@ pub struct Session<T> {
     owed: Vec<(Option<Ref>, u64)>,
     ids: bool,
     one_run: bool,
+    pace: slow::Pace,
     budget: commands::Budget,
     changes: watch::Receiver<u64>,
+    heartbeat_at: Instant,
+    /// When the connection is old enough.
+    ends_at: Option<Instant>,
+}
+
+/// What those need to know of a session who serve it while it is parked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Profile {
+    /// Its topics, ordered.
+    pub topics: Vec<Topic>,
+    /// The feeds that it follows.
+    pub follows: PerFeed<bool>,
+    /// Whether bus messages carry the position.
+    pub ids: bool,
+    /// What its cursors say of the feeds that it does not follow, if they say something.
+    pub carried: Option<Cursor>,
+    /// The time in which it gets at most one message a key.
+    pub conflate: Duration,
 }
 
 /// How long a client that does not take bytes is waited for.
-const SEND_WITHIN: Duration = Duration::from_secs(60);
+pub const SEND_WITHIN: Duration = Duration::from_secs(60);
 const BUS_RETRY: Duration = Duration::from_millis(500);
+/// The share of the longest lifetime that every connection may have.
+const LIFETIME_SHARE: std::ops::Range<f64> = 0.8..1.0;
 
 impl<T: Transport> Session<T> {
     /// A session that has not begun.
     pub fn new(shared: Arc<Shared>, transport: T, request: &Request) -> Self {
         let changes = shared.hub.changes();
         let budget = commands::Budget::new(shared.limits.messages_per_s);
+        let now = Instant::now();
+        let ends_at = shared
+            .lifetime
+            .map(|most| now + most.mul_f64(rand::random_range(LIFETIME_SHARE)));
         Self {
-            shared,
             transport,
             connection_id: new_connection_id(),
             topics: request.topics.clone(),
@@ -189,8 +232,12 @@ impl<T: Transport> Session<T> {
             owed: Vec::new(),
             ids: request.ids,
             one_run: request.one_run,
+            pace: slow::Pace::new(request.conflate),
             budget,
             changes,
+            heartbeat_at: now + shared.heartbeat,
+            ends_at,
+            shared,
         }
     }
 
@@ -200,20 +247,30 @@ impl<T: Transport> Session<T> {
         let _ = self.flush().await;
     }
 
-    /// Serves the client until it is gone, breaks the rules, or its slot has come. Gives the transport back for its
-    /// farewell.
-    pub async fn run(mut self, request: Request, farewell: Farewell) -> (T, End) {
+    /// Serves the client until it is gone, breaks the rules, its slot has come, or it can be parked. A session begins
+    /// with its request, and goes on without one.
+    pub async fn run(&mut self, begin: Option<Request>, farewell: Farewell) -> End {
         let forced = farewell.clone();
         let end = tokio::select! {
-            end = self.serve(request, farewell) => end,
+            end = self.serve(begin, farewell) => end,
             () = forced.forced() => End::Close(CloseCode::Restart),
         };
-        tracing::debug!(connection = self.connection_id, ?end, "session ended");
-        (self.transport, end)
+        tracing::trace!(connection = self.connection_id, ?end, "session ended or parked");
+        end
     }
 
-    async fn serve(&mut self, request: Request, farewell: Farewell) -> End {
-        match self.serve_until_end(request, farewell).await {
+    /// Its transport, for the last words.
+    pub fn into_transport(self) -> T {
+        self.transport
+    }
+
+    /// Its transport.
+    pub fn transport_mut(&mut self) -> &mut T {
+        &mut self.transport
+    }
+
+    async fn serve(&mut self, begin: Option<Request>, farewell: Farewell) -> End {
+        match self.serve_until_end(begin, farewell).await {
             Ok(never) => match never {},
             Err(end) => end,
         }
@@ -221,34 +278,39 @@ impl<T: Transport> Session<T> {
 
     async fn serve_until_end(
         &mut self,
-        request: Request,
+        begin: Option<Request>,
         mut farewell: Farewell,
     ) -> Result<std::convert::Infallible, End> {
-        self.open(request).await?;
-        let mut heartbeat = Instant::now() + self.shared.heartbeat;
+        if let Some(request) = begin {
+            self.open(request).await?;
+        }
         let mut slot: Option<Instant> = None;
         loop {
             let progress = self.advance().await?;
             self.flush().await?;
+            let idle = progress == Progress::Idle;
+            if idle && self.can_park() && !farewell.has_begun() {
+                return Err(End::Park);
+            }
             let retry = match progress {
                 Progress::More => Some(Instant::now()),
-                Progress::Idle => None,
+                Progress::Idle => self.pace.flush_at(),
                 Progress::Retry(at) => Some(at),
             };
-            let idle = progress == Progress::Idle;
             tokio::select! {
                 biased;
                 input = self.transport.next() => self.on_input(input).await?,
-                () = sleep_until(heartbeat) => {
-                    heartbeat = Instant::now() + self.shared.heartbeat;
-                    self.send_heartbeat().await?;
-                }
+                () = sleep_until(self.heartbeat_at) => self.beat().await?,
                 () = sleep_until(slot.unwrap_or_else(Instant::now)), if slot.is_some() => {
                     return Err(End::Close(CloseCode::Restart));
                 }
                 after = farewell.slot(), if slot.is_none() => {
                     slot = Some(Instant::now() + after);
-                    self.send_reconnect(after).await?;
+                    self.send_reconnect(after, "this gateway stops").await?;
+                }
+                () = sleep_until(self.ends_at.unwrap_or_else(Instant::now)), if slot.is_none() && self.ends_at.is_some() => {
+                    slot = Some(Instant::now() + LIFETIME_NOTICE);
+                    self.send_reconnect(LIFETIME_NOTICE, "this connection is old enough").await?;
                 }
                 () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => {}
                 // The hub outlives its sessions.
@@ -257,14 +319,23 @@ impl<T: Transport> Session<T> {
         }
     }
 
+    /// Heartbeat and ping; the end of a client that does not answer.
+    async fn beat(&mut self) -> Result<(), End> {
+        self.heartbeat_at = Instant::now() + self.shared.heartbeat;
+        if !self.transport.ping() {
+            return Err(End::Close(CloseCode::PeerTimeout));
+        }
+        self.send_heartbeat().await
+    }
+
     /// Joins the feeds and acknowledges: the verdict comes first.
     async fn open(&mut self, request: Request) -> Result<(), End> {
         let resume = self.join(&Feed::ALL, request.since).await;
         let ack = ConnectionAck {
             topics: self.topic_names(),
             connection_id: self.connection_id.clone(),
-            heartbeat_ms: u64::try_from(self.shared.heartbeat.as_millis()).unwrap_or(u64::MAX),
-            conflate_ms: 0,
+            heartbeat_ms: millis(self.shared.heartbeat),
+            conflate_ms: millis(self.pace.conflate()),
             limits: self.shared.limits,
             cursor: self.cursor(),
             resume,
@@ -281,139 +352,81 @@ impl<T: Transport> Session<T> {
         self.topics.iter().map(ToString::to_string).collect()
     }
 
-    /// The position of this connection: everything before it was delivered.
-    fn cursor(&self) -> Cursor {
-        self.pinned
-            .unwrap_or_else(|| self.cursor_at(self.place.positions()))
+    /// Whether all that is left to do is to pass on what comes.
+    fn can_park(&self) -> bool {
+        let nothing_owed = self.owed.is_empty() && self.sides.is_empty() && self.pinned.is_none();
+        let joined = self.waiting.iter().all(Option::is_none);
+        let in_time = self.heartbeat_at > Instant::now() && self.ends_at.is_none_or(|at| at > Instant::now());
+        // A client without topics is not worth a place among those who walk the ring.
+        let follows = self.interests.iter().any(Option::is_some);
+        let plain = !self.one_run && self.pace.is_at_rest();
+        nothing_owed && joined && in_time && follows && plain && self.transport.can_park()
     }
 
-    fn cursor_at(&self, positions: &PerFeed<Option<Position>>) -> Cursor {
-        // The time of issue is that of the odds position: it is now only once the client has all odds until now.
-        let odds_followed = positions[Feed::Odds.index()].is_some();
-        let caught_up = self.owed.is_empty();
-        let base = if odds_followed && caught_up {
-            self.carried.issued_at(Timestamp::now())
-        } else {
-            self.carried
-        };
-        Feed::ALL.into_iter().fold(base, |cursor, feed| {
-            match (positions[feed.index()], self.waiting[feed.index()]) {
-                (Some(position), _) => cursor.with(feed, Some(position)),
-                // Still owed from the beginning, whatever the client's cursor said.
-                (None, Some(Since::Snapshot | Since::Malformed)) => cursor.with(feed, Some(BEGINNING)),
-                (None, _) => cursor,
-            }
-        })
-    }
-
-    /// Sends a message of the gateway's own, with the position where it has one.
-    async fn send<D: Data>(&mut self, data: &D, cursor: Option<Cursor>) -> Result<(), End> {
-        let envelope = Envelope::of(Timestamp::now(), data);
-        self.transmit(&envelope, cursor).await
-    }
-
-    async fn transmit(&mut self, envelope: &Envelope, cursor: Option<Cursor>) -> Result<(), End> {
-        let metrics = &self.shared.metrics;
-        metrics.delivered.inc();
-        metrics.delivered_bytes.inc_by(envelope.bytes().len() as u64);
-        let message = Outgoing { envelope, cursor };
-        let sent = self.transport.send(&message);
-        tokio::time::timeout(SEND_WITHIN, sent)
-            .await
-            .map_err(|_| End::Gone)?
-            .map_err(End::from)
-    }
-
-    async fn flush(&mut self) -> Result<(), End> {
-        tokio::time::timeout(SEND_WITHIN, self.transport.flush())
-            .await
-            .map_err(|_| End::Gone)?
-            .map_err(End::from)
-    }
-
-    async fn send_error(
-        &mut self,
-        code: ErrorCode,
-        detail: String,
-        reference: Option<Ref>,
-    ) -> Result<(), End> {
-        self.shared.metrics.client_errors.inc();
-        self.send(
-            &ErrorData {
-                code,
-                detail,
-                reference,
-            },
-            None,
-        )
-        .await
-    }
-
-    async fn send_heartbeat(&mut self) -> Result<(), End> {
-        let followed = Feed::ALL
+    /// What those need to know who serve it while it is parked.
+    pub fn profile(&self) -> Profile {
+        let follows = self.place.positions().map(|position| position.is_some());
+        let mut topics = self.topics.clone();
+        topics.sort();
+        let carried = Feed::ALL
             .into_iter()
-            .filter(|feed| self.interests[feed.index()].is_some());
-        let (upstream, lag_ms) = self.shared.health.upstream(followed);
-        let cursor = self.cursor();
-        let heartbeat = Heartbeat {
-            cursor,
-            server_time: Timestamp::now(),
-            upstream,
-            lag_ms,
-        };
-        self.send(&heartbeat, Some(cursor)).await
-    }
-
-    /// Tells the client when this gateway will close it.
-    async fn send_reconnect(&mut self, after: Duration) -> Result<(), End> {
-        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        let cursor = self.cursor();
-        self.send(
-            &Reconnect {
-                after_ms,
-                reason: "this gateway stops".into(),
-            },
-            Some(cursor),
-        )
-        .await
-    }
-
-    async fn send_resume(&mut self, resume: Resume) -> Result<(), End> {
-        self.count_verdict(resume.verdict);
-        self.owed.push((None, 0));
-        self.send(&resume, None).await
-    }
-
-    fn count_verdict(&self, verdict: Verdict) {
-        let verdict = format!("{verdict:?}").to_lowercase();
-        self.shared
-            .metrics
-            .resumes
-            .get_or_create(&VerdictLabel { verdict })
-            .inc();
-    }
-
-    /// Tells that everything asked for is delivered, where that is so and was not told yet.
-    async fn send_caught_up(&mut self) -> Result<(), End> {
-        if self.waiting.iter().any(Option::is_some) {
-            return Ok(());
+            .filter(|feed| follows[feed.index()])
+            .fold(self.carried, |cursor, feed| cursor.with(feed, None));
+        let says_something = Feed::ALL.into_iter().any(|feed| carried.position(feed).is_some());
+        Profile {
+            topics,
+            follows,
+            ids: self.ids,
+            carried: says_something.then_some(carried),
+            conflate: self.pace.conflate(),
         }
-        // Sides are read: ids move again.
-        self.pinned = None;
-        for (reference, replayed) in std::mem::take(&mut self.owed) {
-            let cursor = self.cursor();
-            self.send(
-                &CaughtUp {
-                    cursor,
-                    replayed,
-                    reference,
-                },
-                Some(cursor),
-            )
-            .await?;
-        }
-        Ok(())
     }
+
+    fn follows(&self, feed: Feed) -> bool {
+        self.interests[feed.index()].is_some()
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// When it is to be told next that the gateway lives.
+    pub fn heartbeat_at(&self) -> Instant {
+        self.heartbeat_at
+    }
+
+    /// The next heartbeat of a parked session, unless it is time for the loop: the client is dead, or the connection
+    /// is old enough. It is counted as sent.
+    pub fn parked_beat(&mut self, positions: &PerFeed<Option<Position>>) -> Option<(Envelope, Cursor)> {
+        let now = Instant::now();
+        if self.ends_at.is_some_and(|at| at <= now) || !self.transport.ping() {
+            return None;
+        }
+        self.heartbeat_at = now + self.shared.heartbeat;
+        let followed = Feed::ALL.map(|feed| positions[feed.index()].filter(|_| self.follows(feed)));
+        let cursor = self.cursor_at(&followed);
+        Some((self.heartbeat(cursor), cursor))
+    }
+
+    /// Goes on from where it was taken while it was parked.
+    pub fn stand(&mut self, standing: Standing, slow_since: Option<Timestamp>) {
+        let Standing { mut place, held } = standing;
+        for feed in Feed::ALL {
+            if self.interests[feed.index()].is_none() {
+                place.unfollow(feed);
+            }
+        }
+        self.place = place;
+        self.pace.take_over(held, slow_since);
+    }
+}
+
+/// How long before its end a connection that is old enough is told.
+const LIFETIME_NOTICE: Duration = Duration::from_secs(1);
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A name for a connection in logs: random, 16 hex digits.

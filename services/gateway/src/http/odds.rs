@@ -38,7 +38,7 @@ pub(super) async fn board(
             ));
         }
     };
-    let page = board::page(&gateway.shared.bus, &filter, after, limit).await?;
+    let page = board::page(gateway.shared.logs.bus(), &filter, after, limit).await?;
     Ok(super::scrapes::json(page.into_json()))
 }
 

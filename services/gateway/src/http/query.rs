@@ -5,9 +5,11 @@ use crate::session::{Request, Since};
 use axum::http::{HeaderMap, StatusCode};
 use oddswire_protocol::{
     Cursor, Topic,
+    client::CONFLATE_MS_MAX,
     server::{ErrorCode, ErrorData, Limits},
 };
 use serde::Deserialize;
+use std::time::Duration;
 
 /// The query of a stream. Unknown parameters are ignored.
 #[derive(Debug, Default, Deserialize)]
@@ -19,9 +21,6 @@ pub(super) struct StreamQuery {
     last_event_id_camel: Option<String>,
     conflate_ms: Option<String>,
 }
-
-/// The longest conflation in milliseconds.
-const CONFLATE_MAX_MS: u64 = 60_000;
 
 /// No topic that was asked for is valid.
 #[derive(Debug)]
@@ -42,11 +41,15 @@ impl NoTopic {
 impl StreamQuery {
     /// Checks what has one answer for both transports: a malformed `conflate_ms`.
     pub(super) fn check(&self) -> Result<(), ApiError> {
-        match self.conflate_ms.as_deref().map(str::parse::<u64>) {
-            None => Ok(()),
-            Some(Ok(ms)) if ms <= CONFLATE_MAX_MS => Ok(()),
+        self.conflate().map(|_| ())
+    }
+
+    fn conflate(&self) -> Result<Duration, ApiError> {
+        match self.conflate_ms.as_deref().map(str::parse) {
+            None => Ok(Duration::ZERO),
+            Some(Ok(ms)) if ms <= CONFLATE_MS_MAX => Ok(Duration::from_millis(ms)),
             Some(_) => Err(ApiError::bad_query(format!(
-                "conflate_ms must be 0 to {CONFLATE_MAX_MS}"
+                "conflate_ms must be 0 to {CONFLATE_MS_MAX}"
             ))),
         }
     }
@@ -78,6 +81,13 @@ impl StreamQuery {
             .filter(|text| !text.is_empty())
     }
 
+    /// What the client of an event stream asks for.
+    pub(super) fn events(&self, headers: &HeaderMap, limits: &Limits) -> Result<Request, ApiError> {
+        self.check()?;
+        let request = self.request(headers, limits).map_err(NoTopic::into_problem)?;
+        Ok(Request { ids: true, ..request })
+    }
+
     /// What the client asks for. Bad topics are told, the others are granted.
     pub(super) fn request(&self, headers: &HeaderMap, limits: &Limits) -> Result<Request, NoTopic> {
         let (topics, faults) = match self.topics.as_deref().filter(|text| !text.is_empty()) {
@@ -92,6 +102,7 @@ impl StreamQuery {
             faults,
             since: self.since(headers),
             ids: self.resumes(headers),
+            conflate: self.conflate().unwrap_or_default(),
             one_run: false,
         })
     }

@@ -55,7 +55,7 @@ pub(super) async fn start(
     State(gateway): State<Gateway>,
     Body(wish): Body<StartScrapes>,
 ) -> Result<Response, ApiError> {
-    let bus = &gateway.shared.bus;
+    let bus = gateway.shared.logs.bus();
     let known: Vec<SourceRecord> = records(&gateway, "source").await?;
     let sources = match (&wish.retry_of, &wish.sources) {
         (Some(run_id), None) => {
@@ -146,7 +146,7 @@ pub(super) async fn list(
     };
     let before: Option<RunId> = parameter("page", query.page.as_deref())?;
     let limit = limit(query.limit.as_deref(), 50, 500)?;
-    let bus = &gateway.shared.bus;
+    let bus = gateway.shared.logs.bus();
     let (mut entries, more) = gateway.runs.list(bus, &filter, before.as_ref(), limit).await?;
     if before.is_none() {
         let waiting = queued_entries(&gateway, &filter).await?;
@@ -167,9 +167,13 @@ pub(super) async fn list(
 /// Runs that no worker has begun, newest first: there is no event of them yet.
 async fn queued_entries(gateway: &Gateway, filter: &RunFilter) -> Result<Vec<RunEntry>, ApiError> {
     let mut entries = Vec::new();
-    for job in jobs::all(&gateway.shared.bus).await? {
+    for job in jobs::all(gateway.shared.logs.bus()).await? {
         let entry = queued_entry(&job);
-        if filter.admits(&entry) && runs::find(&gateway.shared.bus, &job.run_id).await?.is_none() {
+        if filter.admits(&entry)
+            && runs::find(gateway.shared.logs.bus(), &job.run_id)
+                .await?
+                .is_none()
+        {
             entries.push(entry);
         }
     }
@@ -192,7 +196,7 @@ fn queued_entry(job: &Job) -> RunEntry {
 }
 
 async fn find(gateway: &Gateway, id: &RunId) -> Result<RunEntry, ApiError> {
-    let bus = &gateway.shared.bus;
+    let bus = gateway.shared.logs.bus();
     if let Some(run) = runs::find(bus, id).await? {
         return Ok(run);
     }
@@ -215,7 +219,7 @@ pub(super) async fn cancel(
 ) -> Result<Response, ApiError> {
     let run = find(&gateway, &run_id).await?;
     if !run.status.is_terminal() {
-        within(async |stop| jobs::cancel(&gateway.shared.bus, &run.run_id, &stop).await).await?;
+        within(async |stop| jobs::cancel(gateway.shared.logs.bus(), &run.run_id, &stop).await).await?;
     }
     let status = if run.status.is_terminal() {
         run.status
@@ -238,7 +242,7 @@ pub(super) async fn workers(State(gateway): State<Gateway>) -> Result<Response, 
 
 /// The control records of a group, ordered by key; those that cannot be read are left out.
 async fn records<T: DeserializeOwned>(gateway: &Gateway, group: &str) -> Result<Vec<T>, ApiError> {
-    let values = gateway.shared.bus.kv_list(group).await?;
+    let values = gateway.shared.logs.bus().kv_list(group).await?;
     Ok(values
         .iter()
         .filter_map(|(_, value)| serde_json::from_slice(value).ok())

@@ -1,4 +1,5 @@
-//! Server-Sent Events, the plain way: a hyper body of ready bytes.
+//! Server-Sent Events, the plain way: a hyper body of ready bytes. For streams that share their connection with other
+//! requests, and for those of one run.
 
 use super::{
     Gateway,
@@ -10,6 +11,7 @@ use crate::{
     frame::is_terminal,
     metrics::{Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
+    wire::Form,
 };
 use axum::{
     body::Body,
@@ -17,9 +19,9 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream;
-use oddswire_protocol::{EventKey, Feed, Topic, envelope::MessageType};
+use oddswire_protocol::{EventKey, Feed, Topic};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -28,11 +30,8 @@ pub(super) async fn connect(
     Parameters(query): Parameters<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    query.check()?;
-    let request = query
-        .request(&headers, &gateway.shared.limits)
-        .map_err(super::query::NoTopic::into_problem)?;
-    Ok(open(&gateway, Request { ids: true, ..request }))
+    let request = query.events(&headers, &gateway.shared.limits)?;
+    Ok(open(&gateway, request))
 }
 
 /// The stream of one run: its last image, or everything after the cursor, to its end.
@@ -43,7 +42,7 @@ pub(super) async fn connect_run(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     query.check()?;
-    let bus = &gateway.shared.bus;
+    let bus = gateway.shared.logs.bus();
     let filter = bus.subjects().feed_filter(&format!("run.*.{id}"));
     // By the leader: a follower that is behind would have a finished run go on for ever.
     let last = bus.leader_last_message(&bus.names().runs, &filter).await?;
@@ -79,6 +78,7 @@ pub(super) async fn connect_run(
         faults: Vec::new(),
         since,
         ids: true,
+        conflate: Duration::ZERO,
         one_run: true,
     };
     Ok(open(&gateway, request))
@@ -96,12 +96,13 @@ fn open(gateway: &Gateway, request: Request) -> Response {
         gateway.shared.metrics.sessions.inc();
         let transport = SseTransport {
             sender,
-            chunk: BytesMut::from(&b":\n\n"[..]),
+            chunk: b":\n\n".to_vec(),
         };
         let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);
         // The first byte goes out at once, before anything is waited for.
         session.greet().await;
-        let (mut transport, end) = session.run(request, gateway.farewell.clone()).await;
+        let end = session.run(Some(request), gateway.farewell.clone()).await;
+        let mut transport = session.into_transport();
         // A client that takes no bytes is not waited for: the socket's own limit ends it.
         let _ = timeout(LAST_WORDS_WITHIN, transport.flush()).await;
         gateway.shared.metrics.sessions.dec();
@@ -128,35 +129,14 @@ const CHUNKS_MAX: usize = 2;
 /// Bytes after which a chunk is handed over without waiting for the end of the step.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// How long an EventSource waits after it was closed by a gateway that stops.
-const RETRY_MS: std::ops::Range<u32> = 100..1_000;
-
 struct SseTransport {
     sender: mpsc::Sender<Bytes>,
-    chunk: BytesMut,
+    chunk: Vec<u8>,
 }
 
 impl Transport for SseTransport {
     async fn send(&mut self, message: &Outgoing<'_>) -> Result<(), Gone> {
-        if let Some(cursor) = &message.cursor {
-            self.chunk.put_slice(b"id: ");
-            self.chunk.put_slice(cursor.to_string().as_bytes());
-            self.chunk.put_u8(b'\n');
-        }
-        if message.envelope.message_type() == MessageType::Reconnect {
-            // A plain EventSource comes back this long after the end of the stream, each at a moment of its own.
-            let retry_ms = rand::random_range(RETRY_MS);
-            self.chunk.put_slice(format!("retry: {retry_ms}\n").as_bytes());
-        }
-        self.chunk.put_slice(b"event: ");
-        self.chunk.put_slice(match message.envelope.message_type() {
-            // "error" would fire EventSource's own handler.
-            MessageType::Error => b"fault",
-            other => other.as_str().as_bytes(),
-        });
-        self.chunk.put_slice(b"\ndata: ");
-        self.chunk.put_slice(message.envelope.bytes());
-        self.chunk.put_slice(b"\n\n");
+        Form::Sse.put(&mut self.chunk, message.envelope, message.cursor.as_ref());
         if self.chunk.len() >= CHUNK_BYTES {
             self.flush().await
         } else {
@@ -168,7 +148,7 @@ impl Transport for SseTransport {
         if self.chunk.is_empty() {
             return Ok(());
         }
-        let chunk = self.chunk.split().freeze();
+        let chunk = std::mem::take(&mut self.chunk).into();
         self.sender.send(chunk).await.map_err(|_| Gone)
     }
 

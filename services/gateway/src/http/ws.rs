@@ -1,184 +1,142 @@
-//! WebSocket, the plain way: axum's, with a small read buffer.
+//! WebSocket: the handshake. What comes after it has the socket to itself.
 
 use super::{Gateway, error::ApiError, extract::Parameters, query::StreamQuery};
 use crate::{
-    metrics::{Transport as Label, TransportLabel},
-    session::{End, Gone, Input, Outgoing, Session, Transport},
+    session::{End, Outgoing, Session, Transport},
+    socket::Socket,
+    wire::Form,
 };
 use axum::{
-    extract::{
-        State, WebSocketUpgrade,
-        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, rejection::WebSocketUpgradeRejection},
-    },
-    http::{HeaderMap, StatusCode},
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     response::Response,
 };
-use bytes::Bytes;
-use futures_util::{
-    SinkExt, StreamExt,
-    stream::{SplitSink, SplitStream},
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use oddswire_protocol::{Timestamp, close::CloseCode, envelope::Envelope, server::Limits};
+use oddswire_websocket::{
+    Limits as ReadLimits, Reader,
+    handshake::{accept_key, deflate_response, is_key},
 };
-use oddswire_protocol::{
-    Timestamp,
-    close::CloseCode,
-    envelope::{Envelope, MessageType},
-};
-use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
-use tokio_tungstenite::tungstenite;
-
-/// axum fills its read buffer with zeros before every read attempt: at the default size that costs more than
-/// everything else together.
-///
-/// # Source
-/// docs/decisions/plain-websocket.md.
-const READ_BUFFER_BYTES: usize = 2048;
-/// How long a closing handshake may take.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+use std::sync::Arc;
+use tokio::net::TcpStream;
 
 pub(super) async fn connect(
     State(gateway): State<Gateway>,
     Parameters(query): Parameters<StreamQuery>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    mut request: Request,
 ) -> Result<Response, ApiError> {
     query.check()?;
-    let upgrade = upgrade.map_err(|e| {
-        ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "not_a_websocket",
-            "WebSocket handshake expected",
-            e.body_text(),
-        )
-    })?;
-    let limits = gateway.shared.limits;
-    let request = query.request(&headers, &limits);
-    let upgrade = upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .max_message_size(limits.message_bytes)
-        .max_frame_size(limits.message_bytes);
-    // axum does not wait for what runs after an upgrade: the tracker does.
+    let headers = request.headers();
+    let key = handshake_key(headers)?;
+    let offers = headers
+        .get_all(header::SEC_WEBSOCKET_EXTENSIONS)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    let deflate = deflate_response(offers);
+    let asked = query.request(headers, &gateway.shared.limits);
+    let upgrade = request
+        .extensions_mut()
+        .remove::<OnUpgrade>()
+        .ok_or_else(|| not_a_websocket("this connection cannot be upgraded"))?;
     let token = gateway.sessions.token();
-    Ok(upgrade.on_upgrade(async move |socket| {
-        let _token = token;
-        let (sink, stream) = socket.split();
-        let mut transport = WsTransport {
-            goodbye: false,
-            sink,
-            stream,
+    let limits = gateway.shared.limits;
+    tokio::spawn(async move {
+        let Some((stream, early)) = upgrade.await.ok().and_then(into_parts) else {
+            return;
         };
-        match request {
+        let form = if deflate.is_some() {
+            Form::WsDeflated
+        } else {
+            Form::Ws
+        };
+        let reader = Reader::new(read_limits(&limits), deflate.is_some());
+        let socket = Socket::new(stream, form, Some(reader), &early, token);
+        match asked {
             Ok(request) => {
-                let label = TransportLabel { transport: Label::Ws };
-                gateway.shared.metrics.opened.get_or_create(&label).inc();
-                gateway.shared.metrics.sessions.inc();
-                let session = Session::new(Arc::clone(&gateway.shared), transport, &request);
-                let (transport, end) = session.run(request, gateway.farewell.clone()).await;
-                gateway.shared.metrics.sessions.dec();
-                gateway.shared.metrics.closed.get_or_create(&label).inc();
-                transport.close(end).await;
+                gateway.begin(&socket);
+                let session = Session::new(Arc::clone(&gateway.shared), socket, &request);
+                tokio::spawn(Arc::clone(&gateway.engine).attend(Box::new(session), Some(request)));
             }
-            Err(none) => {
-                for fault in &none.0 {
-                    let envelope = Envelope::of(Timestamp::now(), fault);
-                    if transport
-                        .send(&Outgoing {
-                            envelope: &envelope,
-                            cursor: None,
-                        })
-                        .await
-                        .is_err()
-                    {
-                        return;
-                    }
-                }
-                transport.close(End::Close(CloseCode::NoTopic)).await;
-            }
+            Err(none) => refuse(socket, &none.0).await,
         }
-    }))
+    });
+    let mut response = Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, key);
+    if let Some(deflate) = deflate {
+        response = response.header(header::SEC_WEBSOCKET_EXTENSIONS, deflate);
+    }
+    response
+        .body(Body::empty())
+        .map_err(|_| not_a_websocket("no answer could be made to this handshake"))
 }
 
-struct WsTransport {
-    /// The client said goodbye first; the answer waits to be sent.
-    goodbye: bool,
-    /// In two halves, since a whole one cannot be shared between threads, and a session is.
-    sink: SplitSink<WebSocket, Message>,
-    stream: SplitStream<WebSocket>,
-}
-
-impl WsTransport {
-    /// Says goodbye, as far as the client still listens, and waits shortly for its answer.
-    async fn close(mut self, end: End) {
-        let code = match end {
-            End::Gone if self.goodbye => {
-                // The answer is queued already. A client that does not wait for it is none the worse.
-                let _ = timeout(CLOSE_WITHIN, self.sink.flush()).await;
-                return;
-            }
-            End::Gone => return,
-            End::Close(code) => code,
-            End::Finished => CloseCode::Normal,
-        };
-        let frame = CloseFrame {
-            code: code.code(),
-            reason: Utf8Bytes::from_static(code.reason()),
-        };
-        // The client may be gone, or may not answer: then the socket is closed without.
-        let _ = timeout(CLOSE_WITHIN, async {
-            self.sink.send(Message::Close(Some(frame))).await?;
-            while let Some(Ok(_)) = self.stream.next().await {}
-            Ok::<_, axum::Error>(())
-        })
-        .await;
+fn read_limits(limits: &Limits) -> ReadLimits {
+    ReadLimits {
+        message_bytes: limits.message_bytes,
     }
 }
 
-impl Transport for WsTransport {
-    async fn send(&mut self, message: &Outgoing<'_>) -> Result<(), Gone> {
-        let from_bus = matches!(
-            message.envelope.message_type(),
-            MessageType::ScrapeProgress | MessageType::OddsUpdate | MessageType::OddsConfirmed
-        );
-        let bytes: Bytes = match &message.cursor {
-            Some(cursor) if from_bus => message.envelope.with_id(cursor),
-            _ => message.envelope.bytes().clone(),
+/// The socket, and what the client sent on the heels of its handshake.
+fn into_parts(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+}
+
+/// Tells what is wrong with every topic, and closes.
+async fn refuse(mut socket: Socket, faults: &[oddswire_protocol::server::ErrorData]) {
+    for fault in faults {
+        let envelope = Envelope::of(Timestamp::now(), fault);
+        let message = Outgoing {
+            envelope: &envelope,
+            cursor: None,
         };
-        // Checked when the event came in; this only looks once more, without copying.
-        let text = Utf8Bytes::try_from(bytes).map_err(|_| Gone)?;
-        self.sink.feed(Message::Text(text)).await.map_err(|_| Gone)
-    }
-
-    async fn flush(&mut self) -> Result<(), Gone> {
-        self.sink.flush().await.map_err(|_| Gone)
-    }
-
-    async fn next(&mut self) -> Input {
-        loop {
-            return match self.stream.next().await {
-                Some(Ok(Message::Text(text))) => Input::Text(text.as_str().to_owned()),
-                // The contract's messages are text: a binary one is answered like any text that is no JSON.
-                Some(Ok(Message::Binary(_))) => Input::Text(String::new()),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                Some(Ok(Message::Close(_))) => {
-                    self.goodbye = true;
-                    Input::Gone
-                }
-                None => Input::Gone,
-                Some(Err(error)) => violation(error).map_or(Input::Gone, Input::Violation),
-            };
+        if socket.send(&message).await.is_err() {
+            return;
         }
     }
+    socket.close(End::Close(CloseCode::NoTopic)).await;
 }
 
-/// The close code for what a client did wrong; `None` when the connection is just gone.
-fn violation(error: axum::Error) -> Option<CloseCode> {
-    use tungstenite::{Error, error::CapacityError};
-    let error = error.into_inner();
-    match error.downcast_ref::<Error>()? {
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(CloseCode::TooBig),
-        Error::Utf8(_) => Some(CloseCode::InvalidText),
-        Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => None,
-        Error::Protocol(_) => Some(CloseCode::Protocol),
-        _ => None,
+/// Checks that this is a handshake of RFC 6455; gives the answer to its key.
+fn handshake_key(headers: &HeaderMap) -> Result<String, ApiError> {
+    if !has_token(headers, &header::CONNECTION, "upgrade")
+        || !has_token(headers, &header::UPGRADE, "websocket")
+    {
+        return Err(not_a_websocket(
+            "expected the headers Connection: upgrade and Upgrade: websocket",
+        ));
     }
+    let version = headers.get(header::SEC_WEBSOCKET_VERSION);
+    if version.is_none_or(|version| version != "13") {
+        return Err(not_a_websocket("expected the header Sec-WebSocket-Version: 13"));
+    }
+    headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .and_then(|key| key.to_str().ok())
+        .filter(|key| is_key(key))
+        .map(accept_key)
+        .ok_or_else(|| not_a_websocket("expected the header Sec-WebSocket-Key, 16 bytes in base64"))
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+fn not_a_websocket(detail: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::BAD_REQUEST,
+        "not_a_websocket",
+        "WebSocket handshake expected",
+        detail,
+    )
 }

@@ -7,6 +7,7 @@ use oddswire_protocol::{
     close::CloseCode,
     server::{ErrorCode, Pong, Ref, Resume, SubscriptionAck, Verdict},
 };
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How many messages a client may send: refilled at a rate, with room for two seconds of it.
@@ -90,9 +91,14 @@ impl<T: Transport> Session<T> {
             Ok(ClientMessage::Subscribe {
                 topics,
                 since,
-                conflate_ms: _,
+                conflate_ms,
                 reference,
-            }) => self.subscribe(&topics, since, reference).await,
+            }) => {
+                if let Some(conflate_ms) = conflate_ms {
+                    self.pace.set_conflate(Duration::from_millis(conflate_ms));
+                }
+                self.subscribe(&topics, since, reference).await
+            }
             Ok(ClientMessage::Unsubscribe { topics, reference }) => {
                 self.unsubscribe(&topics, reference).await
             }
@@ -261,7 +267,6 @@ impl<T: Transport> Session<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn a_client_has_two_seconds_of_messages_and_then_its_rate() {

@@ -101,6 +101,7 @@ impl<T: Transport> Session<T> {
                 }
             }
             self.sides.clear();
+            self.pace.forget();
         }
         self.send_resume(resume).await
     }
@@ -169,11 +170,7 @@ impl<T: Transport> Session<T> {
         }
         // What the ring holds was not evicted for this session, whatever the stream has forgotten since.
         if feed == Feed::Run && position.seq < view.floor {
-            let state = self
-                .shared
-                .bus
-                .stream_state(self.shared.bus.names().feed(feed))
-                .await?;
+            let state = self.shared.logs.state(feed).await?;
             if state.first_seq > position.seq + 1 {
                 let oldest = Position {
                     epoch: view.epoch,
@@ -186,14 +183,13 @@ impl<T: Transport> Session<T> {
     }
 
     async fn leader_epoch(&self, feed: Feed) -> Result<u32, ReadError> {
-        let bus = &self.shared.bus;
-        Ok(bus.stream_state(bus.names().feed(feed)).await?.epoch)
+        Ok(self.shared.logs.state(feed).await?.epoch)
     }
 
     /// Whether a position past what this gateway has shown is real: this replica may merely be behind.
     async fn reaches(&self, feed: Feed, position: Position) -> Result<bool, ReadError> {
-        let (hub, bus) = (&self.shared.hub, &self.shared.bus);
-        let state = bus.stream_state(bus.names().feed(feed)).await?;
+        let hub = &self.shared.hub;
+        let state = self.shared.logs.state(feed).await?;
         if state.epoch != position.epoch || state.last_seq < position.seq {
             return Ok(false);
         }

@@ -1,0 +1,69 @@
+//! A parked client.
+
+use super::SocketSession;
+use crate::{held::Held, hub::Place, socket::Socket};
+use mio::net::TcpStream;
+use oddswire_protocol::Timestamp;
+use tokio::time::Instant;
+
+/// A parked client.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) stream: TcpStream,
+    pub(super) class: usize,
+    /// Its place among the clients of its class.
+    pub(super) slot: usize,
+    pub(super) state: State,
+    /// When it is looked after next.
+    pub(super) beat_at: Instant,
+    pub(super) session: Box<SocketSession>,
+}
+
+/// How a client takes what is written to it.
+#[derive(Debug)]
+pub(super) enum State {
+    /// All that was written was taken.
+    Live {
+        /// It is to get what its class gets at once from this number on.
+        from: u64,
+        /// The number at which it was parked: what its class holds back from there on is for it as well.
+        joined: u64,
+    },
+    /// Its socket took a part only.
+    Behind(Box<Behind>),
+}
+
+/// Where a client is whose socket does not take bytes: the rest of the message under way waits at its socket.
+#[derive(Debug)]
+pub(super) struct Behind {
+    /// Its place behind that message.
+    pub(super) place: Place,
+    /// Of a client that conflates: what it was to get behind that message.
+    pub(super) held: Held,
+    /// Since when.
+    pub(super) since: Timestamp,
+    /// When its socket last took something.
+    pub(super) moved_at: Instant,
+}
+
+impl Behind {
+    pub(super) fn at(place: Place, held: Held) -> Box<Self> {
+        Box::new(Self {
+            place,
+            held,
+            since: Timestamp::now(),
+            moved_at: Instant::now(),
+        })
+    }
+}
+
+impl Client {
+    pub(super) fn socket(&mut self) -> &mut Socket {
+        self.session.transport_mut()
+    }
+
+    /// Writes what waits at its socket; tells whether all of it went out.
+    pub(super) fn write_out(&mut self) -> std::io::Result<bool> {
+        self.session.transport_mut().write_to(&mut self.stream)
+    }
+}

@@ -1,0 +1,192 @@
+//! Frames that wait for clients who take the newest image of each key only: at their ticks, or when their socket takes
+//! bytes again.
+
+use crate::{
+    frame::Frame,
+    hub::{PerFeed, Place},
+};
+use oddswire_protocol::{EventKey, cursor::Position};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// What waits. Its memory is that of one image a key.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    frames: HashMap<(EventKey, Option<u64>), Arc<Frame>>,
+    bytes: usize,
+    conflated: u64,
+    before: Option<PerFeed<Option<Position>>>,
+}
+
+/// What was held, to be sent now.
+#[derive(Debug, Default)]
+pub struct Released {
+    /// The frames, in the order of emission.
+    pub frames: Vec<Arc<Frame>>,
+    /// How many were left out because a newer one of the same key is among them.
+    pub conflated: u64,
+}
+
+impl Held {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// The bytes of what waits.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The positions before the oldest that waited: all before them was sent.
+    pub fn before(&self) -> Option<&PerFeed<Option<Position>>> {
+        self.before.as_ref()
+    }
+
+    /// Puts a frame in the place of an older one of its key. `before` is where the client was before this frame.
+    pub fn replace(&mut self, frame: Arc<Frame>, before: &PerFeed<Option<Position>>) {
+        self.put((frame.key.clone(), None), frame, before);
+    }
+
+    /// Adds a frame that takes no other's place, and whose place none takes.
+    pub fn keep(&mut self, frame: Arc<Frame>, before: &PerFeed<Option<Position>>) {
+        self.put((frame.key.clone(), Some(frame.number)), frame, before);
+    }
+
+    fn put(&mut self, slot: (EventKey, Option<u64>), frame: Arc<Frame>, before: &PerFeed<Option<Position>>) {
+        self.before.get_or_insert(*before);
+        self.bytes += frame.bytes();
+        if let Some(old) = self.frames.insert(slot, frame) {
+            self.bytes -= old.bytes();
+            self.conflated += 1;
+        }
+    }
+
+    /// Forgets the frame of a key: something newer of it goes out at once.
+    pub fn overtake(&mut self, key: &EventKey) {
+        if let Some(old) = self.frames.remove(&(key.clone(), None)) {
+            self.bytes -= old.bytes();
+            self.conflated += 1;
+        }
+        if self.frames.is_empty() {
+            self.before = None;
+        }
+    }
+
+    /// What of it came at the number `from` or later.
+    #[must_use]
+    pub fn since(&self, from: u64) -> Self {
+        let mut rest = self.clone();
+        rest.frames.retain(|_, frame| frame.number >= from);
+        rest.bytes = rest.frames.values().map(|frame| frame.bytes()).sum();
+        rest.before = self.before.filter(|_| !rest.frames.is_empty());
+        rest
+    }
+
+    /// Gives all of it.
+    pub fn release(&mut self) -> Released {
+        let held = std::mem::take(self);
+        let mut frames: Vec<_> = held.frames.into_values().collect();
+        frames.sort_unstable_by_key(|frame| frame.number);
+        Released {
+            frames,
+            conflated: held.conflated,
+        }
+    }
+}
+
+/// Where a client that is handed over is: with what waits for it, or without.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// Its place: all before it was sent, or waits.
+    pub place: Place,
+    /// What waits.
+    pub held: Held,
+}
+
+/// All clients with the same interval have their ticks at the same moments, so that one who is handed from one part of
+/// the gateway to another keeps its rhythm.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The next tick after `now`.
+pub fn next_tick(every: Duration, now: Instant) -> Instant {
+    let every_us = every.as_micros().max(1);
+    let past = now.saturating_duration_since(*START).as_micros();
+    let tick = (past / every_us + 1) * every_us;
+    *START + Duration::from_micros(u64::try_from(tick).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oddswire_protocol::envelope::{Envelope, MessageType};
+
+    const NOWHERE: PerFeed<Option<Position>> = [None, None];
+
+    fn frame(source: &str, number: u64) -> Arc<Frame> {
+        let key = EventKey::Confirmed {
+            source: source.parse().unwrap(),
+        };
+        let envelope = Envelope::from_bus(MessageType::OddsConfirmed, "2026-02-06T01:30:00.123Z", b"{}");
+        let mut frame = Frame::of(key, number, false, envelope);
+        frame.number = number;
+        Arc::new(frame)
+    }
+
+    fn numbers(released: &Released) -> Vec<u64> {
+        released.frames.iter().map(|frame| frame.number).collect()
+    }
+
+    #[test]
+    fn the_newest_of_each_key_is_released_in_the_order_of_emission() {
+        let mut held = Held::default();
+        for (source, number) in [("alpha", 1), ("bravo", 2), ("alpha", 3), ("charlie", 4)] {
+            held.replace(frame(source, number), &NOWHERE);
+        }
+        let released = held.release();
+        assert_eq!((numbers(&released), released.conflated), (vec![2, 3, 4], 1));
+        assert!(held.is_empty());
+        assert_eq!(held.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_never_replaced() {
+        let mut held = Held::default();
+        held.keep(frame("alpha", 1), &NOWHERE);
+        held.keep(frame("alpha", 2), &NOWHERE);
+        held.replace(frame("alpha", 3), &NOWHERE);
+        assert_eq!(numbers(&held.release()), [1, 2, 3]);
+    }
+
+    #[test]
+    fn its_bytes_are_those_of_one_image_a_key() {
+        let mut held = Held::default();
+        for number in 0..100 {
+            held.replace(frame("alpha", number), &NOWHERE);
+        }
+        assert_eq!(held.bytes(), frame("alpha", 0).bytes());
+    }
+
+    #[test]
+    fn what_was_overtaken_is_not_sent() {
+        let mut held = Held::default();
+        let at = [Some(Position { epoch: 1, seq: 7 }), None];
+        held.replace(frame("alpha", 1), &at);
+        assert_eq!(held.before(), Some(&at));
+        held.overtake(&frame("alpha", 2).key);
+        assert_eq!((held.before(), held.is_empty()), (None, true));
+    }
+
+    #[test]
+    fn ticks_are_an_interval_apart_and_always_ahead() {
+        let every = Duration::from_millis(250);
+        let first = next_tick(every, Instant::now());
+        assert!(first > Instant::now());
+        let second = next_tick(every, first);
+        assert_eq!(second - first, every);
+    }
+}

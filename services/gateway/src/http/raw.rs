@@ -1,0 +1,163 @@
+//! Event streams on a socket of their own: what hyper cannot hand over after an answer is read and answered here.
+
+use super::{Gateway, accept::HEAD_WITHIN, error::ApiError, query::StreamQuery};
+use crate::{
+    session::{Request, Session},
+    socket::Socket,
+    wire::Form,
+};
+use axum::{
+    extract::Query,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use http_body_util::BodyExt;
+use std::{sync::Arc, time::SystemTime};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// How such a request begins; a space or a question mark follows.
+const BEGINS: &[u8] = b"GET /api/events";
+/// The longest head of a request.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+const HEADERS_MAX: usize = 100;
+
+/// Whether the first request of a connection is one for events. One that arrives letter by letter goes by the plain
+/// way, where it is answered all the same.
+pub(super) async fn wants_events(stream: &TcpStream) -> std::io::Result<bool> {
+    let mut first = [0; BEGINS.len() + 1];
+    let count = stream.peek(&mut first).await?;
+    if count == 0 {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(first[..count]
+        .strip_prefix(BEGINS)
+        .is_some_and(|rest| matches!(rest, b" " | b"?")))
+}
+
+/// Answers such a request: with events until the client is gone, or with why not.
+pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway) {
+    let asked = match timeout(HEAD_WITHIN, read_head(&mut stream)).await {
+        Ok(Ok(Some(head))) => head.and_then(|(uri, headers)| asked_for(&gateway, &uri, &headers)),
+        // Gone, or silent for too long.
+        Ok(Ok(None) | Err(_)) | Err(_) => return,
+    };
+    match asked {
+        Ok(request) => open(stream, gateway, request).await,
+        Err(error) => {
+            let bytes = encode(error.into_response()).await;
+            // The client may be gone.
+            let _ = timeout(HEAD_WITHIN, async {
+                stream.write_all(&bytes).await?;
+                stream.shutdown().await
+            })
+            .await;
+        }
+    }
+}
+
+type Head = Result<(Uri, HeaderMap), ApiError>;
+
+async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Head>> {
+    let mut bytes = Vec::with_capacity(1_024);
+    loop {
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Ok(None);
+        }
+        if let Some(head) = parse(&bytes) {
+            return Ok(Some(head));
+        }
+        if bytes.len() > HEAD_BYTES_MAX {
+            let detail = format!("the head of a request has at most {HEAD_BYTES_MAX} bytes");
+            return Ok(Some(Err(ApiError::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head_too_large",
+                "Request head too large",
+                detail,
+            ))));
+        }
+    }
+}
+
+/// The head of a request; `None` while its end has not come.
+fn parse(bytes: &[u8]) -> Option<Head> {
+    let bad = |detail: String| {
+        Some(Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "Bad request",
+            detail,
+        )))
+    };
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut head = httparse::Request::new(&mut headers);
+    match head.parse(bytes) {
+        Ok(httparse::Status::Partial) => return None,
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(error) => return bad(format!("not HTTP: {error}")),
+    }
+    let Ok(uri) = head.path.unwrap_or_default().parse::<Uri>() else {
+        return bad("the target is not a path".into());
+    };
+    let mut map = HeaderMap::with_capacity(head.headers.len());
+    for header in &*head.headers {
+        let name = HeaderName::from_bytes(header.name.as_bytes());
+        let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(header.value)) else {
+            return bad(format!("the header {} is malformed", header.name));
+        };
+        map.append(name, value);
+    }
+    Some(Ok((uri, map)))
+}
+
+fn asked_for(gateway: &Gateway, uri: &Uri, headers: &HeaderMap) -> Result<Request, ApiError> {
+    let Query(query) =
+        Query::<StreamQuery>::try_from_uri(uri).map_err(|e| ApiError::bad_query(e.body_text()))?;
+    query.events(headers, &gateway.shared.limits)
+}
+
+async fn open(stream: TcpStream, gateway: Gateway, request: Request) {
+    let mut socket = Socket::new(stream, Form::Sse, None, &[], gateway.sessions.token());
+    socket.queue(
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store, no-transform\r\n\
+             x-accel-buffering: no\r\nconnection: close\r\ndate: {}\r\n\r\n:\n\n",
+            httpdate::fmt_http_date(SystemTime::now())
+        )
+        .as_bytes(),
+    );
+    gateway.begin(&socket);
+    let mut session = Box::new(Session::new(Arc::clone(&gateway.shared), socket, &request));
+    // The first byte goes out at once, before anything is waited for.
+    session.greet().await;
+    tokio::spawn(Arc::clone(&gateway.engine).attend(session, Some(request)));
+}
+
+/// An answer that is not a stream, as bytes.
+async fn encode(response: Response) -> Vec<u8> {
+    let (parts, body) = response.into_parts();
+    let body = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
+    let mut bytes = format!(
+        "HTTP/1.1 {}\r\nconnection: close\r\ncontent-length: {}\r\ndate: {}\r\n",
+        parts.status,
+        body.len(),
+        httpdate::fmt_http_date(SystemTime::now())
+    )
+    .into_bytes();
+    for (name, value) in parts.headers.iter().filter(|(name, _)| *name != "content-length") {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&body);
+    bytes
+}

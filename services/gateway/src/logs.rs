@@ -1,0 +1,246 @@
+//! The log, read for many clients at once.
+//!
+//! Clients that come back together want the same part of it: what lies below the ring's floor. A read begins at a
+//! round sequence, so that those who left at different moments share it; whoever wants a part that is being read waits
+//! for that read, and a part serves for a short time after it. Few reads run at the same time.
+
+mod images;
+mod part;
+
+pub use images::{Image, Images};
+pub use part::Part;
+
+use crate::{frame::Frame, hub::FeedView, metrics::Metrics};
+use images::ImagesRead;
+use oddswire_kit::{
+    bus::Bus,
+    log::{ReadError, Stored, StreamState},
+};
+use oddswire_protocol::{Feed, Topic};
+use part::PartsRead;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Mutex, Semaphore, SemaphorePermit},
+    time::Instant,
+};
+
+/// Reads of the log that run at the same time, at most; the others wait.
+const READS_AT_ONCE: usize = 16;
+/// How long what was read serves others. A part stays right for ever, but what is overwritten later is read in vain.
+const SERVES: Duration = Duration::from_secs(2);
+
+/// The filters of a read, behind `<prefix>.feed.`.
+type Filters = BTreeSet<String>;
+
+/// Reads the log.
+#[derive(Debug)]
+pub struct Logs {
+    bus: Bus,
+    metrics: Arc<Metrics>,
+    admission: Semaphore,
+    // By the life of the feed as well: another chain is another log.
+    parts: std::sync::Mutex<HashMap<(Feed, u64, Filters), Arc<PartsRead>>>,
+    images: std::sync::Mutex<HashMap<(u64, Filters), Arc<ImagesRead>>>,
+    states: [Shared<StreamState>; Feed::ALL.len()],
+}
+
+/// The newest answer to one question, and a place to wait for the next.
+#[derive(Debug)]
+struct Shared<T> {
+    asked: std::sync::atomic::AtomicU64,
+    newest: Mutex<(u64, Option<T>)>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self {
+            asked: std::sync::atomic::AtomicU64::new(0),
+            newest: Mutex::new((0, None)),
+        }
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// An answer to a question that was asked after this call: by this caller, or by one who asked for many.
+    async fn ask(&self, question: impl AsyncFnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
+        use std::sync::atomic::Ordering::SeqCst;
+        let before = self.asked.load(SeqCst);
+        let mut newest = self.newest.lock().await;
+        if let (number, Some(answer)) = &*newest
+            && *number > before
+        {
+            return Ok(answer.clone());
+        }
+        let number = self.asked.fetch_add(1, SeqCst) + 1;
+        let answer = question().await?;
+        *newest = (number, Some(answer.clone()));
+        Ok(answer)
+    }
+}
+
+impl Logs {
+    /// Reads over this connection, which is not the one that listens.
+    pub fn new(bus: Bus, metrics: Arc<Metrics>) -> Self {
+        Self {
+            bus,
+            metrics,
+            admission: Semaphore::new(READS_AT_ONCE),
+            parts: std::sync::Mutex::default(),
+            images: std::sync::Mutex::default(),
+            states: Default::default(),
+        }
+    }
+
+    /// The bus itself, for reads that no other client shares.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// The state of a feed's stream as its leader knows it now, asked once for all who ask at the same time.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn state(&self, feed: Feed) -> Result<StreamState, ReadError> {
+        self.states[feed.index()]
+            .ask(async || self.bus.stream_state(self.bus.names().feed(feed)).await)
+            .await
+    }
+
+    /// What the topics select of a feed's log after `at`, as far as one read reaches, `floor` at most.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn part(
+        &self,
+        feed: Feed,
+        topics: &[Topic],
+        at: u64,
+        floor: u64,
+        view: &FeedView,
+    ) -> Result<Arc<Part>, ReadError> {
+        let filters = filters(feed, topics);
+        let read = {
+            let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            parts.retain(|_, read| !read.is_idle());
+            Arc::clone(parts.entry((feed, view.life, filters.clone())).or_default())
+        };
+        read.covering(self, feed, &filters, at, floor).await
+    }
+
+    /// The last image of each run that the topics select, as of `at_least` or later.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn images(
+        &self,
+        topics: &[Topic],
+        at_least: u64,
+        view: &FeedView,
+    ) -> Result<Arc<Images>, ReadError> {
+        let filters = filters(Feed::Run, topics);
+        let read = {
+            let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+            images.retain(|_, read| !read.is_idle());
+            Arc::clone(images.entry((view.life, filters.clone())).or_default())
+        };
+        read.as_of(self, &filters, view.high, at_least).await
+    }
+
+    async fn admit(&self) -> SemaphorePermit<'_> {
+        self.metrics.log_reads.inc();
+        match self.admission.acquire().await {
+            Ok(permit) => permit,
+            Err(closed) => unreachable!("nobody closes it: {closed}"),
+        }
+    }
+
+    /// Encodes what was read; what is no event of ours is counted and left out.
+    fn frame(&self, message: &Stored) -> Option<Arc<Frame>> {
+        match Frame::new(self.bus.subjects(), message) {
+            Ok(frame) => Some(Arc::new(frame)),
+            Err(_) => {
+                self.metrics.skipped.inc();
+                None
+            }
+        }
+    }
+}
+
+/// Whether something read at `at` still serves.
+fn is_fresh(at: Instant) -> bool {
+    at.elapsed() < SERVES
+}
+
+/// One filter a read: with more than this many, the whole feed is read once and filtered here.
+const FILTERS_MAX: usize = 8;
+
+/// The different filters of the topics on one feed; one that takes everything makes the others idle.
+fn filters(feed: Feed, topics: &[Topic]) -> Filters {
+    let all: Filters = topics
+        .iter()
+        .filter(|topic| topic.feed() == feed)
+        .flat_map(Topic::filters)
+        .collect();
+    let everything = format!("{feed}.>");
+    if all.contains(&everything) || all.len() > FILTERS_MAX {
+        Filters::from([everything])
+    } else {
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+    #[test]
+    fn many_topics_are_read_as_the_whole_feed_once() {
+        let topics: Vec<Topic> = (0..9)
+            .map(|n| format!("scrape_progress.s{n}").parse().unwrap())
+            .collect();
+        assert_eq!(filters(Feed::Run, &topics), Filters::from(["run.>".to_owned()]));
+        assert_eq!(filters(Feed::Run, &topics[..8]).len(), 8);
+    }
+
+    #[test]
+    fn a_topic_that_takes_everything_makes_the_others_idle() {
+        let topics: Vec<Topic> = ["odds_updates", "odds_updates.soccer", "scrape_progress.alpha"]
+            .map(|t| t.parse().unwrap())
+            .into();
+        assert_eq!(filters(Feed::Odds, &topics), Filters::from(["odds.>".to_owned()]));
+        assert_eq!(
+            filters(Feed::Run, &topics),
+            Filters::from(["run.alpha.>".to_owned()])
+        );
+    }
+
+    #[tokio::test]
+    async fn who_asks_together_shares_an_answer_and_nobody_gets_an_older_one_than_his_question() {
+        let shared = Shared::default();
+        let questions = AtomicU32::new(0);
+        let ask = || {
+            shared.ask(async || {
+                tokio::task::yield_now().await;
+                Ok(questions.fetch_add(1, SeqCst))
+            })
+        };
+        let answers = futures_util::future::join_all((0..100).map(|_| ask())).await;
+        // The first question was under way when the others came: they may not have its answer, and share the second.
+        assert_eq!(questions.load(SeqCst), 2);
+        assert_eq!(answers.iter().filter(|answer| **answer == Ok(1)).count(), 99);
+        assert_eq!(ask().await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn a_question_that_failed_is_asked_again() {
+        let shared = Shared::<u32>::default();
+        let failed = shared.ask(async || Err(ReadError::Timeout)).await;
+        assert_eq!(failed, Err(ReadError::Timeout));
+        assert_eq!(shared.ask(async || Ok(7)).await, Ok(7));
+    }
+}

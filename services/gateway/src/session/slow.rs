@@ -1,0 +1,186 @@
+//! Clients that do not get every message: they asked for less, or they are too slow.
+
+use super::{End, Session, Transport};
+use crate::{
+    frame::Frame,
+    held::{Held, next_tick},
+    hub::PerFeed,
+};
+use oddswire_protocol::{Cursor, Feed, Timestamp, cursor::Position};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
+
+/// How a session paces what it sends.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// At most one message a key in this time; zero: all of them.
+    conflate: Duration,
+    held: Held,
+    /// When what is held is due.
+    due: Option<Instant>,
+    flushed_at: Option<Instant>,
+    /// Since when the client is too slow.
+    slow_since: Option<Timestamp>,
+    /// Whether it was told that it is caught up from the log.
+    told: bool,
+    /// When the session was last live.
+    live_at: Timestamp,
+}
+
+impl Pace {
+    pub(super) fn new(conflate: Duration) -> Self {
+        Self {
+            conflate,
+            held: Held::default(),
+            due: None,
+            flushed_at: None,
+            slow_since: None,
+            told: false,
+            live_at: Timestamp::now(),
+        }
+    }
+
+    pub(super) fn conflate(&self) -> Duration {
+        self.conflate
+    }
+
+    /// The last interval asked for wins; what waits keeps its tick.
+    pub(super) fn set_conflate(&mut self, conflate: Duration) {
+        self.conflate = conflate;
+        if let Some(due) = self.due.as_mut() {
+            *due = (*due).min(Instant::now() + conflate);
+        }
+    }
+
+    /// When there is something to send.
+    pub(super) fn flush_at(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// The positions before the oldest message that waits.
+    pub(super) fn held_before(&self) -> Option<&PerFeed<Option<Position>>> {
+        self.held.before()
+    }
+
+    /// Whether nothing waits, and the next tick is an interval away from what was sent last.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let now = Instant::now();
+        let far = self
+            .flushed_at
+            .is_none_or(|at| self.conflate.is_zero() || at + self.conflate <= next_tick(self.conflate, now));
+        self.held.is_empty() && self.slow_since.is_none() && far
+    }
+
+    /// Drops what waits: the client begins anew.
+    pub(super) fn forget(&mut self) {
+        self.held = Held::default();
+        self.due = None;
+    }
+
+    /// Goes on with what waited elsewhere.
+    pub(super) fn take_over(&mut self, held: Held, slow_since: Option<Timestamp>) {
+        self.due = (!held.is_empty()).then(|| next_tick(self.conflate, Instant::now()));
+        self.held = held;
+        self.live_at = slow_since.unwrap_or_else(Timestamp::now);
+    }
+
+    fn hold(&mut self, frame: Arc<Frame>, before: &PerFeed<Option<Position>>) {
+        // Too slow a client still gets every event of its runs; who asked for less gets less.
+        if self.conflate.is_zero() && frame.feed == Feed::Run {
+            self.held.keep(frame, before);
+        } else {
+            self.held.replace(frame, before);
+        }
+        if self.due.is_none() && !self.conflate.is_zero() {
+            let not_before = self.flushed_at.map(|at| at + self.conflate);
+            let tick = next_tick(self.conflate, Instant::now());
+            self.due = Some(not_before.map_or(tick, |at| at.max(tick)));
+        }
+    }
+}
+
+impl<T: Transport> Session<T> {
+    /// Looks whether more waits for the client than its budget.
+    pub(super) fn notice_backlog(&mut self) {
+        // Who is still owed what it asked for is no slow client.
+        let live = self.owed.is_empty() && self.pace.slow_since.is_none();
+        if live && self.shared.hub.backlog_bytes(&self.place) > self.shared.budget_bytes {
+            self.pace.slow_since = Some(self.pace.live_at);
+        }
+    }
+
+    /// The ring does not reach back to where a client is that was live: tells it so, once.
+    pub(super) async fn notice_overtaken(&mut self) -> Result<(), End> {
+        let here = *self.place.positions();
+        self.flush_held(&here).await?;
+        if self.owed.is_empty() && !self.pace.told {
+            self.pace.told = true;
+            self.send_lagging(0, self.pace.live_at).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends frames of the ring, or has them wait. `before` is the place before the first of them.
+    pub(super) async fn take(
+        &mut self,
+        frames: &[(Arc<Frame>, PerFeed<Option<Position>>)],
+        mut before: PerFeed<Option<Position>>,
+    ) -> Result<(), End> {
+        for (frame, after) in frames {
+            let conflates = !self.pace.conflate.is_zero();
+            if conflates && frame.terminal {
+                // It goes at once. While older messages wait it has no position: that would be past theirs.
+                self.pace.held.overtake(&frame.key);
+                let alone = self.pace.held.is_empty();
+                let cursor = alone.then(|| self.pinned.unwrap_or_else(|| self.cursor_at(after)));
+                self.deliver(frame, cursor).await?;
+            } else if conflates || self.pace.slow_since.is_some() {
+                self.pace.hold(Arc::clone(frame), &before);
+                if self.pace.held.bytes() as u64 > self.shared.budget_bytes {
+                    self.flush_held(after).await?;
+                }
+            } else {
+                let cursor = self.pinned.unwrap_or_else(|| self.cursor_at(after));
+                self.deliver(frame, Some(cursor)).await?;
+            }
+            before = *after;
+        }
+        Ok(())
+    }
+
+    /// The session has all there is: sends what waits, where it is time.
+    pub(super) async fn reach_tail(&mut self) -> Result<(), End> {
+        let is_due = self.pace.due.is_some_and(|due| due <= Instant::now());
+        if is_due || self.pace.slow_since.is_some() || !self.owed.is_empty() {
+            let here = *self.place.positions();
+            self.flush_held(&here).await?;
+        }
+        self.pace.slow_since = None;
+        self.pace.told = false;
+        self.pace.live_at = Timestamp::now();
+        Ok(())
+    }
+
+    /// Sends what waits; the last of it carries the position, which is that of a client that has it all.
+    async fn flush_held(&mut self, here: &PerFeed<Option<Position>>) -> Result<(), End> {
+        self.pace.due = None;
+        if self.pace.held.is_empty() {
+            return Ok(());
+        }
+        self.pace.flushed_at = Some(Instant::now());
+        let released = self.pace.held.release();
+        self.shared.metrics.conflated.inc_by(released.conflated);
+        if let (Some(since), true) = (self.pace.slow_since, released.conflated > 0) {
+            self.send_lagging(released.conflated, since).await?;
+        }
+        // What was unsubscribed meanwhile is not sent any more.
+        let wanted = |frame: &Arc<Frame>| self.topics.iter().any(|topic| topic.matches(&frame.key));
+        let frames: Vec<Arc<Frame>> = released.frames.into_iter().filter(wanted).collect();
+        let position: Cursor = self.pinned.unwrap_or_else(|| self.cursor_at(here));
+        for (at, frame) in frames.iter().enumerate() {
+            let is_last = at + 1 == frames.len();
+            self.deliver(frame, is_last.then_some(position)).await?;
+        }
+        Ok(())
+    }
+}
