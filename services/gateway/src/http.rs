@@ -2,6 +2,8 @@
 
 mod error;
 mod extract;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod odds;
 mod page;
 mod query;
