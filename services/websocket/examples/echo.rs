@@ -9,7 +9,11 @@
 use anyhow::{Context as _, Result, bail};
 use bytes::{Bytes, BytesMut};
 use clap::Parser;
-use oddswire_websocket::{Deflater, Incoming, Limits, Reader, frame, handshake};
+use oddswire_websocket::{
+    Deflater, Incoming, Limits, Reader,
+    frame::{self, Opcode},
+    handshake,
+};
 use std::{cell::RefCell, io, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -98,12 +102,8 @@ fn answer_all(reader: &mut Reader, mut received: &[u8], deflate: bool) -> (Vec<B
         };
         match incoming {
             None | Some(Incoming::Pong(_)) => {}
-            Some(Incoming::Text(text)) if deflate => answers.push(deflated(&text)),
-            Some(Incoming::Text(text)) => answers.push(frame::text(&text)),
-            Some(Incoming::Binary(bytes)) => {
-                let deflated = deflate.then(|| DEFLATER.with_borrow_mut(|deflater| deflater.binary(&bytes)));
-                answers.push(deflated.flatten().unwrap_or_else(|| frame::binary(&bytes)));
-            }
+            Some(Incoming::Text(text)) => answers.push(message(Opcode::Text, text.as_bytes(), deflate)),
+            Some(Incoming::Binary(bytes)) => answers.push(message(Opcode::Binary, &bytes, deflate)),
             Some(Incoming::Ping(payload)) => answers.push(frame::pong(&payload)),
             Some(Incoming::Close(close)) => {
                 answers.push(close.map_or_else(frame::empty_close, |close| frame::close(close.code, "")));
@@ -114,14 +114,20 @@ fn answer_all(reader: &mut Reader, mut received: &[u8], deflate: bool) -> (Vec<B
     (answers, false)
 }
 
-/// A compressed text whatever it saves. A server may send any message as it is, but the suite stumbles over a text that
-/// comes so where compression was agreed on; a block that is stored is compressed enough for it.
-fn deflated(text: &str) -> Bytes {
-    if let Some(frame) = DEFLATER.with_borrow_mut(|deflater| deflater.text(text)) {
-        return frame;
+/// A message; where compression was agreed on, compressed whatever that saves. A server may send any message as it is,
+/// but the suite stumbles over one that comes so after all; a block that is stored is compressed enough for it.
+fn message(opcode: Opcode, payload: &[u8], deflate: bool) -> Bytes {
+    let framed = |payload: &[u8]| [&frame::Header::new(opcode, payload.len(), deflate), payload].concat();
+    if !deflate {
+        return framed(payload).into();
     }
+    let deflated = DEFLATER.with_borrow_mut(|deflater| deflater.deflate(payload).map(framed));
+    deflated.unwrap_or_else(|| framed(&stored(payload))).into()
+}
+
+fn stored(payload: &[u8]) -> Vec<u8> {
     let mut stored = Vec::new();
-    for block in text.as_bytes().chunks(usize::from(u16::MAX)) {
+    for block in payload.chunks(usize::from(u16::MAX)) {
         let len = u16::try_from(block.len()).expect("a chunk's length");
         stored.push(0);
         stored.extend(len.to_le_bytes());
@@ -129,8 +135,7 @@ fn deflated(text: &str) -> Bytes {
         stored.extend(block);
     }
     stored.push(0);
-    let header = frame::Header::new(frame::Opcode::Text, stored.len(), true);
-    [&header, &stored[..]].concat().into()
+    stored
 }
 
 /// Says that nothing follows, then waits for the client to say so: a socket that is closed with bytes unread resets,

@@ -9,7 +9,7 @@ use std::fmt;
 /// connection.
 pub struct Deflater {
     compress: Compress,
-    /// As long as the longest payload so far.
+    /// A little longer than the longest payload so far.
     scratch: Vec<u8>,
 }
 
@@ -24,7 +24,7 @@ impl Deflater {
     /// Ready.
     pub fn new() -> Self {
         Self {
-            compress: Compress::new(Compression::new(LEVEL), false),
+            compress: new_compress(),
             scratch: Vec::new(),
         }
     }
@@ -47,21 +47,32 @@ impl Deflater {
         if payload.len() < WORTH_BYTES {
             return None;
         }
-        // No longer than the payload, tail included: what does not fit is not worth it.
-        if self.scratch.len() < payload.len() {
-            self.scratch.resize(payload.len(), 0);
+        let room = room(payload.len());
+        if self.scratch.len() < room {
+            self.scratch.resize(room, 0);
         }
-        let output = &mut self.scratch[..payload.len()];
+        let output = &mut self.scratch[..room];
         self.compress.reset();
         let status = self.compress.compress(payload, output, FlushCompress::Sync);
-        let written = usize::try_from(self.compress.total_out()).ok()?;
-        let all = self.compress.total_in() == payload.len() as u64;
+        let written = usize::try_from(self.compress.total_out()).unwrap_or(room);
         // Room that is left is the sign that the flush came to its end.
-        if !matches!(status, Ok(Status::Ok)) || !all || written >= output.len() {
+        if !matches!(status, Ok(Status::Ok)) || written >= room {
+            self.compress = new_compress();
             return None;
         }
-        output[..written].strip_suffix(&TAIL)
+        let deflated = output[..written].strip_suffix(&TAIL)?;
+        (deflated.len() < payload.len()).then_some(deflated)
     }
+}
+
+fn new_compress() -> Compress {
+    Compress::new(Compression::new(LEVEL), false)
+}
+
+/// More than a message of this length can become. There must always be enough: zlib-rs 0.6.8 does not forget output that
+/// it could not give away when it is reset, and panics some messages later.
+fn room(payload_len: usize) -> usize {
+    payload_len + payload_len / 8 + payload_len / 64 + 64
 }
 
 impl Default for Deflater {
@@ -103,6 +114,24 @@ mod tests {
         deflater.text(&"something else ".repeat(50)).unwrap();
         assert_eq!(deflater.text(&message).unwrap(), first);
         assert_eq!(first[0], 0xc1);
+    }
+
+    #[test]
+    fn what_cannot_be_compressed_does_no_harm_to_what_follows() {
+        let mut deflater = Deflater::new();
+        let mut random = 1_u32;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            random.to_be_bytes()[0]
+        })
+        .take(15_000)
+        .collect();
+        for _ in 0..10 {
+            assert_eq!(deflater.binary(&noise), None);
+        }
+        let text = "some words and some more words ".repeat(1000);
+        let deflated = deflater.deflate(text.as_bytes()).unwrap();
+        assert_eq!(inflate(deflated, LIMIT).unwrap(), text.as_bytes());
     }
 
     proptest! {
