@@ -83,3 +83,26 @@ fn tool() -> Result<PathBuf> {
     }
     Ok(tool)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_is_declared_and_has_seeds() {
+        let manifest = fs::read_to_string(process::root().join("fuzz/Cargo.toml")).unwrap();
+        let targets = targets().unwrap();
+        assert!(!targets.is_empty());
+        for name in targets {
+            assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+            let seeds = fs::read_dir(process::root().join("fuzz/corpus").join(&name));
+            assert!(seeds.unwrap().next().is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_target_is_told_the_known_ones() {
+        let error = run(Some("no_such"), 1).unwrap_err().to_string();
+        assert!(error.contains("frame_reader"), "{error}");
+    }
+}
