@@ -29,9 +29,10 @@ impl Deflater {
         }
     }
 
-    /// A compressed text message; `None` when it is not worth it: it is short, or would not become shorter.
-    pub fn text(&mut self, payload: &str) -> Option<Bytes> {
-        let deflated = self.deflate(payload.as_bytes())?;
+    /// A compressed text message; `None` when it is not worth it: it is short, or would not become shorter. That it is
+    /// UTF-8 is the caller's word, as in [`frame::text`].
+    pub fn text(&mut self, payload: impl AsRef<[u8]>) -> Option<Bytes> {
+        let deflated = self.deflate(payload.as_ref())?;
         Some(frame::whole(Opcode::Text, deflated, true))
     }
 
