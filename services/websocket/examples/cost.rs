@@ -21,7 +21,7 @@ fn main() {
 
 fn measure(messages: &[String]) {
     let mut deflater = Deflater::new();
-    let plain: Vec<Bytes> = messages.iter().map(|text| frame::text(text)).collect();
+    let plain: Vec<Bytes> = messages.iter().map(frame::text).collect();
     let deflated: Vec<Bytes> = messages.iter().filter_map(|text| deflater.text(text)).collect();
     println!(
         "\n{} bytes a frame, {} deflated",

@@ -99,12 +99,12 @@ mod tests {
     #[test]
     fn what_is_short_or_random_goes_as_it_is() {
         let mut deflater = Deflater::new();
-        assert_eq!(deflater.text(&"a".repeat(WORTH_BYTES - 1)), None);
+        assert_eq!(deflater.text("a".repeat(WORTH_BYTES - 1)), None);
         let random: Vec<u8> = (0..1000_u32)
             .flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes())
             .collect();
         assert_eq!(deflater.binary(&random), None);
-        assert!(deflater.text(&"a".repeat(WORTH_BYTES)).is_some());
+        assert!(deflater.text("a".repeat(WORTH_BYTES)).is_some());
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         let mut deflater = Deflater::new();
         let message = r#"{"type":"odds_update","source":"alpha"}"#.repeat(8);
         let first = deflater.text(&message).unwrap();
-        deflater.text(&"something else ".repeat(50)).unwrap();
+        deflater.text("something else ".repeat(50)).unwrap();
         assert_eq!(deflater.text(&message).unwrap(), first);
         assert_eq!(first[0], 0xc1);
     }
@@ -137,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_deflated_inflates_to_itself(words in prop::collection::vec("[a-f]{1,9}|[0-9]{4}", 0..4000)) {
+        fn what_is_deflated_inflates_to_itself(words in prop::collection::vec("[a-f]{1,9}|[0-9]{4}", 0..600)) {
             let message = words.join(" ");
             let mut deflater = Deflater::new();
             if let Some(deflated) = deflater.deflate(message.as_bytes()) {
