@@ -11,6 +11,7 @@ COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY protocol/Cargo.toml protocol/
 COPY services/kit/Cargo.toml services/kit/
+COPY services/websocket/Cargo.toml services/websocket/
 COPY services/scraper/Cargo.toml services/scraper/
 COPY services/gateway/Cargo.toml services/gateway/
 COPY services/demo-site/Cargo.toml services/demo-site/

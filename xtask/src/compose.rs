@@ -56,7 +56,7 @@ fn programs_own_checks(nats_server: &Path) -> Faults {
 fn read_compose() -> Result<Value> {
     const TO_JSON: &str = "import json, sys; from ruamel.yaml import YAML; \
         json.dump(YAML(typ='safe', pure=True).load(open(sys.argv[1])), sys.stdout)";
-    let mut python = process::command(python::environment()?);
+    let mut python = process::command(python::CHECKS.python()?);
     let json = process::capture(python.args(["-c", TO_JSON, "docker-compose.yml"]))?;
     serde_json::from_str(&json).context("docker-compose.yml is not what it seems")
 }

@@ -6,11 +6,13 @@
 )]
 
 mod apt;
+mod autobahn;
 mod browser;
 mod chaos;
 mod checks;
 mod compose;
 mod dev;
+mod fuzz;
 mod house;
 mod nats;
 mod process;
@@ -56,6 +58,21 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Runs Autobahn's test suite against our WebSocket layer; the whole of it takes minutes.
+    Autobahn {
+        /// Only these cases, for example `--cases 1.*,12.*`.
+        #[arg(long, value_delimiter = ',', value_name = "CASES")]
+        cases: Vec<String>,
+    },
+    /// Feeds hostile input to what reads clients' bytes.
+    Fuzz {
+        /// Only this target; all, one after another, without it.
+        #[arg(long, value_name = "NAME")]
+        target: Option<String>,
+        /// How long each.
+        #[arg(long, default_value_t = 60, value_name = "N")]
+        seconds: u64,
+    },
     /// Checks the house invariants of ARCHITECTURE.md: who may reach whom, what may stand where.
     House,
     /// Prints the path of a nats-server of at least 2.12, after downloading one if need be.
@@ -83,6 +100,8 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Test { only, .. } => checks::run(&only),
         Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
+        Task::Autobahn { cases } => autobahn::run(&cases),
+        Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| ExitCode::SUCCESS),
         Task::House => house::run().map(|()| ExitCode::SUCCESS),
         Task::Nats => {
             println!("{}", nats::server()?.display());

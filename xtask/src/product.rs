@@ -27,25 +27,38 @@ pub(crate) fn build_as_tested() -> Result<PathBuf> {
     build_with(&["--workspace", "--bins", "--examples", "--locked"])
 }
 
+/// Builds an example of a package, optimised, and gives its path.
+pub(crate) fn build_example(package: &str, example: &str) -> Result<PathBuf> {
+    build_one(
+        &["--release", "--package", package, "--example", example],
+        "example",
+        example,
+    )
+}
+
 fn build_with(selection: &[&str]) -> Result<PathBuf> {
+    build_one(selection, "bin", "oddswire")
+}
+
+fn build_one(selection: &[&str], kind: &str, name: &str) -> Result<PathBuf> {
     let mut cargo = process::cargo();
     cargo
         .args(["build", "--message-format=json-render-diagnostics"])
         .args(selection);
     let output = cargo.stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
-        return Err(anyhow!("oddswire does not build"));
+        return Err(anyhow!("{name} does not build"));
     }
-    executable(&String::from_utf8_lossy(&output.stdout))
-        .ok_or_else(|| anyhow!("cargo built no binary named oddswire"))
+    executable(&String::from_utf8_lossy(&output.stdout), kind, name)
+        .ok_or_else(|| anyhow!("cargo built no {kind} named {name}"))
 }
 
-fn executable(messages: &str) -> Option<PathBuf> {
+fn executable(messages: &str, kind: &str, name: &str) -> Option<PathBuf> {
     messages.lines().find_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         let is_ours = message["reason"] == "compiler-artifact"
-            && message["target"]["name"] == "oddswire"
-            && message["target"]["kind"][0] == "bin";
+            && message["target"]["name"] == name
+            && message["target"]["kind"][0] == kind;
         is_ours
             .then(|| message["executable"].as_str().map(PathBuf::from))
             .flatten()
@@ -65,9 +78,14 @@ mod tests {
             "\n",
             r#"{"reason":"compiler-artifact","target":{"name":"oddswire","kind":["bin"]},"executable":"t/oddswire"}"#,
             "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"echo","kind":["example"]},"executable":"t/echo"}"#,
+            "\n",
             r#"{"reason":"build-finished","success":true}"#,
         );
-        assert_eq!(executable(messages), Some(PathBuf::from("t/oddswire")));
-        assert_eq!(executable("not json"), None);
+        let found = |kind, name| executable(messages, kind, name);
+        assert_eq!(found("bin", "oddswire"), Some(PathBuf::from("t/oddswire")));
+        assert_eq!(found("example", "echo"), Some(PathBuf::from("t/echo")));
+        assert_eq!(found("bin", "echo"), None);
+        assert_eq!(executable("not json", "bin", "oddswire"), None);
     }
 }

@@ -25,29 +25,50 @@ pub(crate) fn download(lock: &Path, folder: &Path) -> Result<()> {
     process::run(&mut pip)
 }
 
-/// The Python of an environment that has exactly what `xtask/python.lock` names; made on first use and after a change.
-pub(crate) fn environment() -> Result<PathBuf> {
-    let lock = process::root().join("xtask/python.lock");
-    let folder = product::target_dir()?.join("py");
-    let python = folder.join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    });
-    let wanted = fs::read_to_string(&lock)?;
-    let stamp = folder.join("installed.lock");
-    let works = process::capture(process::command(&python).args(["-c", "import ruamel.yaml, nats"])).is_ok();
-    if works && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
+/// Packages that go into an environment together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Environment {
+    /// The folder below `target/`.
+    pub(crate) folder: &'static str,
+    /// Names them by hash; a path from the top.
+    pub(crate) lock: &'static str,
+    /// What Python can import once they are there.
+    pub(crate) modules: &'static str,
+}
+
+/// What the checks need.
+pub(crate) const CHECKS: Environment = Environment {
+    folder: "py",
+    lock: "xtask/python.lock",
+    modules: "ruamel.yaml, nats",
+};
+
+impl Environment {
+    /// Its Python, which has exactly what the lock names; made on first use and after a change.
+    pub(crate) fn python(self) -> Result<PathBuf> {
+        let lock = process::root().join(self.lock);
+        let folder = product::target_dir()?.join(self.folder);
+        let python = folder.join(if cfg!(windows) {
+            "Scripts/python.exe"
+        } else {
+            "bin/python"
+        });
+        let wanted = fs::read_to_string(&lock)?;
+        let stamp = folder.join("installed.lock");
+        let import = format!("import {}", self.modules);
+        let works = process::capture(process::command(&python).args(["-c", &import])).is_ok();
+        if works && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(python);
+        }
+        create(&folder)?;
+        let mut pip = process::command(&python);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(LOCKED)
+            .arg(&lock);
+        process::run(&mut pip).with_context(|| format!("cannot install what {} names", self.lock))?;
+        fs::write(&stamp, wanted)?;
+        Ok(python)
     }
-    create(&folder)?;
-    let mut pip = process::command(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .args(LOCKED)
-        .arg(&lock);
-    process::run(&mut pip).context("cannot install what xtask/python.lock names")?;
-    fs::write(&stamp, wanted)?;
-    Ok(python)
 }
 
 /// Only wheels, only those whose hash is written down, nothing that they would like to bring along.

@@ -3,6 +3,8 @@
 mod accept;
 mod error;
 mod extract;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod odds;
 mod page;
 mod query;

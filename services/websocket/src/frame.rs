@@ -85,9 +85,9 @@ impl Deref for Header {
     }
 }
 
-/// A text message.
-pub fn text(payload: &str) -> Bytes {
-    whole(Opcode::Text, payload.as_bytes(), false)
+/// A text message. That it is UTF-8 is the caller's word: a client ends the connection over one that is not.
+pub fn text(payload: impl AsRef<[u8]>) -> Bytes {
+    whole(Opcode::Text, payload.as_ref(), false)
 }
 
 /// A binary message.

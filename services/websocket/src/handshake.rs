@@ -36,6 +36,7 @@ pub fn deflate_response<'a>(headers: impl IntoIterator<Item = &'a str>) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const PLAIN: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
     const WITH_WINDOW: &str = "permessage-deflate; server_no_context_takeover; client_no_context_takeover; \
@@ -131,5 +132,16 @@ mod tests {
         ];
         assert_eq!(deflate_response(headers), Some(PLAIN));
         assert_eq!(deflate_response([]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_headers_are_answered_in_our_own_words_or_not_at_all(
+            header in prop_oneof![".{0,60}", "(permessage-deflate|; ?|, ?|=|\"|\\\\|15|server_max_window_bits|ü){0,12}"],
+        ) {
+            let answer = answer(&header);
+            prop_assert!([None, Some(PLAIN), Some(WITH_WINDOW)].contains(&answer));
+            prop_assert!(answer.is_none() || header.contains("permessage-deflate"));
+        }
     }
 }

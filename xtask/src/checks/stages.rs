@@ -95,7 +95,7 @@ fn bus(bench: &Bench) -> Result<Outcome> {
             "tests/bus/read_odds.py does not exist yet".to_owned(),
         ));
     }
-    let mut python = process::command(python::environment()?);
+    let mut python = process::command(python::CHECKS.python()?);
     python.arg(script).env("PYTHONUNBUFFERED", "1");
     run(with_product(&mut python, bench)?)
 }
