@@ -374,6 +374,7 @@ async fn the_stream_of_a_run_that_is_over_is_its_last_image_and_then_nothing() {
     stream.next_event().await;
     let last = stream.next_event().await;
     assert!(last.data.contains("completed"));
+    assert_eq!(stream.next_event().await.event, "caught_up");
     assert!(stream.try_next().await.is_none());
     assert_eq!(
         crate::harness::Sse::request(&url, last.id.as_deref())

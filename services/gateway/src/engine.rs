@@ -46,7 +46,7 @@ impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine")
             .field("shards", &self.shards.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

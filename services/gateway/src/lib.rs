@@ -28,7 +28,7 @@ pub mod wire;
 pub use options::GatewayOptions;
 
 use crate::{
-    drain::Drain,
+    drain::{Drain, Farewell},
     engine::Engine,
     feed::{FeedActor, FeedContext, FeedHealth},
     http::Gateway,
@@ -135,40 +135,10 @@ pub async fn run_on_trial(
         registry: Arc::new(registry),
     };
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
-    let shared = Arc::new(Shared {
-        hub,
-        logs: Logs::new(reads, Arc::clone(&metrics)),
-        health,
-        metrics,
-        heartbeat: Duration::from_millis(options.heartbeat_ms),
-        limits: Limits {
-            topics: usize::from(options.topics_max),
-            message_bytes: usize::try_from(options.message_bytes_max).unwrap_or(usize::MAX),
-            messages_per_s: options.messages_per_s,
-        },
-        budget_bytes: options.client_bytes,
-        lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
-    });
+    let shared = Arc::new(share(&options, hub, reads, health, metrics));
     let (drain, farewell) = Drain::new();
     let closing = CancellationToken::new();
-    let shards = match options.shards {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        shards => usize::from(shards),
-    };
-    let (engine, ended) =
-        Engine::start(Arc::clone(&shared), farewell.clone(), shards, &inner).map_err(|source| {
-            Error::Serve {
-                what: "clients",
-                source,
-            }
-        })?;
-    for shard in ended {
-        core.spawn(async {
-            // Told by its end alone.
-            let _ = shard.await;
-            Ok(())
-        });
-    }
+    let engine = start_engine(&options, &shared, &farewell, &mut core, &inner)?;
     let gateway = Gateway::new(shared, farewell, engine);
     core.spawn(serve_clients(listener, gateway.clone(), closing.clone()));
     let stopping = Stopping {
@@ -181,6 +151,58 @@ pub async fn run_on_trial(
         grace: Duration::from_millis(options.grace_ms),
     };
     stopping.supervise(stop).await
+}
+
+/// What the sessions share.
+fn share(
+    options: &GatewayOptions,
+    hub: Arc<Hub>,
+    reads: Bus,
+    health: Arc<FeedHealth>,
+    metrics: Arc<Metrics>,
+) -> Shared {
+    Shared {
+        hub,
+        logs: Logs::new(reads, Arc::clone(&metrics)),
+        health,
+        metrics,
+        heartbeat: Duration::from_millis(options.heartbeat_ms),
+        limits: Limits {
+            topics: usize::from(options.topics_max),
+            message_bytes: usize::try_from(options.message_bytes_max).unwrap_or(usize::MAX),
+            messages_per_s: options.messages_per_s,
+        },
+        patience: Duration::from_millis(options.patience_ms),
+        budget_bytes: options.client_bytes,
+        lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
+    }
+}
+
+/// Starts the shards; one that ends ends the gateway.
+fn start_engine(
+    options: &GatewayOptions,
+    shared: &Arc<Shared>,
+    farewell: &Farewell,
+    core: &mut JoinSet<Result<(), Error>>,
+    stop: &CancellationToken,
+) -> Result<Arc<Engine>, Error> {
+    let shards = match options.shards {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        shards => usize::from(shards),
+    };
+    let (engine, ended) =
+        Engine::start(Arc::clone(shared), farewell.clone(), shards, stop).map_err(|source| Error::Serve {
+            what: "clients",
+            source,
+        })?;
+    for shard in ended {
+        core.spawn(async {
+            // Told by its end alone.
+            let _ = shard.await;
+            Ok(())
+        });
+    }
+    Ok(engine)
 }
 
 /// The streams without which a gateway is of no use.

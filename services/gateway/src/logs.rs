@@ -160,13 +160,11 @@ impl Logs {
 
     /// Encodes what was read; what is no event of ours is counted and left out.
     fn frame(&self, message: &Stored) -> Option<Arc<Frame>> {
-        match Frame::new(self.bus.subjects(), message) {
-            Ok(frame) => Some(Arc::new(frame)),
-            Err(_) => {
-                self.metrics.skipped.inc();
-                None
-            }
+        let frame = Frame::new(self.bus.subjects(), message).ok();
+        if frame.is_none() {
+            self.metrics.skipped.inc();
         }
+        frame.map(Arc::new)
     }
 }
 

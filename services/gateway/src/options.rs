@@ -38,6 +38,10 @@ pub struct GatewayOptions {
     #[arg(long, env = "ODDSWIRE_RING_BYTES", default_value_t = 64 << 20, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(1 << 20..))]
     pub ring_bytes: u64,
+    /// Milliseconds after which a client is closed that takes no bytes, or answers no ping, 1000 to 600000.
+    #[arg(long, env = "ODDSWIRE_PATIENCE_MS", default_value_t = 60_000, value_name = "MS",
+          value_parser = clap::value_parser!(u64).range(1_000..=600_000))]
+    pub patience_ms: u64,
     /// Bytes that may wait for one slow client, 64 KiB at least, before odds are conflated for it.
     #[arg(long, env = "ODDSWIRE_CLIENT_BYTES", default_value_t = 1 << 20, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(64 << 10..))]

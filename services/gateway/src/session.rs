@@ -49,6 +49,8 @@ pub struct Shared {
     pub heartbeat: Duration,
     /// What a connection may do.
     pub limits: Limits,
+    /// How long a client is waited for that takes no bytes, or does not answer.
+    pub patience: Duration,
     /// Bytes that may wait for a slow client before it is conflated.
     pub budget_bytes: u64,
     /// How old a connection may become, at most; a random part of it less for each.
@@ -201,8 +203,6 @@ pub struct Profile {
     pub conflate: Duration,
 }
 
-/// How long a client that does not take bytes is waited for.
-pub const SEND_WITHIN: Duration = Duration::from_secs(60);
 const BUS_RETRY: Duration = Duration::from_millis(500);
 /// The share of the longest lifetime that every connection may have.
 const LIFETIME_SHARE: std::ops::Range<f64> = 0.8..1.0;

@@ -13,7 +13,11 @@ use std::{
     io::{Error, ErrorKind, Write},
     time::Duration,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// A socket with what is on its way in and out. While it is parked the stream itself is elsewhere.
@@ -26,8 +30,11 @@ pub struct Socket {
     inbox: VecDeque<Input>,
     out: Vec<u8>,
     written: usize,
-    /// Pings since the client was last heard.
-    unanswered: u8,
+    /// When the client was last heard, and whether it was asked since.
+    heard_at: Instant,
+    asked: bool,
+    /// How long it may say nothing when it is asked.
+    patience: Duration,
     /// Whether the close frame of the client is answered already.
     goodbye: bool,
     /// Counts as an open session.
@@ -38,8 +45,6 @@ pub struct Socket {
 const CHUNK_BYTES: usize = 64 * 1024;
 /// A pong is left out while more than this waits: a client that pings and does not read gets no memory for it.
 const PONG_BACKLOG_BYTES: usize = 4 * 1024;
-/// A client that has not been heard at the third ping in a row is dead.
-const UNANSWERED_MAX: u8 = 2;
 /// How long a closing handshake may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 4 * 1024;
@@ -52,6 +57,7 @@ impl Socket {
         form: Form,
         reader: Option<Reader>,
         early: &[u8],
+        patience: Duration,
         token: TaskTrackerToken,
     ) -> Self {
         let mut socket = Self {
@@ -61,7 +67,9 @@ impl Socket {
             inbox: VecDeque::new(),
             out: Vec::new(),
             written: 0,
-            unanswered: 0,
+            heard_at: Instant::now(),
+            asked: false,
+            patience,
             goodbye: false,
             _token: token,
         };
@@ -85,7 +93,8 @@ impl Socket {
 
     /// Takes bytes of the client apart. What it said waits in the inbox; pings are answered at once.
     pub fn take_in(&mut self, mut bytes: &[u8]) {
-        self.unanswered = 0;
+        self.heard_at = Instant::now();
+        self.asked = false;
         let Some(reader) = self.reader.as_mut() else {
             return;
         };
@@ -160,10 +169,10 @@ impl Socket {
         if self.reader.is_none() {
             return true;
         }
-        if self.unanswered >= UNANSWERED_MAX {
+        if self.asked && self.heard_at.elapsed() > self.patience {
             return false;
         }
-        self.unanswered += 1;
+        self.asked = true;
         self.out.extend_from_slice(&frame::ping(b""));
         true
     }

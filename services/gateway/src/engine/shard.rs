@@ -9,7 +9,6 @@ use super::{
 use crate::{
     held::{Held, Standing},
     hub::{Hub, PerFeed, Place, Stretch},
-    session::SEND_WITHIN,
 };
 use mio::{Events, Interest, Poll, Token, Waker};
 use oddswire_protocol::{Feed, cursor::Position};
@@ -241,22 +240,22 @@ impl Shard {
     }
 
     fn join_class(&mut self, key: usize, kind: Kind) {
-        let class = match self.kinds.get(&kind) {
-            Some(class) => *class,
-            None => {
-                let kind = Arc::new(kind);
-                let class = self.classes.insert(Class::new(Arc::clone(&kind)));
-                for topic in &kind.profile.topics {
-                    self.routes.add(topic, class);
-                }
-                self.kinds.insert(kind, class);
-                class
-            }
-        };
+        let known = self.kinds.get(&kind).copied();
+        let class = known.unwrap_or_else(|| self.open_class(kind));
         let clients = &mut self.classes[class].clients;
         clients.push(key);
         self.clients[key].class = class;
         self.clients[key].slot = clients.len() - 1;
+    }
+
+    fn open_class(&mut self, kind: Kind) -> usize {
+        let kind = Arc::new(kind);
+        let class = self.classes.insert(Class::new(Arc::clone(&kind)));
+        for topic in &kind.profile.topics {
+            self.routes.add(topic, class);
+        }
+        self.kinds.insert(kind, class);
+        class
     }
 
     /// Removes a client from the shard.
@@ -451,7 +450,7 @@ impl Shard {
             return;
         };
         let positions = match &client.state {
-            State::Behind(behind) if behind.moved_at.elapsed() > SEND_WITHIN => {
+            State::Behind(behind) if behind.moved_at.elapsed() > self.engine.shared.patience => {
                 return self.drop_client(key);
             }
             State::Behind(_) => None,

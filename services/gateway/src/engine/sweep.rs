@@ -265,18 +265,17 @@ impl Shard {
         let is_cut = cut > begins;
         let taken = if is_cut { whole + 1 } else { whole };
         let parked_at = *self.clients[key].session.place();
-        let held = match batch.tick_at {
-            None => self.classes[self.clients[key].class].held.since(joined),
-            Some(_) => {
-                let mut rest = Held::default();
-                for (frame, _) in batch.frames[taken..]
-                    .iter()
-                    .filter(|(frame, _)| frame.number >= joined)
-                {
-                    rest.replace(Arc::clone(frame), &self.positions);
-                }
-                rest
+        let held = if batch.tick_at.is_some() {
+            let mut rest = Held::default();
+            for (frame, _) in batch.frames[taken..]
+                .iter()
+                .filter(|(frame, _)| frame.number >= joined)
+            {
+                rest.replace(Arc::clone(frame), &self.positions);
             }
+            rest
+        } else {
+            self.classes[self.clients[key].class].held.since(joined)
         };
         let place = match (batch.tick_at, taken.checked_sub(1)) {
             (Some(here), _) => here,

@@ -18,8 +18,6 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// A peer that acknowledges nothing, or takes nothing, for this long is cut by the kernel, whatever waits for it above.
-const DEAD_AFTER: Duration = Duration::from_secs(60);
 /// What the kernel may hold for one client. Left to itself it takes up to several MiB for one that reads slowly.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// How long the head of a request may take.
@@ -62,7 +60,7 @@ pub(super) async fn accept(
 }
 
 async fn serve(stream: TcpStream, gateway: Gateway, router: Router, stop: CancellationToken) {
-    if let Err(error) = prepare(&stream) {
+    if let Err(error) = prepare(&stream, gateway.shared.patience) {
         tracing::debug!(%error, "cannot prepare a socket");
     }
     match timeout(HEAD_WITHIN, raw::wants_events(&stream)).await {
@@ -73,11 +71,12 @@ async fn serve(stream: TcpStream, gateway: Gateway, router: Router, stop: Cancel
     }
 }
 
-fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+fn prepare(stream: &TcpStream, patience: Duration) -> std::io::Result<()> {
     // An event is one small write: it must not wait for the next.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    socket.set_tcp_user_timeout(Some(DEAD_AFTER))?;
+    // A peer that acknowledges nothing, or takes nothing, is cut by the kernel, whatever waits for it above.
+    socket.set_tcp_user_timeout(Some(patience))?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)
 }
 

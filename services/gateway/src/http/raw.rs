@@ -12,7 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http_body_util::BodyExt;
-use std::{sync::Arc, time::SystemTime};
+use oddswire_protocol::Timestamp;
+use std::{
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -120,12 +124,19 @@ fn asked_for(gateway: &Gateway, uri: &Uri, headers: &HeaderMap) -> Result<Reques
 }
 
 async fn open(stream: TcpStream, gateway: Gateway, request: Request) {
-    let mut socket = Socket::new(stream, Form::Sse, None, &[], gateway.sessions.token());
+    let mut socket = Socket::new(
+        stream,
+        Form::Sse,
+        None,
+        &[],
+        gateway.shared.patience,
+        gateway.sessions.token(),
+    );
     socket.queue(
         format!(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store, no-transform\r\n\
              x-accel-buffering: no\r\nconnection: close\r\ndate: {}\r\n\r\n:\n\n",
-            httpdate::fmt_http_date(SystemTime::now())
+            http_date()
         )
         .as_bytes(),
     );
@@ -133,7 +144,13 @@ async fn open(stream: TcpStream, gateway: Gateway, request: Request) {
     let mut session = Box::new(Session::new(Arc::clone(&gateway.shared), socket, &request));
     // The first byte goes out at once, before anything is waited for.
     session.greet().await;
-    tokio::spawn(Arc::clone(&gateway.engine).attend(session, Some(request)));
+    let engine = Arc::clone(&gateway.engine);
+    gateway.sessions.spawn(engine.attend(session, Some(request)));
+}
+
+fn http_date() -> String {
+    let since_1970 = Duration::from_millis(u64::try_from(Timestamp::now().unix_ms()).unwrap_or(0));
+    httpdate::fmt_http_date(UNIX_EPOCH + since_1970)
 }
 
 /// An answer that is not a stream, as bytes.
@@ -148,7 +165,7 @@ async fn encode(response: Response) -> Vec<u8> {
         "HTTP/1.1 {}\r\nconnection: close\r\ncontent-length: {}\r\ndate: {}\r\n",
         parts.status,
         body.len(),
-        httpdate::fmt_http_date(SystemTime::now())
+        http_date()
     )
     .into_bytes();
     for (name, value) in parts.headers.iter().filter(|(name, _)| *name != "content-length") {

@@ -40,9 +40,9 @@ pub(super) async fn connect(
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| not_a_websocket("this connection cannot be upgraded"))?;
-    let token = gateway.sessions.token();
+    let sessions = gateway.sessions.clone();
     let limits = gateway.shared.limits;
-    tokio::spawn(async move {
+    sessions.spawn(async move {
         let Some((stream, early)) = upgrade.await.ok().and_then(into_parts) else {
             return;
         };
@@ -52,12 +52,22 @@ pub(super) async fn connect(
             Form::Ws
         };
         let reader = Reader::new(read_limits(&limits), deflate.is_some());
-        let socket = Socket::new(stream, form, Some(reader), &early, token);
+        let socket = Socket::new(
+            stream,
+            form,
+            Some(reader),
+            &early,
+            gateway.shared.patience,
+            gateway.sessions.token(),
+        );
         match asked {
             Ok(request) => {
                 gateway.begin(&socket);
                 let session = Session::new(Arc::clone(&gateway.shared), socket, &request);
-                tokio::spawn(Arc::clone(&gateway.engine).attend(Box::new(session), Some(request)));
+                let engine = Arc::clone(&gateway.engine);
+                gateway
+                    .sessions
+                    .spawn(engine.attend(Box::new(session), Some(request)));
             }
             Err(none) => refuse(socket, &none.0).await,
         }

@@ -1,6 +1,6 @@
 //! What a session says.
 
-use super::{End, Outgoing, SEND_WITHIN, Session, Since, Transport, join::BEGINNING, millis};
+use super::{End, Outgoing, Session, Since, Transport, join::BEGINNING, millis};
 use crate::{hub::PerFeed, metrics::VerdictLabel};
 use oddswire_protocol::{
     Cursor, Feed, Timestamp,
@@ -49,14 +49,14 @@ impl<T: Transport> Session<T> {
         metrics.delivered_bytes.inc_by(envelope.bytes().len() as u64);
         let message = Outgoing { envelope, cursor };
         let sent = self.transport.send(&message);
-        tokio::time::timeout(SEND_WITHIN, sent)
+        tokio::time::timeout(self.shared.patience, sent)
             .await
             .map_err(|_| End::Gone)?
             .map_err(End::from)
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), End> {
-        tokio::time::timeout(SEND_WITHIN, self.transport.flush())
+        tokio::time::timeout(self.shared.patience, self.transport.flush())
             .await
             .map_err(|_| End::Gone)?
             .map_err(End::from)
