@@ -14,4 +14,5 @@ mod interest;
 mod outage;
 mod rest;
 mod resume;
+mod slow;
 mod truth;

@@ -4,9 +4,9 @@
 //! from the log. Nothing here waits for a session, and nothing is kept for one.
 
 use crate::frame::Frame;
-use oddswire_protocol::{Cursor, Feed, Timestamp, Topic, cursor::Position};
+use oddswire_protocol::{Cursor, EventKey, Feed, Timestamp, Topic, cursor::Position};
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -54,6 +54,8 @@ struct Ring {
     emitted_bytes: u64,
     feeds: PerFeed<Option<FeedView>>,
     lives: u64,
+    /// The newest frame of each key of odds, while it is here.
+    newest: HashMap<EventKey, Arc<Frame>>,
 }
 
 /// What the ring holds from a number on, for those who walk it for many clients at once.
@@ -404,7 +406,13 @@ impl Ring {
         self.next += 1;
         self.bytes += frame.bytes();
         self.emitted_bytes += frame.bytes() as u64;
-        self.frames.push_back(Arc::new(frame));
+        let frame = Arc::new(frame);
+        if frame.feed == Feed::Odds
+            && let Some(old) = self.newest.insert(frame.key.clone(), Arc::clone(&frame))
+        {
+            old.supersede();
+        }
+        self.frames.push_back(frame);
         if let Some(stale) = self.frames.len().checked_sub(FRESH_FRAMES + 1) {
             self.frames[stale].grow_stale();
         }
@@ -416,6 +424,9 @@ impl Ring {
         };
         self.first = frame.number + 1;
         self.bytes -= frame.bytes();
+        if !frame.is_superseded() {
+            self.newest.remove(&frame.key);
+        }
         if let Some(view) = self.feeds[frame.feed.index()].as_mut() {
             view.floor = view.floor.max(frame.seq);
         }
@@ -424,6 +435,9 @@ impl Ring {
     /// Empties the ring of one feed. The other's frames stay.
     fn forget(&mut self, feed: Feed) {
         self.frames.retain(|frame| frame.feed != feed);
+        if feed == Feed::Odds {
+            self.newest.clear();
+        }
         self.bytes = self.frames.iter().map(|frame| frame.bytes()).sum();
     }
 }
@@ -431,7 +445,7 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oddswire_protocol::{EventKey, envelope::Envelope, envelope::MessageType};
+    use oddswire_protocol::envelope::{Envelope, MessageType};
 
     fn frame(feed: Feed, seq: u64) -> Frame {
         let key = match feed {
