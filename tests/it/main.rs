@@ -9,6 +9,7 @@ mod harness;
 
 mod bad_input;
 mod chaos;
+mod compression;
 mod delivery;
 mod interest;
 mod outage;
