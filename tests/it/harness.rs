@@ -1,16 +1,20 @@
 //! A bus, gateways and clients for one test, all gone when it ends.
 
 mod board;
+mod connection;
 mod events;
+mod process;
 mod sse;
 mod ws;
 
 pub(crate) use board::Board;
+pub(crate) use connection::{Connection, Delivered, Transport};
 pub(crate) use events::{Quote, odds_key, run_image, run_key, update};
+pub(crate) use process::GatewayProcess;
 pub(crate) use sse::{Sse, SseEvent};
 pub(crate) use ws::{Ended, Ws};
 
-use oddswire_gateway::GatewayOptions;
+use oddswire_gateway::{GatewayOptions, trial::Trial};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
     nats_server::{NatsCluster, NatsServer},
@@ -59,11 +63,17 @@ pub(crate) struct World {
     servers: Servers,
     nats_url: String,
     store: TempDir,
+    sizing: Sizing,
     pub(crate) bus: Bus,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::sized(Sizing::DEV).await
+    }
+
+    /// One whose streams may hold this much.
+    pub(crate) async fn sized(sizing: Sizing) -> Self {
         tls::install_provider();
         let store = tempfile::tempdir().unwrap();
         let nats = NatsServer::start(store.path(), None).await.unwrap();
@@ -74,6 +84,7 @@ impl World {
             servers: Servers::One(Some(nats), port),
             nats_url,
             store,
+            sizing,
             bus,
         };
         world.provision().await;
@@ -87,15 +98,16 @@ impl World {
         let cluster = NatsCluster::start(store.path()).await.unwrap();
         let nats_url = cluster.url();
         let bus = Bus::connect(&options(&nats_url), "test", "test").await.unwrap();
+        let sizing = Sizing {
+            replicas: 3,
+            ..Sizing::DEV
+        };
         let world = Self {
             servers: Servers::Three(cluster, None),
             nats_url,
             store,
+            sizing,
             bus,
-        };
-        let sizing = Sizing {
-            replicas: 3,
-            ..Sizing::DEV
         };
         let specs = streams(world.bus.subjects(), &sizing);
         let consumer = jobs_consumer(world.bus.subjects(), &sizing);
@@ -108,8 +120,8 @@ impl World {
     }
 
     pub(crate) async fn provision(&self) {
-        let specs = streams(self.bus.subjects(), &Sizing::DEV);
-        let consumer = jobs_consumer(self.bus.subjects(), &Sizing::DEV);
+        let specs = streams(self.bus.subjects(), &self.sizing);
+        let consumer = jobs_consumer(self.bus.subjects(), &self.sizing);
         within("the streams", provision(&self.bus, &specs, &consumer, true))
             .await
             .unwrap();
@@ -161,6 +173,10 @@ impl World {
         Gateway::start(&self.nats_url(), |_| {}).await
     }
 
+    pub(crate) async fn gateway_on_trial(&self, trial: Trial) -> Gateway {
+        Gateway::start_on_trial(&self.nats_url(), trial, |_| {}).await
+    }
+
     pub(crate) async fn gateway_with(&self, change: impl FnOnce(&mut GatewayOptions)) -> Gateway {
         Gateway::start(&self.nats_url(), change).await
     }
@@ -185,6 +201,15 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts one; it need not find its bus.
     pub(crate) async fn start(nats_url: &str, change: impl FnOnce(&mut GatewayOptions)) -> Self {
+        Self::start_on_trial(nats_url, Trial::default(), change).await
+    }
+
+    /// Starts one with something broken on purpose.
+    pub(crate) async fn start_on_trial(
+        nats_url: &str,
+        trial: Trial,
+        change: impl FnOnce(&mut GatewayOptions),
+    ) -> Self {
         tls::install_provider();
         let clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -204,7 +229,7 @@ impl Gateway {
         };
         change(&mut gateway);
         let stop = CancellationToken::new();
-        let run = oddswire_gateway::run(gateway, clients, operators, stop.clone());
+        let run = oddswire_gateway::run_on_trial(gateway, clients, operators, trial, stop.clone());
         #[expect(
             clippy::disallowed_methods,
             reason = "the handle is kept, and awaited when the test stops it"

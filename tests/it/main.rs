@@ -15,3 +15,5 @@ mod outage;
 mod rest;
 mod resume;
 mod truth;
+mod upheaval;
+mod verdicts;
