@@ -119,6 +119,28 @@ impl World {
         world
     }
 
+    /// A node of the cluster, by the number in its name.
+    pub(crate) fn node(&self, number: usize) -> &NatsServer {
+        let Servers::Three(cluster, _) = &self.servers else {
+            panic!("a cluster")
+        };
+        cluster.node(number).expect("it runs")
+    }
+
+    /// The number of the node that leads a stream.
+    pub(crate) async fn leader_of(&self, stream: &str) -> usize {
+        let client = async_nats::connect(self.nats_url.split(',').collect::<Vec<_>>())
+            .await
+            .unwrap();
+        let stream = async_nats::jetstream::new(client)
+            .get_stream(stream)
+            .await
+            .unwrap();
+        let cluster = stream.cached_info().cluster.clone().expect("a cluster");
+        let leader = cluster.leader.expect("a stream that was written to has a leader");
+        leader.trim_start_matches("node-").parse().unwrap()
+    }
+
     pub(crate) async fn provision(&self) {
         let specs = streams(self.bus.subjects(), &self.sizing);
         let consumer = jobs_consumer(self.bus.subjects(), &self.sizing);

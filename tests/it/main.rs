@@ -14,6 +14,7 @@ mod interest;
 mod outage;
 mod rest;
 mod resume;
+mod settling;
 mod truth;
 mod upheaval;
 mod verdicts;

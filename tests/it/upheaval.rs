@@ -152,6 +152,7 @@ async fn a_run_log_made_anew_is_a_gap_to_who_stays_and_to_who_comes_back() {
         for transport in Transport::BOTH {
             let back = comes_back(at, transport, old).await;
             assert_eq!(back.0, Verdict::Gap, "{transport:?}");
+            eprintln!("DBG {:?}", back.1);
             assert_eq!(back.1.last(), Some(&(after.clone(), 3)), "{transport:?}");
             // A cursor of the new life is as good as any.
             let back = comes_back(at, transport, new).await;
@@ -226,4 +227,46 @@ async fn a_cursor_brought_while_the_bus_is_down_is_kept_and_continued_when_it_is
         assert_eq!(runs(&events), wanted, "{transport:?}");
         assert_eq!(events.len(), wanted.len() + 1, "and the price: {transport:?}");
     }
+}
+
+#[tokio::test]
+async fn dbg_snapshot_right_after() {
+    let world = World::new().await;
+    let (before, after) = (RunId::new(), RunId::new());
+    publish(&world, &before, 1..=20).await;
+    until("the copy of last images", async || {
+        world
+            .bus
+            .copied_to(&world.bus.names().runs_last)
+            .await
+            .is_ok_and(|seq| seq >= 20)
+    })
+    .await;
+    world.delete_stream("RUNS").await;
+    world.provision().await;
+    publish(&world, &after, 1..=2).await;
+    let t = tokio::time::Instant::now();
+    for _ in 0..12 {
+        let gateway = world.gateway().await;
+        let mut client =
+            Connection::open(Transport::Ws, &gateway.address, "scrape_progress", "snapshot").await;
+        let got = client.joined().await;
+        eprintln!(
+            "DBG {:?} {:?} copied {:?}",
+            t.elapsed(),
+            runs(&got.events),
+            world.bus.copied_to(&world.bus.names().runs_last).await
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    }
+    publish(&world, &after, 3..=30).await;
+    let gateway = world.gateway().await;
+    let mut client = Connection::open(Transport::Ws, &gateway.address, "scrape_progress", "snapshot").await;
+    let got = client.joined().await;
+    eprintln!(
+        "DBG {:?} {:?} copied {:?}",
+        t.elapsed(),
+        runs(&got.events),
+        world.bus.copied_to(&world.bus.names().runs_last).await
+    );
 }

@@ -29,8 +29,6 @@ pub(crate) struct Delivered {
     /// How it continued: of the acknowledgement, or of the `resume` where one was awaited.
     pub(crate) resume: Resume,
     pub(crate) events: Vec<Received>,
-    /// The position after each event.
-    pub(crate) ids: Vec<Cursor>,
     pub(crate) caught_up: CaughtUp,
 }
 
@@ -122,19 +120,23 @@ impl Connection {
     }
 
     async fn delivered(&mut self, resume: Resume) -> Delivered {
-        let (mut events, mut ids) = (Vec::new(), Vec::new());
+        let (events, caught_up) = self.until_caught_up().await;
+        Delivered {
+            resume,
+            events,
+            caught_up,
+        }
+    }
+
+    /// Every event up to `caught_up`.
+    pub(crate) async fn until_caught_up(&mut self) -> (Vec<Received>, CaughtUp) {
+        let mut events = Vec::new();
         loop {
             let (message, cursor) = self.next_event().await;
             if message.message_type == MessageType::CaughtUp {
-                let caught_up = message.data().unwrap();
-                return Delivered {
-                    resume,
-                    events,
-                    ids,
-                    caught_up,
-                };
+                return (events, message.data().unwrap());
             }
-            ids.push(cursor.expect("an event has a position"));
+            assert!(cursor.is_some(), "an event has a position: {message:?}");
             events.push(message);
         }
     }
