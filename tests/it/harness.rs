@@ -158,6 +158,17 @@ impl World {
             .unwrap();
     }
 
+    /// Waits until the last images of runs are copied up to this sequence of the log.
+    pub(crate) async fn copied(&self, seq: u64) {
+        let names = self.bus.names();
+        let log = self.bus.stream_state(&names.runs).await.unwrap();
+        until("the copy of last images", async || {
+            let copied = self.bus.copied_to(&names.runs_last, &log).await;
+            copied.is_ok_and(|copied| copied >= seq)
+        })
+        .await;
+    }
+
     pub(crate) fn nats_url(&self) -> String {
         self.nats_url.clone()
     }

@@ -152,7 +152,6 @@ async fn a_run_log_made_anew_is_a_gap_to_who_stays_and_to_who_comes_back() {
         for transport in Transport::BOTH {
             let back = comes_back(at, transport, old).await;
             assert_eq!(back.0, Verdict::Gap, "{transport:?}");
-            eprintln!("DBG {:?}", back.1);
             assert_eq!(back.1.last(), Some(&(after.clone(), 3)), "{transport:?}");
             // A cursor of the new life is as good as any.
             let back = comes_back(at, transport, new).await;
@@ -230,43 +229,31 @@ async fn a_cursor_brought_while_the_bus_is_down_is_kept_and_continued_when_it_is
 }
 
 #[tokio::test]
-async fn dbg_snapshot_right_after() {
+async fn a_snapshot_of_a_run_log_made_anew_is_whole_at_once_and_shows_no_run_of_the_old_one() {
     let world = World::new().await;
     let (before, after) = (RunId::new(), RunId::new());
     publish(&world, &before, 1..=20).await;
-    until("the copy of last images", async || {
-        world
-            .bus
-            .copied_to(&world.bus.names().runs_last)
-            .await
-            .is_ok_and(|seq| seq >= 20)
-    })
-    .await;
+    world.copied(20).await;
     world.delete_stream("RUNS").await;
     world.provision().await;
-    publish(&world, &after, 1..=2).await;
-    let t = tokio::time::Instant::now();
-    for _ in 0..12 {
-        let gateway = world.gateway().await;
-        let mut client =
-            Connection::open(Transport::Ws, &gateway.address, "scrape_progress", "snapshot").await;
-        let got = client.joined().await;
-        eprintln!(
-            "DBG {:?} {:?} copied {:?}",
-            t.elapsed(),
-            runs(&got.events),
-            world.bus.copied_to(&world.bus.names().runs_last).await
-        );
-        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    // First while the copy of last images knows of the old log alone, then past the sequences of that.
+    for seqs in [1..=2, 3..=30] {
+        let last = *seqs.end();
+        publish(&world, &after, seqs).await;
+        for transport in Transport::BOTH {
+            let gateway = world.gateway().await;
+            let mut client =
+                Connection::open(transport, &gateway.address, "scrape_progress", "snapshot").await;
+            let got = client.joined().await;
+            assert_eq!(runs(&got.events), [(after.clone(), last)], "{transport:?}");
+            let (_, list) = gateway.get("/api/scrapes").await;
+            let listed: Vec<_> = list["runs"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|run| &run["seq"])
+                .collect();
+            assert_eq!(listed, [last], "{transport:?}");
+        }
     }
-    publish(&world, &after, 3..=30).await;
-    let gateway = world.gateway().await;
-    let mut client = Connection::open(Transport::Ws, &gateway.address, "scrape_progress", "snapshot").await;
-    let got = client.joined().await;
-    eprintln!(
-        "DBG {:?} {:?} copied {:?}",
-        t.elapsed(),
-        runs(&got.events),
-        world.bus.copied_to(&world.bus.names().runs_last).await
-    );
 }

@@ -1,6 +1,6 @@
 //! What a cursor is told, on both transports: the verdict, and then exactly what belongs to it.
 
-use crate::harness::{Connection, Delivered, Gateway, Quote, Transport, World, until};
+use crate::harness::{Connection, Delivered, Gateway, Quote, Transport, World};
 use oddswire_gateway::trial::Trial;
 use oddswire_protocol::{
     Cursor, EventId, Feed, RunId, Timestamp,
@@ -143,14 +143,7 @@ async fn an_evicted_run_cursor_is_a_gap_that_names_the_oldest_good_one_and_the_s
     .await;
     let (first, second) = (RunId::new(), RunId::new());
     let early = publish(&world, "alpha", &first, 1..=3).await;
-    until("the copy of last images", async || {
-        world
-            .bus
-            .copied_to(&world.bus.names().runs_last)
-            .await
-            .is_ok_and(|seq| seq >= early)
-    })
-    .await;
+    world.copied(early).await;
     price(&world, "e1", "1.85").await;
     let cursor = cursor_now(&world.gateway().await).await;
     publish(&world, "alpha", &second, 1..=100).await;

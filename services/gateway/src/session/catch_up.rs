@@ -241,7 +241,8 @@ impl<T: Transport> Session<T> {
     async fn run_images(&self, topics: &[Topic], floor: u64) -> Result<Vec<Stored>, ReadError> {
         let bus = &self.shared.bus;
         let names = bus.names();
-        let copied = bus.copied_to(&names.runs_last).await?;
+        let log = bus.stream_state(&names.runs).await?;
+        let copied = bus.copied_to(&names.runs_last, &log).await?;
         let mut last: BTreeMap<String, Stored> = BTreeMap::new();
         for filter in filters(Feed::Run, topics) {
             let subject = bus.subjects().feed_filter(&filter);
@@ -249,9 +250,9 @@ impl<T: Transport> Session<T> {
                 let mut read = bus.read(stream, subject.clone(), from, to);
                 while let Some(page) = read.next_page().await? {
                     // What is past the floor comes by the stream.
-                    let known = page
-                        .into_iter()
-                        .filter(|message| message.origin_seq() <= floor && wanted(bus, topics, message));
+                    let known = page.into_iter().filter(|message| {
+                        message.is_of(&log) && message.origin_seq() <= floor && wanted(bus, topics, message)
+                    });
                     last.extend(known.map(|message| (message.subject.clone(), message)));
                 }
             }
