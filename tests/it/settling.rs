@@ -5,7 +5,7 @@
 //! reach it, it still has to make up what it missed. The control: without the leader's word the same rounds end with
 //! clients that lack an image, and are told that they are caught up.
 
-use crate::harness::{Connection, Gateway, Quote, Transport, World, options};
+use crate::harness::{Connection, Gateway, Quote, Transport, World, options, within};
 use futures_util::StreamExt;
 use oddswire_gateway::trial::Trial;
 use oddswire_kit::{bus::Bus, nats_server::NatsServer};
@@ -94,7 +94,10 @@ impl Stage {
         self.others(RING).await;
         // The gateway has come past it, and does not have it in its ring any more.
         let past = seq + RING as u64;
-        while self.tail().await.position(Feed::Odds).unwrap().seq < past {}
+        within("the gateway to come past it", async {
+            while self.tail().await.position(Feed::Odds).unwrap().seq < past {}
+        })
+        .await;
         let topic = format!("odds_updates.soccer.{}", EventId::of("wanted"));
         let mut clients = Vec::new();
         for _ in 0..CLIENTS {

@@ -2,7 +2,7 @@
 //! is still there.
 
 use crate::harness::{
-    Connection, Gateway, GatewayProcess, Quote, Transport, World, run_image, run_key, until,
+    Connection, Gateway, GatewayProcess, Quote, Transport, World, run_image, run_key, until, within,
 };
 use oddswire_protocol::{
     Cursor, Feed, RunId,
@@ -79,7 +79,7 @@ async fn a_replica_killed_in_the_middle_of_a_replay_is_continued_by_another() {
         assert_eq!(client.acknowledged().await.resume.verdict, Verdict::Replayed);
         let mut got = Vec::new();
         let mut last = start;
-        while let Some((message, cursor)) = client.try_next().await {
+        while let Some((message, cursor)) = within("the end", client.try_next()).await {
             if message.message_type == MessageType::Heartbeat {
                 continue;
             }
@@ -184,8 +184,8 @@ async fn a_cursor_brought_while_the_bus_is_down_is_kept_and_continued_when_it_is
     world.odds_event(&PRICE).await;
     world.kill_nats().await;
     until("the gateway to notice", async || {
-        let mut client = Connection::open(Transport::Ws, &gateway.address, "", "now").await;
-        client.acknowledged().await.resume.verdict == Verdict::Unavailable
+        let mut client = Box::pin(Connection::open(Transport::Ws, &gateway.address, "", "now")).await;
+        Box::pin(client.acknowledged()).await.resume.verdict == Verdict::Unavailable
     })
     .await;
     let mut clients = Vec::new();

@@ -1,6 +1,6 @@
 //! What a cursor is told, on both transports: the verdict, and then exactly what belongs to it.
 
-use crate::harness::{Connection, Delivered, Gateway, Quote, Transport, World};
+use crate::harness::{Connection, Delivered, Gateway, Quote, Transport, World, within};
 use oddswire_gateway::trial::Trial;
 use oddswire_protocol::{
     Cursor, EventId, Feed, RunId, Timestamp,
@@ -248,8 +248,7 @@ async fn a_cursor_of_an_hour_ago_is_continued_with_exactly_what_happened_since()
     publish(&world, "alpha", &run, 4..=5).await;
     price(&world, "e1", "1.9").await;
     price(&world, "e1", "1.95").await;
-    let mut next = 6;
-    for transport in Transport::BOTH {
+    for (next, transport) in (6..).zip(Transport::BOTH) {
         let (got, mut client, _gateway) = of_a_fresh_gateway(&world, transport, &topics, cursor).await;
         assert_eq!(got.resume.verdict, Verdict::Replayed, "{transport:?}");
         assert_eq!(runs(&got.events), numbered(&run, 4..next), "{transport:?}");
@@ -257,7 +256,9 @@ async fn a_cursor_of_an_hour_ago_is_continued_with_exactly_what_happened_since()
         assert_eq!(got.caught_up.replayed, got.events.len() as u64);
         publish(&world, "alpha", &run, next..=next).await;
         assert_eq!(runs(&[client.next_event().await.0]), numbered(&run, [next]));
-        next += 1;
+        // With other topics the same cursor is continued with what others got.
+        let (got, ..) = of_a_fresh_gateway(&world, transport, "scrape_progress.bravo", cursor).await;
+        assert_eq!(runs(&got.events), numbered(&other, 1..=300), "{transport:?}");
     }
 }
 
@@ -279,9 +280,12 @@ async fn a_client_that_idles_is_moved_on_by_heartbeats_and_comes_back_with_the_l
     price(&world, "e2", "2.1").await;
     for (transport, client) in &mut idle {
         let mut cursor = heartbeat(client).await;
-        while cursor.position(Feed::Run).unwrap().seq < passed {
-            cursor = heartbeat(client).await;
-        }
+        within("a heartbeat past what others got", async {
+            while cursor.position(Feed::Run).unwrap().seq < passed {
+                cursor = heartbeat(client).await;
+            }
+        })
+        .await;
         // Heartbeats are further apart than the gateway lingers with a feed that nobody follows: it is followed.
         for _ in 0..2 {
             cursor = heartbeat(client).await;
@@ -337,6 +341,7 @@ async fn a_cursor_ahead_of_a_replica_that_is_behind_is_waited_for_and_never_a_ga
     for transport in Transport::BOTH {
         // The replica looks more often right after it began: until then it may have caught up by itself.
         let cursor = loop {
+            assert!(seq < 100, "the replica keeps up without live messages");
             seq += 1;
             publish(&world, "alpha", &run, seq..=seq).await;
             let cursor = good.next_event().await.1.unwrap();

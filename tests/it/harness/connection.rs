@@ -80,24 +80,30 @@ impl Connection {
             .expect("the connection goes on")
     }
 
-    /// The next message that is no heartbeat.
+    /// The next message that is no heartbeat. Heartbeats do not make a client more patient.
     pub(crate) async fn next_event(&mut self) -> (Received, Option<Cursor>) {
-        loop {
-            let (message, cursor) = self.next().await;
-            if message.message_type != MessageType::Heartbeat {
-                return (message, cursor);
+        let wanted = async {
+            loop {
+                let (message, cursor) = self.next().await;
+                if message.message_type != MessageType::Heartbeat {
+                    return (message, cursor);
+                }
             }
-        }
+        };
+        within("an event", wanted).await
     }
 
     /// The next message of this type; others are passed over.
     pub(crate) async fn next_of(&mut self, wanted: MessageType) -> Received {
-        loop {
-            let (message, _) = self.next().await;
-            if message.message_type == wanted {
-                return message;
+        let found = async {
+            loop {
+                let (message, _) = self.next().await;
+                if message.message_type == wanted {
+                    return message;
+                }
             }
-        }
+        };
+        within(wanted.as_str(), found).await
     }
 
     /// The acknowledgement, which comes first.
