@@ -69,12 +69,12 @@ impl Stage {
 
     /// How far the gateway has come.
     async fn tail(&self) -> Cursor {
-        let mut probe = Connection::open(
+        let mut probe = Box::pin(Connection::open(
             Transport::Ws,
             &self.gateway.address,
             "odds_updates.nothing",
             "now",
-        )
+        ))
         .await;
         probe.acknowledged().await.cursor
     }
@@ -95,7 +95,7 @@ impl Stage {
         // The gateway has come past it, and does not have it in its ring any more.
         let past = seq + RING as u64;
         within("the gateway to come past it", async {
-            while self.tail().await.position(Feed::Odds).unwrap().seq < past {}
+            while Box::pin(self.tail()).await.position(Feed::Odds).unwrap().seq < past {}
         })
         .await;
         let topic = format!("odds_updates.soccer.{}", EventId::of("wanted"));
@@ -123,7 +123,7 @@ async fn a_read_that_a_follower_answers_while_it_is_behind_is_complete() {
     let stage = Stage::new(Trial::default()).await;
     for price in PRICES.into_iter().cycle().take(ROUNDS) {
         assert_eq!(
-            stage.round(price).await,
+            Box::pin(stage.round(price)).await,
             0,
             "clients are caught up without {price}"
         );
@@ -138,7 +138,7 @@ async fn control_without_settling_a_follower_that_is_behind_loses_an_image() {
     })
     .await;
     for price in PRICES.into_iter().cycle().take(ROUNDS_OF_CONTROL) {
-        if stage.round(price).await > 0 {
+        if Box::pin(stage.round(price)).await > 0 {
             return;
         }
     }
