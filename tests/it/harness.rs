@@ -206,10 +206,6 @@ impl World {
         Gateway::start(&self.nats_url(), |_| {}).await
     }
 
-    pub(crate) async fn gateway_on_trial(&self, trial: Trial) -> Gateway {
-        Gateway::start_on_trial(&self.nats_url(), trial, |_| {}).await
-    }
-
     pub(crate) async fn gateway_with(&self, change: impl FnOnce(&mut GatewayOptions)) -> Gateway {
         Gateway::start(&self.nats_url(), change).await
     }
