@@ -15,5 +15,8 @@ mod interest;
 mod outage;
 mod rest;
 mod resume;
+mod settling;
 mod slow;
 mod truth;
+mod upheaval;
+mod verdicts;
