@@ -21,8 +21,9 @@ mod run;
 mod schedule;
 mod service;
 pub mod source;
+pub mod trial;
 pub mod walk;
 mod worker;
 
 pub use options::ScraperOptions;
-pub use service::{Error, Problems, run};
+pub use service::{Error, Problems, run, run_on_trial};

@@ -5,6 +5,7 @@ use crate::{
     options::ScraperOptions,
     records, schedule,
     source::{LoadError, load_dir},
+    trial::Trial,
     worker::{Worker, bury_the_exhausted},
 };
 use oddswire_kit::{
@@ -75,6 +76,20 @@ pub async fn run(
     lookup: impl Fn(&str) -> Option<String>,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    run_on_trial(options, ops_listener, lookup, Trial::default(), stop).await
+}
+
+/// Like [`run`], with mechanisms off: for tests.
+///
+/// # Errors
+/// [`Error`].
+pub async fn run_on_trial(
+    options: ScraperOptions,
+    ops_listener: TcpListener,
+    lookup: impl Fn(&str) -> Option<String>,
+    trial: Trial,
+    stop: CancellationToken,
+) -> Result<(), Error> {
     tls::install_provider();
     let sources = load_dir(&options.sources, &lookup).map_err(|found| Error::Sources(Problems(found)))?;
     let name = format!("oddswire scraper {}", options.worker_id);
@@ -100,6 +115,7 @@ pub async fn run(
         options.worker_id,
         sources,
         Arc::clone(&metrics),
+        trial,
     ));
     let ops = Ops {
         health: Arc::new(health(&worker, probe, inner.clone())),

@@ -10,6 +10,7 @@ use crate::{
     reading::Pages,
     run::{Attempt, Verdict},
     source::Source,
+    trial::Trial,
 };
 use oddswire_kit::{
     bus::Bus,
@@ -51,6 +52,8 @@ pub(crate) struct Worker {
     pub(crate) fetcher: Fetcher,
     /// What the operations port shows.
     pub(crate) metrics: Arc<Metrics>,
+    /// What is off.
+    pub(crate) trial: Trial,
     state: Mutex<State>,
 }
 
@@ -66,7 +69,13 @@ struct State {
 
 impl Worker {
     /// A worker that has done nothing yet.
-    pub(crate) fn new(bus: Bus, id: String, sources: Vec<Arc<Source>>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        bus: Bus,
+        id: String,
+        sources: Vec<Arc<Source>>,
+        metrics: Arc<Metrics>,
+        trial: Trial,
+    ) -> Self {
         Self {
             bus,
             id,
@@ -76,6 +85,7 @@ impl Worker {
                 .collect(),
             fetcher: Fetcher::new(),
             metrics,
+            trial,
             state: Mutex::new(State {
                 fault: Some("the queue was not asked yet".into()),
                 ..State::default()

@@ -15,3 +15,4 @@ mod service;
 mod site;
 mod takeover;
 mod world;
+mod zombies;

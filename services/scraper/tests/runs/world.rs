@@ -18,7 +18,7 @@ use oddswire_protocol::{
     stream::{Sizing, jobs_consumer, streams},
 };
 use oddswire_scraper::{Error, ScraperOptions};
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
@@ -78,6 +78,11 @@ impl World {
             site: Site::start(1..=events).await,
             sources,
         }
+    }
+
+    /// The folder of the definition of its source.
+    pub(crate) fn sources(&self) -> &Path {
+        self.sources.path()
     }
 
     /// Starts a scraper.
@@ -199,6 +204,18 @@ impl World {
                 (stored, image)
             })
             .collect()
+    }
+
+    /// All images of odds that were written after this sequence of the history; `None` when the bus does not answer.
+    pub(crate) async fn history_after(&self, seq: u64) -> Option<Vec<(Stored, OddsUpdate)>> {
+        let history = &self.bus.names().history;
+        let mut stored = self.stored(history, self.bus.subjects().live_quotes()).await?;
+        stored.retain(|stored| stored.seq > seq);
+        let image = |stored: Stored| {
+            let image = serde_json::from_slice(&stored.payload).unwrap();
+            (stored, image)
+        };
+        Some(stored.into_iter().map(image).collect())
     }
 
     /// The last confirmation of the source.
