@@ -19,6 +19,7 @@ mod process;
 mod product;
 mod python;
 mod types;
+mod zombies;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -54,6 +55,15 @@ enum Task {
         /// How long.
         #[arg(long, default_value_t = 5, value_name = "N")]
         minutes: u64,
+        /// The seed that an earlier run printed.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Kills and freezes scrapers in the middle of runs, and looks whether anything was lost, doubled or overwritten.
+    Zombies {
+        /// How many rounds of each kind.
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        times: u32,
         /// The seed that an earlier run printed.
         #[arg(long)]
         seed: Option<u64>,
@@ -100,6 +110,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Test { only, .. } => checks::run(&only),
         Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
+        Task::Zombies { times, seed } => zombies::run(times, seed),
         Task::Autobahn { cases } => autobahn::run(&cases),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| ExitCode::SUCCESS),
         Task::House => house::run().map(|()| ExitCode::SUCCESS),

@@ -90,7 +90,12 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
-            events: Mutex::new(events.into_iter().map(|event| (event, "1.85".to_owned())).collect()),
+            events: Mutex::new(
+                events
+                    .into_iter()
+                    .map(|event| (event, "1.85".to_owned()))
+                    .collect(),
+            ),
             takes_ms: AtomicU64::new(0),
             refuses: AtomicBool::new(false),
             open: watch::Sender::new(true),

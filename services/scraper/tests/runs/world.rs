@@ -209,7 +209,9 @@ impl World {
     /// All images of odds that were written after this sequence of the history; `None` when the bus does not answer.
     pub(crate) async fn history_after(&self, seq: u64) -> Option<Vec<(Stored, OddsUpdate)>> {
         let history = &self.bus.names().history;
-        let mut stored = self.stored(history, self.bus.subjects().live_quotes()).await?;
+        let mut stored = self
+            .stored(history, self.bus.subjects().feed_filter("odds.quote.>"))
+            .await?;
         stored.retain(|stored| stored.seq > seq);
         let image = |stored: Stored| {
             let image = serde_json::from_slice(&stored.payload).unwrap();

@@ -60,7 +60,6 @@ impl Plan {
 }
 
 /// What a round showed.
-#[derive(Debug)]
 struct Round {
     phase: Phase,
     attempts: u32,
@@ -80,8 +79,16 @@ async fn run(plan: Plan) {
     let whole_ms = undisturbed(&world).await;
     for number in 1..=plan.times {
         let after_ms = rng.random_range(0..whole_ms + whole_ms / 10);
-        let round = round(&world, plan, number, after_ms).await;
-        eprintln!("zombies: {number} after {after_ms} of {whole_ms} ms: {round:?}");
+        let Round {
+            phase,
+            attempts,
+            takeover_ms,
+            zombie,
+        } = round(&world, plan, number, after_ms).await;
+        eprintln!(
+            "zombies: {number} after {after_ms} of {whole_ms} ms, last heard of in {phase:?}: {attempts} attempts, \
+             takeover {takeover_ms:?} ms, zombie {zombie:?}"
+        );
     }
 }
 
@@ -118,7 +125,9 @@ async fn round(world: &World, plan: Plan, number: u32, after_ms: u64) -> Round {
     }
     let (blow, at) = (Instant::now(), Timestamp::now());
     let told = world.run_messages(&run_id).await.unwrap();
-    let phase = told.last().map_or(Phase::Initializing, |message| message.image.phase);
+    let phase = told
+        .last()
+        .map_or(Phase::Initializing, |message| message.image.phase);
     show(world, &now);
     let second = Process::start(world, &format!("b-{number}"), &[]).await;
     let messages = world.ended(&run_id).await;
@@ -183,12 +192,24 @@ async fn check_odds(world: &World, written_before: u64, prices: [&str; 2]) {
     assert_eq!(odds.len(), EVENTS as usize);
     let plain = |price: &str| price.trim_end_matches('0').to_owned();
     let prices = prices.map(plain);
-    let wrong: Vec<_> = odds.iter().filter(|(_, image)| home_price(image) != prices[1]).collect();
-    assert!(wrong.is_empty(), "{} of {EVENTS} prices do not stand", wrong.len());
+    let wrong: Vec<_> = odds
+        .iter()
+        .filter(|(_, image)| home_price(image) != prices[1])
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {EVENTS} prices do not stand",
+        wrong.len()
+    );
     let id = |stored: &Stored| stored.header(MSG_ID).map(str::to_owned);
     let written = until("all that was written is in the history", async || {
         let written = world.history_after(written_before).await?;
-        let of_key = |stored: &Stored| written.iter().rev().find(|(other, _)| other.subject.ends_with(key(stored)));
+        let of_key = |stored: &Stored| {
+            written
+                .iter()
+                .rev()
+                .find(|(other, _)| other.subject.ends_with(key(stored)))
+        };
         odds.iter()
             .all(|(stored, _)| of_key(stored).is_some_and(|(last, _)| id(last) == id(stored)))
             .then_some(written)
@@ -202,7 +223,10 @@ async fn check_odds(world: &World, written_before: u64, prices: [&str; 2]) {
         let mut expected = prices.to_vec();
         expected.dedup();
         let ok = expected.ends_with(&written);
-        assert!(ok, "{key} was written as {written:?}, the site showed {expected:?}");
+        assert!(
+            ok,
+            "{key} was written as {written:?}, the site showed {expected:?}"
+        );
     }
 }
 
@@ -241,7 +265,10 @@ async fn woken_with_old_pages(off: &[&str]) -> (usize, String) {
     let later = world.run_messages(&run_id).await.unwrap();
     check_run(&messages, &later, Timestamp::now());
     let odds = world.odds().await;
-    let old = odds.iter().filter(|(_, image)| home_price(image) == "1.85").count();
+    let old = odds
+        .iter()
+        .filter(|(_, image)| home_price(image) == "1.85")
+        .count();
     first.end().await;
     second.end().await;
     (old, end)
@@ -262,5 +289,9 @@ async fn the_fence_alone_holds_back_a_worker_that_does_not_know() {
 #[tokio::test(flavor = "multi_thread")]
 async fn control_without_lease_and_fence_the_prices_of_a_zombie_stand() {
     let (old, end) = woken_with_old_pages(&["--no-lease", "--no-fence"]).await;
-    assert_eq!((old, end.as_str()), (6, "completed"), "the tests above prove nothing");
+    assert_eq!(
+        (old, end.as_str()),
+        (6, "completed"),
+        "the tests above prove nothing"
+    );
 }
