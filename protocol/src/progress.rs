@@ -105,6 +105,8 @@ pub enum Outcome {
     Partial,
     /// The site answered properly and offers nothing.
     Empty,
+    /// The site could not be reached, or answered with errors alone: nothing was read.
+    Unreachable,
     /// The site refused us: block page, captcha, 403.
     Blocked,
     /// The site answered in a form that the source definition does not know.

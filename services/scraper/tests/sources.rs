@@ -121,19 +121,19 @@ async fn a_site_that_fails_altogether_is_told_for_what_it_is() {
         ),
         (
             json!({ "kind": "server_error", "status": 503 }),
-            Outcome::Partial,
+            Outcome::Unreachable,
             ErrorType::HttpStatus,
             Some(503),
         ),
         (
             json!({ "kind": "reset_in_body" }),
-            Outcome::Partial,
+            Outcome::Unreachable,
             ErrorType::Connect,
             None,
         ),
         (
             json!({ "kind": "rate_limited", "retry_after_s": 0 }),
-            Outcome::Partial,
+            Outcome::Unreachable,
             ErrorType::RateLimited,
             Some(429),
         ),

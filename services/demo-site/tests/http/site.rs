@@ -122,3 +122,12 @@ impl Site {
         truth.books[&book].clone()
     }
 }
+
+/// A client that shows what came over the wire.
+fn plain_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_gzip()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
+}

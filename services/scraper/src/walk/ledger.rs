@@ -103,7 +103,7 @@ impl Ledger {
         let outcome = match fault.error_type {
             ErrorType::Blocked => Outcome::Blocked,
             ErrorType::Parse | ErrorType::SchemaDrift => Outcome::Broken,
-            _ => Outcome::Partial,
+            _ => Outcome::Unreachable,
         };
         Some((outcome, fault))
     }

@@ -8,6 +8,7 @@
 
 mod demo;
 mod ends;
+mod faults;
 mod happy;
 mod nats;
 mod proxy;

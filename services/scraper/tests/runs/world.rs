@@ -18,7 +18,7 @@ use oddswire_protocol::{
     stream::{Sizing, jobs_consumer, streams},
 };
 use oddswire_scraper::{Error, ScraperOptions};
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
@@ -218,6 +218,18 @@ impl World {
             (stored, image)
         };
         Some(stored.into_iter().map(image).collect())
+    }
+
+    /// The last confirmation of each source.
+    pub(crate) async fn confirmations(&self) -> BTreeMap<SourceKey, OddsConfirmed> {
+        let filter = self.bus.subjects().feed_filter("odds.confirmed.>");
+        let stored = self.stored(&self.bus.names().odds, filter).await.unwrap();
+        let confirmed = stored
+            .iter()
+            .map(|stored| serde_json::from_slice(&stored.payload).unwrap());
+        confirmed
+            .map(|confirmed: OddsConfirmed| (confirmed.source.clone(), confirmed))
+            .collect()
     }
 
     /// The last confirmation of the source.
