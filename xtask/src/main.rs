@@ -7,6 +7,7 @@
 
 mod apt;
 mod autobahn;
+mod bench_scraper;
 mod browser;
 mod chaos;
 mod checks;
@@ -68,6 +69,12 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Measures the scraper: four bookmakers scraped whole, optimised and without limits.
+    BenchScraper {
+        /// Events of the bookmakers' world.
+        #[arg(long, default_value_t = 2_000, value_name = "N")]
+        events: u32,
+    },
     /// Runs Autobahn's test suite against our WebSocket layer; the whole of it takes minutes.
     Autobahn {
         /// Only these cases, for example `--cases 1.*,12.*`.
@@ -111,6 +118,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test { only, .. } => checks::run(&only),
         Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
         Task::Zombies { times, seed } => zombies::run(times, seed),
+        Task::BenchScraper { events } => bench_scraper::run(events).map(|()| ExitCode::SUCCESS),
         Task::Autobahn { cases } => autobahn::run(&cases),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| ExitCode::SUCCESS),
         Task::House => house::run().map(|()| ExitCode::SUCCESS),

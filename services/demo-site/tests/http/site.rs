@@ -45,6 +45,9 @@ impl Site {
         tasks.spawn(run(options, listener, stop.clone()));
         let client = Client::builder()
             .timeout(Duration::from_secs(20))
+            // What came over the wire is what the tests are about.
+            .no_gzip()
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
         Self {
@@ -121,13 +124,4 @@ impl Site {
         assert_eq!(truth.books.len(), 1);
         truth.books[&book].clone()
     }
-}
-
-/// A client that shows what came over the wire.
-fn plain_client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .no_gzip()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap()
 }
