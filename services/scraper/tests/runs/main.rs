@@ -6,6 +6,7 @@
     reason = "a panic is how a test fails, in its helper functions too"
 )]
 
+mod defects;
 mod demo;
 mod ends;
 mod faults;

@@ -17,6 +17,9 @@ use tokio::{
     time::sleep,
 };
 
+/// What stands on a page and no definition asks for.
+pub(crate) const UNREAD: &str = "buy two, get a third";
+
 /// The definition of the source that reads the site. `more` stands in `[source]`.
 pub(crate) fn definition(more: &str) -> String {
     format!(
@@ -213,7 +216,7 @@ fn page(path: &str, events: &BTreeMap<u32, String>) -> Option<Value> {
     let outcomes = [outcome("1", price), outcome("x", "3.4"), outcome("2", "4.2")];
     Some(json!({ "events": [{
         "id": id.to_string(), "home": format!("Home {id}"), "away": "Away", "league": "First",
-        "start": "2030-01-01T12:00:00Z",
+        "start": "2030-01-01T12:00:00Z", "advertisement": UNREAD,
         "markets": [{ "id": "1", "open": true, "outcomes": outcomes }],
     }] }))
 }

@@ -60,13 +60,18 @@ impl World {
     /// A world whose jobs go to another worker after `ack_wait_ms` without a sign of life. `more` stands in the
     /// definition of its source.
     pub(crate) async fn start(ack_wait_ms: u64, events: u32, more: &str) -> Self {
-        oddswire_kit::tls::install_provider();
-        let nats = Nats::start().await;
-        let bus = Bus::connect(&bus_options(&nats), "test", "test").await.unwrap();
         let sizing = Sizing {
             job_ack_wait_ms: ack_wait_ms,
             ..Sizing::DEV
         };
+        Self::start_sized(sizing, events, more).await
+    }
+
+    /// A world whose streams are of this size.
+    pub(crate) async fn start_sized(sizing: Sizing, events: u32, more: &str) -> Self {
+        oddswire_kit::tls::install_provider();
+        let nats = Nats::start().await;
+        let bus = Bus::connect(&bus_options(&nats), "test", "test").await.unwrap();
         let subjects = bus.subjects().clone();
         let (streams, consumer) = (streams(&subjects, &sizing), jobs_consumer(&subjects, &sizing));
         provision(&bus, &streams, &consumer, false).await.unwrap();
@@ -218,6 +223,29 @@ impl World {
             (stored, image)
         };
         Some(stored.into_iter().map(image).collect())
+    }
+
+    /// Brings the streams to this size, which must not be smaller.
+    pub(crate) async fn resize(&self, sizing: Sizing) {
+        let subjects = self.bus.subjects();
+        let (streams, consumer) = (streams(subjects, &sizing), jobs_consumer(subjects, &sizing));
+        provision(&self.bus, &streams, &consumer, true).await.unwrap();
+    }
+
+    /// The payloads of all messages of all streams, as text.
+    pub(crate) async fn everything_stored(&self) -> Vec<String> {
+        let names = self.bus.names();
+        let control = names.control_stream();
+        let mut texts = Vec::new();
+        for stream in [&names.runs, &names.odds, &names.history, &names.jobs, &control] {
+            let stored = self.stored(stream, ">".to_owned()).await.unwrap();
+            texts.extend(
+                stored
+                    .iter()
+                    .map(|stored| String::from_utf8_lossy(&stored.payload).into_owned()),
+            );
+        }
+        texts
     }
 
     /// The last confirmation of each source.
