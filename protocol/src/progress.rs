@@ -279,3 +279,29 @@ pub struct ErrorGroup {
     /// Last time.
     pub last_at: Timestamp,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_are_these_words_and_no_others() {
+        let words = [
+            "initializing",
+            "discovering",
+            "scraping",
+            "mapping",
+            "storing",
+            "completed",
+            "failed",
+            "cancelled",
+        ];
+        for word in words {
+            let phase: Phase = serde_json::from_value(word.into()).unwrap();
+            assert_eq!(serde_json::to_value(phase).unwrap(), word);
+        }
+        for word in ["starting", "discovery", "Scraping", "", "scraping "] {
+            assert!(serde_json::from_value::<Phase>(word.into()).is_err(), "{word:?}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod bad_input;
 mod chaos;
 mod compression;
 mod delivery;
+mod envelopes;
 mod interest;
 mod outage;
 mod rest;
