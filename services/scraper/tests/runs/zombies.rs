@@ -26,9 +26,9 @@ const ACK_WAIT_MS: u64 = 2_000;
 const ACK_WAIT_OF_FROZEN_MS: u64 = 6_000;
 /// How much later than that a takeover may be seen on a machine that is busy.
 const BUSY_MS: u64 = 4_000;
-const EVENTS: u32 = 120;
+const EVENTS: u32 = 250;
 /// How long a page takes: a run is long enough to be met in each of its phases.
-const PAGE_MS: u64 = 12;
+const PAGE_MS: u64 = 2;
 
 /// How the first worker goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
