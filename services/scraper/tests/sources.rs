@@ -92,7 +92,7 @@ async fn the_same_event_has_one_id_at_all_four() {
     let mut ids: BTreeMap<EventId, usize> = BTreeMap::new();
     for book in Book::ALL {
         for reading in demo.harvest(book).await.0.events {
-            *ids.entry(reading.event.event_id).or_default() += 1;
+            *ids.entry(reading.event.event_id.clone()).or_default() += 1;
         }
     }
     assert!(ids.values().any(|books| *books == 4), "{ids:?}");

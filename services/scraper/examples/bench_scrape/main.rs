@@ -82,7 +82,8 @@ async fn bench(cli: &Cli) {
         sleep(Duration::from_millis(50)).await;
     }
     let dir = tempfile::tempdir().unwrap();
-    let nats = NatsServer::start(&dir.path().join("nats"), None).await.unwrap();
+    let store = tempfile::tempdir().unwrap();
+    let nats = NatsServer::start(store.path(), None).await.unwrap();
     let options = BusOptions {
         nats_url: nats.url(),
         prefix: Subjects::default(),
@@ -235,6 +236,7 @@ fn write_sources(dir: &Path) {
             ("burst = 4", "burst = 1000"),
             ("concurrency = 4", "concurrency = 16"),
             ("timeout = \"10s\"", "timeout = \"60s\""),
+            ("max_pages = 200", "max_pages = 1000"),
             ("max_body = \"4MiB\"", "max_body = \"64MiB\""),
             ("max_body = \"8MiB\"", "max_body = \"64MiB\""),
         ] {
