@@ -48,6 +48,7 @@ impl Pair {
             concurrency: 4,
             worker_id: "test-1".into(),
             no_schedule: true,
+            fetch: FetchOptions::default(),
         };
         let (scraper_stop, url) = (stop.clone(), demo.clone());
         tasks.spawn(async move {

@@ -1,5 +1,6 @@
 //! What the command line and the environment say.
 
+use crate::fetch::FetchOptions;
 use clap::Args;
 use oddswire_kit::bus::BusOptions;
 use oddswire_protocol::id::is_token;
@@ -33,6 +34,9 @@ pub struct ScraperOptions {
     /// Starts no runs by the sources' intervals; others may.
     #[arg(long, env = "ODDSWIRE_NO_SCHEDULE")]
     pub no_schedule: bool,
+    /// How sites are asked.
+    #[command(flatten, next_help_heading = "Fetching")]
+    pub fetch: FetchOptions,
 }
 
 fn parse_concurrency(text: &str) -> Result<usize, String> {

@@ -66,7 +66,13 @@ struct State {
 
 impl Worker {
     /// A worker that has done nothing yet.
-    pub(crate) fn new(bus: Bus, id: String, sources: Vec<Arc<Source>>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        bus: Bus,
+        id: String,
+        sources: Vec<Arc<Source>>,
+        fetcher: Fetcher,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             bus,
             id,
@@ -74,7 +80,7 @@ impl Worker {
                 .into_iter()
                 .map(|source| (source.key.clone(), source))
                 .collect(),
-            fetcher: Fetcher::new(),
+            fetcher,
             metrics,
             state: Mutex::new(State {
                 fault: Some("the queue was not asked yet".into()),

@@ -41,7 +41,7 @@ impl Trip {
         let heard = Arc::new(Heard::default());
         let observer = Arc::clone(&heard) as Arc<dyn Observer>;
         let cancel = CancellationToken::new();
-        let walk = Walk::new(source, &Fetcher::new(), observer, cancel, Pages::new()).unwrap();
+        let walk = Walk::new(source, &Fetcher::default(), observer, cancel, Pages::new()).unwrap();
         Self { walk, heard }
     }
 

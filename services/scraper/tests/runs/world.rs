@@ -259,6 +259,7 @@ pub(crate) fn options(nats: &Nats, worker_id: &str) -> ScraperOptions {
         concurrency: 4,
         worker_id: worker_id.to_owned(),
         no_schedule: false,
+        fetch: FetchOptions::default(),
     }
 }
 

@@ -47,7 +47,7 @@ impl Demo {
         Self {
             url,
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
-            fetcher: Fetcher::new(),
+            fetcher: Fetcher::default(),
             _server: server,
         }
     }
