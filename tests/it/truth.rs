@@ -8,7 +8,7 @@ use oddswire_protocol::{
     envelope::{MessageType, Received},
     progress::{Outcome, Phase, ScrapeProgress, Status},
 };
-use oddswire_scraper::ScraperOptions;
+use oddswire_scraper::{ScraperOptions, fetch::FetchOptions};
 use std::{collections::BTreeSet, path::Path};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};

@@ -90,10 +90,7 @@ impl Breaker {
             let changed = self.changed.notified();
             match self.look() {
                 Look::Pass(probe) => {
-                    return Ok(Pass {
-                        breaker: self,
-                        probe,
-                    });
+                    return Ok(Pass { breaker: self, probe });
                 }
                 Look::Refused => return Err(self.error(host)),
                 Look::Wait(until) => {

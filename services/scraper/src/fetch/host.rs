@@ -81,7 +81,10 @@ impl Host {
     ///
     /// # Cancel safety
     /// Dropping it counts nothing.
-    pub(super) async fn turn(&self, on_wait: &(dyn Fn(&Error, Duration) + Send + Sync)) -> Result<Turn<'_>, Error> {
+    pub(super) async fn turn(
+        &self,
+        on_wait: &(dyn Fn(&Error, Duration) + Send + Sync),
+    ) -> Result<Turn<'_>, Error> {
         let slot = self.slots.take().await;
         let pass = self.breaker.pass(&self.origin, on_wait).await?;
         loop {

@@ -14,8 +14,8 @@ pub(super) struct Pace {
     limits: Limits,
     crawl_delay: Duration,
     delay: Duration,
-    /// When the next request would go out if no burst were allowed.
-    next: Option<Instant>,
+    /// When the last request would have gone out if no burst were allowed.
+    last: Option<Instant>,
     /// Until then nothing goes out, because the host asked for that.
     paused_until: Option<Instant>,
 }
@@ -26,7 +26,7 @@ impl Pace {
             limits,
             crawl_delay: Duration::ZERO,
             delay: limits.interval(),
-            next: None,
+            last: None,
             paused_until: None,
         }
     }
@@ -56,12 +56,12 @@ impl Pace {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
             return Err(until);
         }
-        let next = self.next.map_or(now, |next| next.max(now));
+        let next = self.last.map_or(now, |last| now.max(last + self.delay));
         let earliest = next.checked_sub(self.tolerance()).unwrap_or(next);
         if earliest > now {
             return Err(earliest);
         }
-        self.next = Some(next + self.delay);
+        self.last = Some(next);
         Ok(())
     }
 
@@ -71,7 +71,7 @@ impl Pace {
             return;
         }
         let target = latency.div_f64(self.limits.target_concurrency());
-        let delay = target.max(self.delay.midpoint(target));
+        let delay = target.max((self.delay + target) / 2);
         let delay = delay.min(self.limits.max_delay).max(self.floor());
         if success || delay > self.delay {
             self.delay = delay;
@@ -97,17 +97,6 @@ impl Pace {
             self.delay.min(self.limits.max_delay)
         };
         self.delay = delay.max(self.floor());
-    }
-}
-
-/// `Duration` has no midpoint of its own.
-trait Midpoint {
-    fn midpoint(self, other: Self) -> Self;
-}
-
-impl Midpoint for Duration {
-    fn midpoint(self, other: Self) -> Self {
-        (self + other) / 2
     }
 }
 
@@ -198,8 +187,10 @@ mod tests {
     fn what_robots_txt_asks_for_is_the_least_delay() {
         let start = Instant::now();
         let mut pace = Pace::new(limits(1_000.0, 100));
+        // The request for robots.txt itself.
+        assert_eq!(times(&mut pace, start, 1), [0]);
         pace.crawl_delay(2_000 * MS);
-        assert_eq!(times(&mut pace, start, 3), [0, 2_000, 4_000]);
+        assert_eq!(times(&mut pace, start, 2), [2_000, 4_000]);
         pace.learn(MS, true);
         assert_eq!(pace.delay, 2_000 * MS);
         pace.crawl_delay(Duration::ZERO);

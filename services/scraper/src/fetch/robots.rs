@@ -164,10 +164,7 @@ mod tests {
 
     #[test]
     fn the_name_is_the_first_word_of_the_user_agent() {
-        assert_eq!(
-            product_token("oddswire/0.1 (+https://x.invalid)"),
-            "oddswire"
-        );
+        assert_eq!(product_token("oddswire/0.1 (+https://x.invalid)"), "oddswire");
         assert_eq!(product_token("My-Bot"), "My-Bot");
         assert_eq!(product_token(""), "");
     }

@@ -264,7 +264,13 @@ impl Site {
         }
     }
 
-    async fn ask(&self, hop: &Hop<'_>, turn: &Turn<'_>, bound: Bound, may_follow: bool) -> Result<Said, Error> {
+    async fn ask(
+        &self,
+        hop: &Hop<'_>,
+        turn: &Turn<'_>,
+        bound: Bound,
+        may_follow: bool,
+    ) -> Result<Said, Error> {
         let mut request = match (hop.json, hop.post) {
             (Some(json), _) => self.client.post(hop.url.clone()).json(json),
             (None, true) => self.client.post(hop.url.clone()),

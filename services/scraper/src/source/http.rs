@@ -245,7 +245,7 @@ impl BreakerRule {
             return default;
         };
         let failures = section.integer("failures", 0..=1_000, default.failures);
-        let open_for = section.duration("open_for", SECOND..=3_600 * SECOND);
+        let open_for = section.duration("open_for", MS..=3_600 * SECOND);
         section.finish();
         Self {
             failures,

@@ -249,6 +249,33 @@ async fn events_with_too_few_quotes_are_not_taken_for_good() {
 }
 
 #[tokio::test]
+async fn a_site_whose_robots_txt_forbids_its_pages_is_blocked() {
+    let server = Server::start(|_, request| match request {
+        _ if request.contains("/robots.txt") => answer(200, "", "user-agent: *\ndisallow: /event/\n"),
+        _ => site(request),
+    })
+    .await;
+    let trip = Trip::prepare(&server, &[("sport = ", "robots = \"obey\"\nsport = ")]);
+    match trip.run().await {
+        Err(WalkError::Unreadable { outcome, fault }) => {
+            assert_eq!((outcome, fault.error_type), (Outcome::Blocked, ErrorType::Robots));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(trip.faults(), [ErrorType::Robots; 4]);
+}
+
+#[tokio::test]
+async fn a_walk_ends_with_what_it_has_when_its_pages_are_used_up() {
+    let server = Server::start(|_, request| site(request)).await;
+    let trip = Trip::prepare(&server, &[("concurrency = 8", "concurrency = 8, max_pages = 3")]);
+    let harvest = trip.run().await.unwrap();
+    assert_eq!((harvest.outcome, harvest.events.len()), (Outcome::Partial, 2));
+    assert_eq!(trip.faults(), [ErrorType::RateLimited; 2]);
+    assert!(!harvest.is_miss(&id(4)) && !harvest.is_miss(&id(9)));
+}
+
+#[tokio::test]
 async fn the_failure_that_says_most_names_a_walk_without_a_page() {
     let server = Server::start(|_, request| match request {
         _ if request.contains("/list") => list(1..=3),

@@ -17,7 +17,7 @@ use oddswire_protocol::{
     progress::ScrapeProgress,
     stream::{Sizing, jobs_consumer, streams},
 };
-use oddswire_scraper::{Error, ScraperOptions};
+use oddswire_scraper::{Error, ScraperOptions, fetch::FetchOptions};
 use std::{fs, net::SocketAddr, time::Duration};
 use tempfile::TempDir;
 use tokio::{
