@@ -67,10 +67,12 @@ pub enum Error {
         place: String,
     },
     /// robots.txt could not be had, so nobody knows what it allows.
-    #[error("{host} does not give its robots.txt, and until it does nothing else is asked for")]
+    #[error("nothing is asked of {host} before it gives its robots.txt: {cause}")]
     RobotsUnknown {
         /// Scheme, host and port.
         host: String,
+        /// Why it could not be had.
+        cause: Box<Self>,
     },
     /// The host failed again and again and is left alone for now.
     #[error("{host} is left alone after {failures} failures in a row{}", last(cause.as_deref()))]

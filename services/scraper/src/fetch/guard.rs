@@ -74,8 +74,12 @@ fn special_v4(ip: Ipv4Addr) -> Option<&'static str> {
         [169, 254, ..] => "a link-local address",
         [100, 64..=127, ..] => "a shared address of a carrier",
         [224..=239, ..] => "a multicast address",
-        [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => "a reserved address",
-        [192, 88, 99, _] | [198, 18..=19, ..] | [240..=255, ..] => "a reserved address",
+        [192, 0, 0 | 2, _]
+        | [192, 88, 99, _]
+        | [198, 18..=19, ..]
+        | [198, 51, 100, _]
+        | [203, 0, 113, _]
+        | [240..=255, ..] => "a reserved address",
         _ => return None,
     };
     Some(what)
@@ -88,13 +92,11 @@ fn special_v6(ip: Ipv6Addr) -> Option<&'static str> {
     let what = match ip.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => "of this host",
         [0, 0, 0, 0, 0, 0, 0, 1] => "a loopback address",
-        [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => "a private address",
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => "a private address",
         [0xfe80..=0xfebf, ..] => "a link-local address",
         [0xff00..=0xffff, ..] => "a multicast address",
         // Tunnels to IPv4, protocol assignments, documentation.
-        [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => {
-            "a reserved address"
-        }
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => "a reserved address",
         [0x2000..=0x3fff, ..] => return None,
         _ => "a reserved address",
     };

@@ -167,7 +167,7 @@ mod tests {
         key.parse().unwrap()
     }
 
-    async fn at_once(host: &Host) -> usize {
+    fn at_once(host: &Host) -> usize {
         let start = Instant::now();
         let mut turns = Vec::new();
         let none = |_: &Error, _| ();
@@ -183,13 +183,13 @@ mod tests {
         let host = Host::new("h".into(), manners(1.0, 20, 50, 0));
         host.join(&key("one"), manners(1.0, 20, 50, 0));
         host.join(&key("two"), manners(1_000.0, 30, 5, 7));
-        assert_eq!(at_once(&host).await, 5);
+        assert_eq!(at_once(&host), 5);
         host.join(&key("two"), manners(1_000.0, 10, 50, 7));
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!(at_once(&host).await, 10);
+        assert_eq!(at_once(&host), 10);
         host.leave(&key("two"));
         tokio::time::advance(Duration::from_secs(100)).await;
-        assert_eq!(at_once(&host).await, 20);
+        assert_eq!(at_once(&host), 20);
         assert_eq!(
             manners(1.0, 1, 1, 0)
                 .stricter(manners(1.0, 1, 1, 7))

@@ -25,8 +25,8 @@ pub(super) struct RobotsTxt {
 
 #[derive(Debug, Clone)]
 struct Known {
-    /// `None`: it could not be had, so nothing is allowed.
-    rules: Option<Arc<Robots>>,
+    /// The error when it could not be had, so that nothing is allowed.
+    rules: Result<Arc<Robots>, Error>,
     read_at: Instant,
     /// When it is asked for again.
     until: Instant,
@@ -40,27 +40,33 @@ pub(super) enum Answer {
     /// There is none.
     Absent,
     /// Nobody knows whether there is one.
-    Unreachable,
+    Unreachable(Error),
 }
 
 impl Answer {
     /// What an error means here: a status of the client's fault or a redirect that is not followed say that there is
     /// none, everything else that nobody knows.
-    pub(super) fn of(error: &Error) -> Self {
+    pub(super) fn of(error: Error) -> Self {
         match error.http_status() {
             Some(300..=399 | 400..=428 | 430..=499) => Self::Absent,
-            _ => Self::Unreachable,
+            _ => Self::Unreachable(error),
         }
     }
 }
 
 impl RobotsTxt {
-    /// The rules for `agent`; `None` when nobody knows them. Only one request for them is under way at a time, and
-    /// none while they are fresh.
+    /// The rules for `agent`. Only one request for them is under way at a time, and none while they are fresh.
+    ///
+    /// # Errors
+    /// Why nobody knows them.
     ///
     /// # Cancel safety
     /// Dropping it drops the request; the next one asks anew.
-    pub(super) async fn rules(&self, agent: &str, ask: impl Future<Output = Answer>) -> Option<Arc<Robots>> {
+    pub(super) async fn rules(
+        &self,
+        agent: &str,
+        ask: impl Future<Output = Answer>,
+    ) -> Result<Arc<Robots>, Error> {
         let mut known = self.known.lock().await;
         if let Some(known) = known.get(agent).filter(|known| known.until > Instant::now()) {
             return known.rules.clone();
@@ -69,22 +75,22 @@ impl RobotsTxt {
         let answer = ask.await;
         let now = Instant::now();
         let rules = match answer {
-            Answer::File(text) => Some(Robots::parse(&text, agent)),
-            Answer::Absent => Some(Robots::from_access(AccessResult::Unavailable, agent)),
-            Answer::Unreachable => None,
+            Answer::File(text) => Ok(Robots::parse(&text, agent)),
+            Answer::Absent => Ok(Robots::from_access(AccessResult::Unavailable, agent)),
+            Answer::Unreachable(error) => Err(error),
         };
         let fresh = match (rules, before) {
-            (Some(rules), _) => Known {
-                rules: Some(Arc::new(rules)),
+            (Ok(rules), _) => Known {
+                rules: Ok(Arc::new(rules)),
                 read_at: now,
                 until: now + TTL,
             },
-            (None, Some(before)) if before.rules.is_some() && now - before.read_at < STALE_TTL => Known {
+            (Err(_), Some(before)) if before.rules.is_ok() && now - before.read_at < STALE_TTL => Known {
                 until: now + RETRY_AFTER,
                 ..before
             },
-            (None, _) => Known {
-                rules: None,
+            (Err(error), _) => Known {
+                rules: Err(error),
                 read_at: now,
                 until: now + RETRY_AFTER,
             },
@@ -99,7 +105,7 @@ impl RobotsTxt {
         let known = self.known.lock().await;
         let delays = known
             .values()
-            .filter_map(|known| known.rules.as_ref()?.crawl_delay());
+            .filter_map(|known| known.rules.as_ref().ok()?.crawl_delay());
         delays.max().unwrap_or_default().min(MAX_CRAWL_DELAY)
     }
 }
@@ -172,7 +178,7 @@ mod tests {
     #[test]
     fn what_a_status_says_about_the_file() {
         let status = |status| {
-            Answer::of(&Error::Status {
+            Answer::of(Error::Status {
                 place: String::new(),
                 status,
                 retry_after: None,
@@ -180,12 +186,12 @@ mod tests {
         };
         assert_eq!(status(404), Answer::Absent);
         assert_eq!(status(302), Answer::Absent);
-        assert_eq!(status(503), Answer::Unreachable);
+        assert!(matches!(status(503), Answer::Unreachable(_)));
         let limited = Error::RateLimited {
             place: String::new(),
             retry_after: None,
         };
-        assert_eq!(Answer::of(&limited), Answer::Unreachable);
+        assert!(matches!(Answer::of(limited), Answer::Unreachable(_)));
     }
 
     struct Host {
@@ -210,8 +216,12 @@ mod tests {
             };
             let rules = self.robots_txt.rules("x", ask).await;
             let asked = self.asked.load(Ordering::SeqCst) > before;
-            (rules.map(|rules| rules.is_allowed("/a")), asked)
+            (rules.ok().map(|rules| rules.is_allowed("/a")), asked)
         }
+    }
+
+    fn unreachable() -> Answer {
+        Answer::Unreachable(Error::OtherHost)
     }
 
     fn file(text: &str) -> Answer {
@@ -234,7 +244,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn while_nobody_knows_it_nothing_is_allowed_and_a_minute_later_it_is_asked_for_again() {
         let host = Host::new();
-        assert_eq!(host.look(Answer::Unreachable).await, (None, true));
+        assert_eq!(host.look(unreachable()).await, (None, true));
         assert_eq!(host.look(Answer::Absent).await, (None, false));
         tokio::time::advance(RETRY_AFTER).await;
         assert_eq!(host.look(Answer::Absent).await, (Some(true), true));
@@ -245,9 +255,9 @@ mod tests {
         let host = Host::new();
         assert_eq!(host.look(file("")).await, (Some(true), true));
         tokio::time::advance(TTL).await;
-        assert_eq!(host.look(Answer::Unreachable).await, (Some(true), true));
-        assert_eq!(host.look(Answer::Unreachable).await, (Some(true), false));
+        assert_eq!(host.look(unreachable()).await, (Some(true), true));
+        assert_eq!(host.look(unreachable()).await, (Some(true), false));
         tokio::time::advance(STALE_TTL).await;
-        assert_eq!(host.look(Answer::Unreachable).await, (None, true));
+        assert_eq!(host.look(unreachable()).await, (None, true));
     }
 }

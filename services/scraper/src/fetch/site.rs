@@ -155,8 +155,12 @@ impl Site {
         if read {
             self.host.crawl_delay(self.host.robots.crawl_delay().await);
         }
-        rules.map(Some).ok_or_else(|| Error::RobotsUnknown {
-            host: origin(&self.base_url),
+        rules.map(Some).map_err(|error| match error {
+            Error::Private { .. } => error,
+            cause => Error::RobotsUnknown {
+                host: origin(&self.base_url),
+                cause: Box::new(cause),
+            },
         })
     }
 
@@ -173,7 +177,7 @@ impl Site {
         match self.tries(&request, None, bound, on_retry).await {
             Ok(Fetched::Page(page)) => Answer::File(page.body.to_vec()),
             Ok(Fetched::Missing) => Answer::Absent,
-            Err(error) => Answer::of(&error),
+            Err(error) => Answer::of(error),
         }
     }
 
@@ -378,5 +382,7 @@ fn place(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
+    // Only a redirect can have brought a user. It fails for URLs without a host alone.
+    let _ = url.set_username("").and_then(|()| url.set_password(None));
     url.into()
 }

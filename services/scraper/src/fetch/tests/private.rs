@@ -9,8 +9,15 @@ async fn private_addresses_are_not_reached_by_number_or_by_name() {
     let server = Server::start(|_, _| answer(200, "", "secret")).await;
     let by_name = server.url.replace("127.0.0.1", "localhost");
     let mapped = server.url.replace("127.0.0.1", "[::ffff:127.0.0.1]");
-    for url in [&server.url, &by_name, &mapped] {
-        let (result, retried) = fetch(&site(url, GUARDED), &get(url, "/a?token=x")).await;
+    let asks_first = format!("{GUARDED}\nrobots = \"obey\"");
+    for (url, more) in [
+        (&server.url, GUARDED),
+        (&by_name, GUARDED),
+        (&mapped, GUARDED),
+        (&server.url, &asks_first),
+        (&by_name, &asks_first),
+    ] {
+        let (result, retried) = fetch(&site(url, more), &get(url, "/a?token=x")).await;
         let error = result.unwrap_err();
         assert!(matches!(error, Error::Private { .. }), "{url}: {error:?}");
         assert!(!error.recoverable() && retried.is_empty());
