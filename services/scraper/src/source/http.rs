@@ -285,3 +285,80 @@ pub(super) fn statuses(section: &Section<'_>, key: &'static str) -> Option<BTree
     let statuses = statuses.filter_map(|value| section.as_integer(key, value, 400..=599));
     Some(statuses.filter_map(|status| u16::try_from(status).ok()).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tests::{parse_at, source, text};
+
+    #[test]
+    fn manners_are_read_and_have_the_documented_defaults() {
+        let url = "http://example.org";
+        let default = source(url, "# no limits");
+        assert_eq!(
+            (default.limits.max_pages, default.limits.adaptive),
+            (100_000, true)
+        );
+        assert!((default.limits.target_concurrency() - 1.0).abs() < f64::EPSILON);
+        assert_eq!(default.retry.breaker, BreakerRule::default());
+        assert_eq!((default.http.max_redirects, default.http.conditional), (3, true));
+        let more = "robots = \"ignore\"\nallow_private = true\n\
+            limits = { concurrency = 8, adaptive = false, target_concurrency = 2.5, max_delay = \"2s\", \
+            max_pages = 7, max_duration = \"9s\" }\n\
+            http = { max_redirects = 0, conditional = false, user_agent = \"x/1\" }";
+        let said = source(url, more);
+        assert!(said.allow_private && !said.obey_robots);
+        let limits = Limits {
+            concurrency: 8,
+            adaptive: false,
+            target_concurrency: Some(2.5),
+            max_delay: 2 * SECOND,
+            max_pages: 7,
+            max_duration: 9 * SECOND,
+            ..Limits::default()
+        };
+        assert_eq!(said.limits, limits);
+        assert_eq!((said.http.max_redirects, said.http.conditional), (0, false));
+        assert_eq!(said.http.user_agent.unwrap(), "x/1");
+    }
+
+    #[test]
+    fn robots_are_obeyed_and_private_addresses_refused_unless_the_file_says_otherwise() {
+        let bare = text("");
+        let lookup = |name: &str| (name == "URL").then(|| "http://example.org".to_owned());
+        let source = crate::source::Source::parse("a.toml".as_ref(), &bare, &lookup).unwrap();
+        assert!(source.obey_robots && !source.allow_private);
+    }
+
+    #[test]
+    fn manners_out_of_range_are_refused() {
+        for (line, problem) in [
+            ("robots = \"maybe\"", "robots: must be \"obey\" or \"ignore\""),
+            (
+                "limits = { target_concurrency = 0 }",
+                "target_concurrency: must be from 0.1 to 64",
+            ),
+            (
+                "limits = { max_duration = \"25h\" }",
+                "max_duration: must be from",
+            ),
+            (
+                "http = { max_redirects = 11 }",
+                "max_redirects: must be from 0 to 10",
+            ),
+        ] {
+            let found = parse_at("http://example.org", &text(line)).unwrap_err();
+            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+            assert!(found.len() == 1 && found[0].contains(problem), "{found:?}");
+        }
+        let breaker = text("").replace("max = \"10ms\"", "breaker = { failures = 1001 }");
+        assert!(parse_at("http://example.org", &breaker).is_err());
+        let breaker = text("").replace("max = \"10ms\"", "breaker = { failures = 2, open_for = \"5s\" }");
+        let source = parse_at("http://example.org", &breaker).unwrap();
+        let rule = BreakerRule {
+            failures: 2,
+            open_for: 5 * SECOND,
+        };
+        assert_eq!(source.retry.breaker, rule);
+    }
+}
