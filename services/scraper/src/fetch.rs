@@ -85,8 +85,6 @@ impl Fetcher {
         let host = self.host(&source.base_url, manners);
         let memory = Arc::clone(&self.shared.memory);
         let site = Site::new(source, Arc::clone(&host), memory, &self.shared.options)?;
-        // What another definition was told may be in another language, or for another account.
-        self.shared.memory.forget(&source.key);
         if let Some((_, old)) = sites.remove(&source.key)
             && !Arc::ptr_eq(&old.host, &host)
         {

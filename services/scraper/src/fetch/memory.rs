@@ -2,7 +2,7 @@
 
 use super::{Page, lock};
 use chrono::DateTime;
-use oddswire_protocol::{SourceKey, Timestamp};
+use oddswire_protocol::Timestamp;
 use reqwest::header::{
     CACHE_CONTROL, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
     LAST_MODIFIED,
@@ -32,11 +32,16 @@ pub(super) struct Memory {
 #[derive(Debug, Default)]
 struct State {
     pages: HashMap<Key, Kept>,
+    owners: u64,
     bytes: usize,
     swept: Option<Instant>,
 }
 
-type Key = (SourceKey, String);
+type Key = (Owner, String);
+
+/// Whose pages they are: what one may see, another may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Owner(u64);
 
 #[derive(Debug)]
 struct Kept {
@@ -50,17 +55,24 @@ struct Kept {
 pub(super) type Validator = (HeaderName, HeaderValue);
 
 impl Memory {
-    /// What to send with a request for a page, and the page to take if the site says that it has not changed.
-    pub(super) fn recall(&self, source: &SourceKey, url: &str) -> Option<(Validator, Page)> {
+    /// Makes a new owner.
+    pub(super) fn owner(&self) -> Owner {
         let mut state = lock(&self.state);
-        let kept = state.pages.get_mut(&(source.clone(), url.to_owned()))?;
+        state.owners += 1;
+        Owner(state.owners)
+    }
+
+    /// What to send with a request for a page, and the page to take if the site says that it has not changed.
+    pub(super) fn recall(&self, owner: Owner, url: &str) -> Option<(Validator, Page)> {
+        let mut state = lock(&self.state);
+        let kept = state.pages.get_mut(&(owner, url.to_owned()))?;
         kept.used = Instant::now();
         Some((kept.validator.clone(), kept.page.clone()))
     }
 
     /// Remembers a page in the place of the one before, if the site gives a reason to.
-    pub(super) fn keep(&self, source: &SourceKey, url: &str, page: &Page) {
-        let key = (source.clone(), url.to_owned());
+    pub(super) fn keep(&self, owner: Owner, url: &str, page: &Page) {
+        let key = (owner, url.to_owned());
         let validator = validator(&page.headers);
         let headers = page
             .headers
@@ -89,9 +101,14 @@ impl Memory {
         state.pages.insert(key, kept);
     }
 
-    /// Forgets the pages of a source.
-    pub(super) fn forget(&self, source: &SourceKey) {
-        lock(&self.state).retain(|key, _| key.0 != *source);
+    /// Forgets a page.
+    pub(super) fn forget(&self, owner: Owner, url: &str) {
+        lock(&self.state).remove(&(owner, url.to_owned()));
+    }
+
+    /// Forgets all pages of an owner.
+    pub(super) fn forget_all(&self, owner: Owner) {
+        lock(&self.state).retain(|key, _| key.0 != owner);
     }
 }
 
@@ -157,10 +174,6 @@ mod tests {
         }
     }
 
-    fn source(key: &str) -> SourceKey {
-        key.parse().unwrap()
-    }
-
     fn asks(headers: &[(HeaderName, &'static str)]) -> Option<Validator> {
         validator(&page(headers, 0).headers)
     }
@@ -183,36 +196,36 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_page_of_each_source_is_kept_and_one_without_a_validator_ends_that() {
+    fn the_newest_page_of_each_owner_is_kept_and_one_without_a_validator_ends_that() {
         let memory = Memory::default();
-        let (one, two) = (source("one"), source("two"));
-        memory.keep(&one, "u", &page(&[TAG], 10));
-        memory.keep(&two, "u", &page(&[TAG], 20));
-        memory.keep(&one, "u", &page(&[TAG], 30));
-        let length = |source| memory.recall(source, "u").map(|(_, page)| page.body.len());
-        assert_eq!((length(&one), length(&two)), (Some(30), Some(20)));
-        memory.keep(&one, "u", &page(&[], 40));
-        assert_eq!((length(&one), length(&two)), (None, Some(20)));
-        memory.forget(&two);
-        assert_eq!(length(&two), None);
+        let (one, two) = (memory.owner(), memory.owner());
+        memory.keep(one, "u", &page(&[TAG], 10));
+        memory.keep(two, "u", &page(&[TAG], 20));
+        memory.keep(one, "u", &page(&[TAG], 30));
+        let length = |owner| memory.recall(owner, "u").map(|(_, page)| page.body.len());
+        assert_eq!((length(one), length(two)), (Some(30), Some(20)));
+        memory.keep(one, "u", &page(&[], 40));
+        assert_eq!((length(one), length(two)), (None, Some(20)));
+        memory.forget_all(two);
+        assert_eq!(length(two), None);
         assert_eq!(lock(&memory.state).bytes, 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_memory_keeps_what_is_in_use_and_makes_room_from_what_is_not() {
         let memory = Memory::default();
-        let source = source("one");
+        let owner = memory.owner();
         let big = page(&[TAG], MAX_BYTES / 3);
         for url in ["a", "b", "c"] {
-            memory.keep(&source, url, &big);
+            memory.keep(owner, url, &big);
         }
         assert!(lock(&memory.state).bytes <= MAX_BYTES);
-        assert!(memory.recall(&source, "b").is_some() && memory.recall(&source, "c").is_none());
+        assert!(memory.recall(owner, "b").is_some() && memory.recall(owner, "c").is_none());
         tokio::time::advance(IDLE / 2).await;
-        assert!(memory.recall(&source, "a").is_some());
+        assert!(memory.recall(owner, "a").is_some());
         tokio::time::advance(IDLE / 2).await;
-        memory.keep(&source, "c", &big);
-        let has = |url| memory.recall(&source, url).is_some();
+        memory.keep(owner, "c", &big);
+        let has = |url| memory.recall(owner, url).is_some();
         assert!(has("a") && !has("b") && has("c"));
         assert!(lock(&memory.state).bytes <= MAX_BYTES);
     }

@@ -1,24 +1,20 @@
 //! A source's site: its client, its host and its manners.
 
+mod ask;
+
 use super::{
-    Budget, Error, FetchOptions, Fetched, Page, Request, guard,
-    host::{Host, Turn},
-    memory::{Memory, Validator},
-    retry::{self, jitter},
+    Budget, Error, FetchOptions, Fetched, Request, guard,
+    host::Host,
+    memory::{Memory, Owner},
+    retry::jitter,
     robots::{self, Answer},
 };
 use crate::source::{Retry, Source};
-use bytes::{Bytes, BytesMut};
-use oddswire_protocol::{SourceKey, Timestamp};
-use reqwest::{
-    Client, Proxy, Response, StatusCode,
-    header::{LOCATION, RETRY_AFTER},
-    redirect,
-};
+use ask::{Bound, Hop, Said};
+use reqwest::{Client, Proxy, redirect};
 use robotxt::Robots;
-use serde_json::Value;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -29,10 +25,10 @@ type OnRetry<'a> = &'a (dyn Fn(&Error, Duration) + Send + Sync);
 #[derive(Debug)]
 pub struct Site {
     client: Client,
-    source: SourceKey,
     pub(super) base_url: Url,
     pub(super) host: Arc<Host>,
     memory: Arc<Memory>,
+    owner: Owner,
     /// Whether addresses of any kind may be reached, or a proxy decides.
     unguarded: bool,
     /// The name that robots.txt is read under, if it is.
@@ -42,31 +38,6 @@ pub struct Site {
     timeout: Duration,
     max_body: usize,
     retry: Retry,
-}
-
-/// A request on its way, redirects followed so far.
-struct Hop<'a> {
-    post: bool,
-    url: Url,
-    json: Option<&'a Value>,
-    missing_on: &'a BTreeSet<u16>,
-    /// The question whether the page has changed, and the page that it is about.
-    recalled: Option<(Validator, Page)>,
-}
-
-/// How much of a body is taken.
-#[derive(Debug, Clone, Copy)]
-enum Bound {
-    /// All, and more than that is an error.
-    All(usize),
-    /// The beginning.
-    Beginning(usize),
-}
-
-/// What a host says to one request.
-enum Said {
-    Done(Fetched),
-    Elsewhere { url: Url, keep_method: bool },
 }
 
 impl Site {
@@ -97,9 +68,9 @@ impl Site {
         let client = client.and_then(reqwest::ClientBuilder::build);
         Ok(Self {
             client: client.map_err(|error| Error::Client(error.to_string()))?,
-            source: source.key.clone(),
             base_url: source.base_url.clone(),
             host,
+            owner: memory.owner(),
             memory,
             unguarded,
             agent,
@@ -139,6 +110,11 @@ impl Site {
             error = budget.end() => Err(error),
             result = work => result,
         }
+    }
+
+    /// Takes a page for changed, whatever the site will say: what came was no good.
+    pub(crate) fn forget(&self, request: &Request) {
+        self.memory.forget(self.owner, request.url.as_str());
     }
 
     /// What robots.txt allows; `None` when the source does not ask.
@@ -216,7 +192,7 @@ impl Site {
     ) -> Result<Fetched, Error> {
         let conditional = self.conditional && !request.post && matches!(bound, Bound::All(_));
         let recalled = conditional
-            .then(|| self.memory.recall(&self.source, request.url.as_str()))
+            .then(|| self.memory.recall(self.owner, request.url.as_str()))
             .flatten();
         let mut hop = Hop {
             post: request.post,
@@ -234,7 +210,7 @@ impl Site {
             match said? {
                 Said::Done(fetched) => {
                     if let (Fetched::Page(page), 0, true) = (&fetched, redirects, conditional) {
-                        self.memory.keep(&self.source, request.url.as_str(), page);
+                        self.memory.keep(self.owner, request.url.as_str(), page);
                     }
                     return Ok(fetched);
                 }
@@ -267,108 +243,11 @@ impl Site {
             _ => Ok(()),
         }
     }
-
-    async fn ask(
-        &self,
-        hop: &Hop<'_>,
-        turn: &Turn<'_>,
-        bound: Bound,
-        may_follow: bool,
-    ) -> Result<Said, Error> {
-        let mut request = match (hop.json, hop.post) {
-            (Some(json), _) => self.client.post(hop.url.clone()).json(json),
-            (None, true) => self.client.post(hop.url.clone()),
-            (None, false) => self.client.get(hop.url.clone()),
-        };
-        if let Some(((name, value), _)) = &hop.recalled {
-            request = request.header(name, value);
-        }
-        let place = place(&hop.url);
-        let started = Instant::now();
-        let response = match request.timeout(self.timeout).send().await {
-            Ok(response) => response,
-            Err(error) => {
-                if error.is_timeout() {
-                    turn.took(started.elapsed(), false);
-                }
-                return Err(Error::transport(error, &place, self.timeout));
-            }
-        };
-        let status = response.status();
-        let unchanged = hop
-            .recalled
-            .as_ref()
-            .filter(|_| status == StatusCode::NOT_MODIFIED);
-        turn.took(started.elapsed(), status.is_success() || unchanged.is_some());
-        if let Some((_, page)) = unchanged {
-            return Ok(Said::Done(Fetched::Page(page.clone())));
-        }
-        if hop.missing_on.contains(&status.as_u16()) {
-            return Ok(Said::Done(Fetched::Missing));
-        }
-        if may_follow && let Some(elsewhere) = self.elsewhere(&response) {
-            return Ok(elsewhere);
-        }
-        if !status.is_success() {
-            return Err(refusal(&response, place));
-        }
-        let headers = response.headers().clone();
-        let body = self.body(response, &place, bound).await?;
-        Ok(Said::Done(Fetched::Page(Page { headers, body })))
-    }
-
-    /// Where a redirect leads, if that is on this host.
-    fn elsewhere(&self, response: &Response) -> Option<Said> {
-        let keep_method = match response.status() {
-            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => false,
-            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
-            _ => return None,
-        };
-        let location = response.headers().get(LOCATION)?.to_str().ok()?;
-        let url = response.url().join(location).ok()?;
-        (url.origin() == self.base_url.origin()).then_some(Said::Elsewhere { url, keep_method })
-    }
-
-    async fn body(&self, mut response: Response, place: &str, bound: Bound) -> Result<Bytes, Error> {
-        let mut body = BytesMut::new();
-        let transport = |error| Error::transport(error, place, self.timeout);
-        let (Bound::All(limit_bytes) | Bound::Beginning(limit_bytes)) = bound;
-        // Chunks are small and already decompressed, so that of a bomb no more than the limit is ever unpacked.
-        while let Some(chunk) = response.chunk().await.map_err(transport)? {
-            let room = limit_bytes - body.len();
-            if chunk.len() > room && matches!(bound, Bound::All(_)) {
-                let place = place.to_owned();
-                return Err(Error::TooLarge { place, limit_bytes });
-            }
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() > room {
-                break;
-            }
-        }
-        Ok(body.freeze())
-    }
 }
 
-fn refusal(response: &Response, place: String) -> Error {
-    let status = response.status();
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| retry::retry_after(text, Timestamp::now()));
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => Error::RateLimited { place, retry_after },
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
-            Error::Refused {
-                place,
-                status: status.as_u16(),
-            }
-        }
-        _ => Error::Status {
-            place,
-            status: status.as_u16(),
-            retry_after,
-        },
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.memory.forget_all(self.owner);
     }
 }
 

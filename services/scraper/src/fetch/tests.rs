@@ -80,7 +80,7 @@ impl Server {
     }
 
     /// The value of a header of a request.
-    fn header(&self, number: usize, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, number: usize, name: &str) -> Option<String> {
         let whole = lock(&self.whole)[number].clone();
         let lines = whole.lines().filter_map(|line| line.split_once(": "));
         lines

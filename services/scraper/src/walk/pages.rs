@@ -179,6 +179,7 @@ impl<T: Rows> Reader<'_, T> {
         match self.rows(body, vars).await? {
             Ok(rows) => Ok(Read::Rows { page, rows }),
             Err(error) => {
+                site.forget(&request);
                 let fault = Fault::extracting(&self.step.id, request.url.path(), &error);
                 Ok(self.lost(fault, page))
             }

@@ -266,6 +266,24 @@ async fn a_site_whose_robots_txt_forbids_its_pages_is_blocked() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_no_good_is_asked_for_anew_and_others_by_what_they_are_known() {
+    let server = Server::start(|number, request| match request {
+        _ if request.contains("/list") => list([1]),
+        _ if number == 1 => answer(200, "etag: \"1\"\r\n", "{"),
+        _ if number == 3 => answer(200, "etag: \"1\"\r\n", r#"{"events":[]}"#),
+        _ => answer(304, "", ""),
+    })
+    .await;
+    let trip = Trip::prepare(&server, &[]);
+    assert!(trip.run().await.is_err());
+    for _ in 0..2 {
+        assert_eq!(trip.run().await.unwrap().outcome, Outcome::Empty);
+    }
+    let asked = |number| server.header(number, "if-none-match");
+    assert_eq!((asked(1), asked(3), asked(5)), (None, None, Some("\"1\"".into())));
+}
+
+#[tokio::test]
 async fn a_walk_ends_with_what_it_has_when_its_pages_are_used_up() {
     let server = Server::start(|_, request| site(request)).await;
     let trip = Trip::prepare(&server, &[("concurrency = 8", "concurrency = 8, max_pages = 3")]);
