@@ -421,6 +421,9 @@ async fn caught_up_comes_after_what_a_conflating_client_came_back_for() {
     for number in 1..=5 {
         world.small_odds_event("e1", number).await;
     }
+    for _ in 1..=5 {
+        socket.next_of(MessageType::OddsUpdate).await;
+    }
     let query = format!("topics=odds_updates&conflate_ms=60000&since={}", ack.cursor);
     let mut again = gateway.ws(&query).await;
     let (replayed, caught_up) = again.until(MessageType::CaughtUp).await;
@@ -432,4 +435,69 @@ async fn caught_up_comes_after_what_a_conflating_client_came_back_for() {
     assert_eq!(images.last().map(|image| image.snapshot_count), Some(5));
     let caught_up: CaughtUp = caught_up.data().unwrap();
     assert_eq!(caught_up.replayed, images.len() as u64);
+}
+
+/// More clients of one class than a shard writes to without looking at its sockets in between.
+const CROWD: usize = 300;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_whose_sockets_take_messages_in_pieces_gets_all_of_them_whole_and_once() {
+    let world = World::new().await;
+    let gateway = world
+        .gateway_with(|g| (g.shards, g.client_bytes, g.ring_bytes) = (1, 64 << 20, 64 << 20))
+        .await;
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let mut client = gateway.ws("topics=scrape_progress").await;
+        client.next_of(MessageType::CaughtUp).await;
+        crowd.push(client);
+    }
+    let run = RunId::new();
+    // Nobody reads while the first half comes: every socket is full and cut somewhere. Then all read, while more comes.
+    for seq in 1..=15 {
+        world.big_run_event(&run, seq, Status::Running).await;
+    }
+    let rest = async {
+        for seq in 16..30 {
+            world.big_run_event(&run, seq, Status::Running).await;
+        }
+        world.big_run_event(&run, 30, Status::Completed).await;
+    };
+    let reading = futures_util::future::join_all(crowd.iter_mut().map(Told::until_terminal));
+    let ((), told) = tokio::join!(rest, reading);
+    for told in told {
+        assert_eq!(told.runs[&run], (1..=30).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_conflates_and_talks_misses_no_newest_image() {
+    let world = World::new().await;
+    let gateway = world
+        .gateway_with(|g| (g.shards, g.messages_per_s) = (1, 1_000))
+        .await;
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let mut client = gateway.ws("topics=odds_updates&conflate_ms=100&since=now").await;
+        client.next_of(MessageType::CaughtUp).await;
+        crowd.push(client);
+    }
+    let publish = async {
+        for number in 1..=100 {
+            for event in ["e1", "e2", "e3"] {
+                world.small_odds_event(event, number).await;
+            }
+        }
+    };
+    let reading = futures_util::future::join_all(crowd.iter_mut().map(async |client| {
+        let mut told = Told::default();
+        while told.odds.len() < 3 || told.odds.values().any(|(newest, _)| *newest < 100) {
+            told.take(&client.next().await);
+            client.send(r#"{"type":"ping"}"#).await;
+        }
+    }));
+    within("everybody to have the newest of each", async {
+        tokio::join!(publish, reading)
+    })
+    .await;
 }
