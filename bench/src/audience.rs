@@ -47,11 +47,11 @@ impl Share {
         rests: [0; 3],
     };
 
-    /// Those that a number divides.
-    pub(crate) fn one_in(modulus: u64) -> Self {
+    /// Those with one rest of a division.
+    pub(crate) fn one_in(modulus: u64, rest: u64) -> Self {
         Self {
             modulus,
-            rests: [0; 3],
+            rests: [rest; 3],
         }
     }
 
@@ -189,6 +189,6 @@ mod tests {
         assert_eq!(share.first_from(701), 1_033);
         assert_eq!(share.count(0, 2_000), 6);
         assert_eq!(Share::ALL.first_from(7), 7);
-        assert_eq!(Share::one_in(10).count(1, 31), 3);
+        assert_eq!(Share::one_in(10, 0).count(1, 31), 3);
     }
 }

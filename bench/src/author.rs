@@ -13,8 +13,10 @@ use std::fmt::Write;
 
 /// Sporting events that odds are published of, in turn: the event of a message is its number modulo this.
 pub(crate) const EVENTS: u64 = 1_000;
-/// Of run messages, one in so many is of the run that clients follow.
-pub(crate) const RUNS: u64 = 10;
+/// Of run messages, one in so many is of the source that clients follow.
+pub(crate) const SOURCES: u64 = 10;
+/// Runs of that source, in turn.
+pub(crate) const RUNS: u64 = 100;
 /// Bytes of a payload.
 const PAYLOAD_BYTES: usize = 300;
 
@@ -22,7 +24,10 @@ const PAYLOAD_BYTES: usize = 300;
 #[derive(Debug)]
 pub(crate) struct Author {
     odds: Vec<Place>,
-    runs: [Place; 2],
+    runs: Vec<Place>,
+    other_run: Place,
+    /// Of how many sporting events odds are published now, [`EVENTS`] at most.
+    pub(crate) keys: u64,
     /// Makes ids that no earlier bench used on this bus.
     life: RunId,
     sent_ns: Vec<u64>,
@@ -37,8 +42,13 @@ struct Place {
 
 /// The topic of all odds.
 pub(crate) const ALL_ODDS: &str = "odds_updates.soccer";
-/// The topic of the run that clients follow.
+/// The topic of the source whose runs clients follow.
 pub(crate) const ONE_SOURCE: &str = "scrape_progress.bench-a";
+
+/// The topic of one run of that source.
+pub(crate) fn run_topic(number: u64) -> String {
+    format!("{ONE_SOURCE}.run-{number}")
+}
 
 /// The topic of the odds of one sporting event.
 pub(crate) fn event_topic(number: u64) -> String {
@@ -70,17 +80,19 @@ impl Author {
             odds.push(place(key, format!("{trace}{FENCE}: 1\r\n")));
         }
         let batch = BatchId::new();
-        let run = |source: &str| -> anyhow::Result<Place> {
+        let run = |source: &str, number: u64| -> anyhow::Result<Place> {
             let key = EventKey::Run {
                 source: source.parse()?,
-                run_id: RunId::new(),
+                run_id: format!("run-{number}").parse()?,
             };
             let further = format!("{trace}{STATUS}: running\r\n{ATTEMPT}: 1\r\n{BATCH}: {batch}\r\n");
             Ok(place(key, further))
         };
         Ok(Self {
             odds,
-            runs: [run("bench-a")?, run("bench-b")?],
+            runs: (0..RUNS).map(|number| run("bench-a", number)).collect::<Result<_, _>>()?,
+            other_run: run("bench-b", 0)?,
+            keys: EVENTS,
             life: RunId::new(),
             sent_ns: Vec::new(),
         })
@@ -93,17 +105,22 @@ impl Author {
 
     /// Publishes the next image of odds, as sent at `at_ns`.
     pub(crate) fn odds(&mut self, nats: &mut Nats, at_ns: u64) {
-        let place = usize::try_from(self.next() % EVENTS).unwrap_or(0);
+        let place = usize::try_from(self.next() % self.keys).unwrap_or(0);
         let (headers, payload) = self.write(&self.odds[place]);
         nats.publish(&self.odds[place].subject, &headers, &payload);
         self.sent_ns.push(at_ns);
     }
 
-    /// Publishes the next event of a run.
+    /// Publishes the next event of some run.
     pub(crate) fn run(&mut self, nats: &mut Nats) {
-        let place = usize::from(!self.next().is_multiple_of(RUNS));
-        let (headers, payload) = self.write(&self.runs[place]);
-        nats.publish(&self.runs[place].subject, &headers, &payload);
+        let turn = usize::try_from(self.next() / SOURCES % RUNS).unwrap_or(0);
+        let place = if self.next().is_multiple_of(SOURCES) {
+            &self.runs[turn]
+        } else {
+            &self.other_run
+        };
+        let (headers, payload) = self.write(place);
+        nats.publish(&place.subject, &headers, &payload);
         self.sent_ns.push(now_ns());
     }
 

@@ -3,6 +3,7 @@
 use super::{Sample, fanout::BATCHED, settle};
 use crate::{
     audience::{Audience, CONFLATE_MS},
+    author::EVENTS,
     bench::{Bench, Session, grouped, tell},
     load::{Measured, Pace},
     report::Row,
@@ -10,22 +11,30 @@ use crate::{
 };
 use anyhow::Result;
 
-/// Events a second: several of each key in the time for which odds are held back.
-const EVENTS_PER_S: f64 = 4_000.0;
+/// Events a second, and of how many keys: five of each in the time for which odds are held back.
+const EVENTS_PER_S: f64 = 1_000.0;
+const KEYS: u64 = 100;
 
 /// Conflating clients against others, event by event.
 pub(super) fn conflate(bench: &mut Bench) -> Result<()> {
-    let figure = "CPU an event and client ÷ without conflation";
-    compare(
+    bench.author.keys = KEYS;
+    let outcome = compare(
         bench,
         &format!("conflated by {CONFLATE_MS} ms"),
         Audience::Conflating,
         Pace::PerSecond(EVENTS_PER_S),
         |session| session.crowd.tally.conflate_ms > 0,
-        &[(figure, |measured| {
-            measured.us_each * measured.delivered as f64 / measured.published as f64
-        })],
-    )
+        &[
+            ("CPU an event and client ÷ without conflation", |measured| {
+                measured.us_each * measured.delivered as f64 / measured.published as f64
+            }),
+            ("messages ÷ without conflation", |measured| {
+                measured.delivered as f64 / measured.published as f64
+            }),
+        ],
+    );
+    bench.author.keys = EVENTS;
+    outcome
 }
 
 /// Clients with permessage-deflate against others.

@@ -2,11 +2,10 @@
 
 use crate::{
     audience::{Share, Transport, Wanted},
-    author::{ONE_SOURCE, RUNS},
+    author::{ONE_SOURCE, RUNS, SOURCES, run_topic},
     bench::Bench,
     clock::{now_ns, seconds},
     crowd::{Crowd, GENTLY},
-    report::short,
     server::{Kind, Server},
 };
 use anyhow::{Result, bail};
@@ -89,7 +88,7 @@ impl Past {
         let end = self.first + EVENTS;
         let mut at = end - STEP;
         while at > self.first + BELOW {
-            let (_, reads) = self.come_back(bench, at)?;
+            let (_, reads) = self.come_back(bench, at, at / STEP)?;
             if reads > 0 {
                 break;
             }
@@ -113,36 +112,47 @@ impl Past {
         self.first + EVENTS
     }
 
-    /// A client that has seen everything before event `at`.
+    /// A client of the one source that has seen everything before event `at`.
     pub(super) fn client(&self, at: u64) -> Wanted {
-        let share = Share::one_in(RUNS);
+        self.follower(at, ONE_SOURCE, Share::one_in(SOURCES, 0))
+    }
+
+    /// A client of one run that has seen everything before event `at`. Nothing that is read for a client of another run
+    /// serves it.
+    fn single(&self, at: u64, run: u64) -> Wanted {
+        let run = run % RUNS;
+        let share = Share::one_in(SOURCES * RUNS, SOURCES * run);
+        self.follower(at, &run_topic(run), share)
+    }
+
+    fn follower(&self, at: u64, topic: &str, share: Share) -> Wanted {
         let cursor = usize::try_from(at - self.first).unwrap_or(usize::MAX);
         Wanted {
             transport: Transport::Ws,
-            query: format!("topics={ONE_SOURCE}&since={}", self.cursors[cursor]),
+            query: format!("topics={topic}&since={}", self.cursors[cursor]),
             deflate: false,
             share,
             first: share.first_from(at),
         }
     }
 
-    /// Has one client come back that has seen everything before event `at`: the milliseconds from its attempt to connect
-    /// to `caught_up`, and the reads of the log that it took.
-    pub(super) fn come_back(&self, bench: &mut Bench, at: u64) -> Result<(f64, u64)> {
+    /// Has one client of a run come back that has seen everything before event `at`: the milliseconds from its attempt
+    /// to connect to `caught_up`, and the reads of the log that it took.
+    pub(super) fn come_back(&self, bench: &mut Bench, at: u64, run: u64) -> Result<(f64, u64)> {
         let mut crowd = Crowd::new()?;
         let mut reads = 0;
         let nats = &mut bench.nats;
         nats.read(|_| {})?;
         let opening = crowd.open(
             self.server.address,
-            vec![self.client(at)],
+            vec![self.single(at, run)],
             GENTLY,
             WITHIN_S,
             &bench.author,
             || nats.read(|_| reads += 1),
         )?;
         if opening.failed > 0 || crowd.behind(self.end()) > 0 || crowd.tally.missed > 0 {
-            bail!("a client that came back did not get everything after {}", short(at as f64));
+            bail!("a client that came back did not get everything after {at}");
         }
         Ok((crowd.tally.readying.ms(0.5), reads))
     }

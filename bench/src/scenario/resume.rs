@@ -54,7 +54,7 @@ fn median_of(bench: &mut Bench, past: &Past, from: u64, to: u64) -> Result<(f64,
     let (mut all, mut reads) = (Vec::new(), 0);
     for time in 0..TIMES {
         let at = from + (to - from) * time / TIMES;
-        let (ms, read) = past.come_back(bench, at)?;
+        let (ms, read) = past.come_back(bench, at, time)?;
         all.push(ms);
         reads += read;
     }
