@@ -98,7 +98,9 @@ impl Wanted {
         let query = &self.query;
         match self.transport {
             Transport::Sse => {
-                format!("GET /api/events?{query} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n")
+                format!(
+                    "GET /api/events?{query} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
+                )
             }
             Transport::Ws => {
                 let offer = if self.deflate {

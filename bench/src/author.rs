@@ -90,7 +90,9 @@ impl Author {
         };
         Ok(Self {
             odds,
-            runs: (0..RUNS).map(|number| run("bench-a", number)).collect::<Result<_, _>>()?,
+            runs: (0..RUNS)
+                .map(|number| run("bench-a", number))
+                .collect::<Result<_, _>>()?,
             other_run: run("bench-b", 0)?,
             keys: EVENTS,
             life: RunId::new(),

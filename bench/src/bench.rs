@@ -59,12 +59,17 @@ impl Bench {
             None => server::default_gateway()?,
         };
         if !gateway.is_file() {
-            bail!("{} is not there: build it, or name another with --gateway", gateway.display());
+            bail!(
+                "{} is not there: build it, or name another with --gateway",
+                gateway.display()
+            );
         }
         let files = host::raise_files()?;
         let wanted = options.many() as u64 + 100;
         if files < wanted {
-            bail!("{wanted} files have to be open at a time, and {files} may be: raise `ulimit -Hn`, or use --clients");
+            bail!(
+                "{wanted} files have to be open at a time, and {files} may be: raise `ulimit -Hn`, or use --clients"
+            );
         }
         host::pin(host::LOAD_CORE)?;
         let world = World::start()?;
@@ -88,8 +93,17 @@ impl Bench {
         let server = self.server(kind, &[])?;
         let mut crowd = Crowd::new()?;
         let empty_kib = host::pss_kib(server.pid());
-        let wanted = (0..clients).map(|at| audience.client(at, self.author.next())).collect();
-        let opening = crowd.open(server.address, wanted, GENTLY, OPEN_WITHIN_S, &self.author, || Ok(()))?;
+        let wanted = (0..clients)
+            .map(|at| audience.client(at, self.author.next()))
+            .collect();
+        let opening = crowd.open(
+            server.address,
+            wanted,
+            GENTLY,
+            OPEN_WITHIN_S,
+            &self.author,
+            || Ok(()),
+        )?;
         if opening.failed > 0 {
             bail!("{} of {clients} clients could not connect", opening.failed);
         }

@@ -144,11 +144,9 @@ impl Crowd {
     fn connect(&mut self, address: SocketAddr, wanted: &Wanted) -> Result<()> {
         let mut client = Client::connect(address, wanted, now_ns())?;
         let token = Token(self.clients.len());
-        self.poll.registry().register(
-            &mut client.socket,
-            token,
-            Interest::READABLE | Interest::WRITABLE,
-        )?;
+        self.poll
+            .registry()
+            .register(&mut client.socket, token, Interest::READABLE | Interest::WRITABLE)?;
         self.clients.push(client);
         Ok(())
     }

@@ -47,13 +47,7 @@ pub(crate) fn cpu_ns(pid: u32) -> u64 {
 pub(crate) fn pss_kib(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     text.lines()
-        .find_map(|line| {
-            line.strip_prefix("Pss:")?
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        })
+        .find_map(|line| line.strip_prefix("Pss:")?.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
 }
 
@@ -103,7 +97,9 @@ fn listener(table: &str, port: u16) -> Option<u64> {
 /// A folder in memory where there is one, so that no disk is measured.
 pub(crate) fn store_folder() -> Result<tempfile::TempDir> {
     let memory = Path::new("/dev/shm");
-    let folder = tempfile::Builder::new().prefix("oddswire-bench-").tempdir_in(memory);
+    let folder = tempfile::Builder::new()
+        .prefix("oddswire-bench-")
+        .tempdir_in(memory);
     Ok(folder.or_else(|_| tempfile::tempdir())?)
 }
 

@@ -4,12 +4,7 @@ use crate::host;
 use anyhow::{Context, Result};
 use clap::Args;
 use nix::sys::{prctl, signal::Signal};
-use std::{
-    env,
-    ffi::OsString,
-    os::unix::process::CommandExt,
-    process::Command,
-};
+use std::{env, ffi::OsString, os::unix::process::CommandExt, process::Command};
 
 /// What to become, and where.
 #[derive(Debug, Args)]
@@ -26,9 +21,15 @@ pub(crate) struct LaunchOptions {
 pub(crate) fn launcher(core: usize) -> Result<Vec<OsString>> {
     let me = env::current_exe().context("find the bench's own program")?;
     let core = core.to_string();
-    Ok([me.as_os_str(), "launch".as_ref(), "--core".as_ref(), core.as_ref(), "--".as_ref()]
-        .map(OsString::from)
-        .to_vec())
+    Ok([
+        me.as_os_str(),
+        "launch".as_ref(),
+        "--core".as_ref(),
+        core.as_ref(),
+        "--".as_ref(),
+    ]
+    .map(OsString::from)
+    .to_vec())
 }
 
 /// Becomes the program. Only comes back when that cannot be.
@@ -37,6 +38,8 @@ pub(crate) fn run(options: &LaunchOptions) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     host::pin(options.core)?;
     host::raise_files()?;
-    let error = Command::new(&options.command[0]).args(&options.command[1..]).exec();
+    let error = Command::new(&options.command[0])
+        .args(&options.command[1..])
+        .exec();
     Err(error).with_context(|| format!("run {}", options.command[0].display()))
 }

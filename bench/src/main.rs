@@ -1,5 +1,9 @@
 //! The bench: a load generator, the floor, and the scenarios that compare a gateway with it. See `README.md` beside it.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is for a person at a terminal")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "its output is for a person at a terminal"
+)]
 #![allow(clippy::cast_precision_loss, reason = "figures have three digits that count")]
 
 mod audience;
@@ -57,7 +61,8 @@ fn measure(options: RunOptions) -> Result<()> {
 fn leave_nothing_behind(folder: PathBuf) {
     thread::spawn(move || {
         let waiting = runtime::Builder::new_current_thread().enable_all().build();
-        let stopped = waiting.and_then(|runtime| runtime.block_on(shutdown::on_signal(CancellationToken::new())));
+        let stopped =
+            waiting.and_then(|runtime| runtime.block_on(shutdown::on_signal(CancellationToken::new())));
         if stopped.is_ok() {
             // What cannot be removed lies in memory until the next start of the machine.
             let _ = fs::remove_dir_all(folder);

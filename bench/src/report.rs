@@ -89,7 +89,12 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        for (value, text) in [(1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (12_345.6, "12346")] {
+        for (value, text) in [
+            (1.234, "1.23"),
+            (12.34, "12.3"),
+            (123.4, "123"),
+            (12_345.6, "12346"),
+        ] {
             assert_eq!(short(value), text);
         }
     }

@@ -76,7 +76,10 @@ fn settle(samples: &[Sample]) -> (Vec<f64>, String) {
     let counted = if quiet.is_empty() {
         let worst = sound.iter().map(|s| s.foreign_percent).fold(0.0, f64::max);
         if !sound.is_empty() {
-            notes.push(format!("disturbed: others used up to {}% of a core", short(worst)));
+            notes.push(format!(
+                "disturbed: others used up to {}% of a core",
+                short(worst)
+            ));
         }
         sound
     } else {

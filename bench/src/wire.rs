@@ -54,7 +54,9 @@ fn number(text: &[u8], type_length: usize) -> Option<u64> {
     let payload = text.get(TYPE.len() + type_length + BETWEEN..)?;
     let digits = payload.strip_prefix(NUMBER.as_bytes())?.get(..DIGITS)?;
     digits.iter().try_fold(0u64, |number, digit| {
-        digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
+        digit
+            .is_ascii_digit()
+            .then(|| number * 10 + u64::from(digit - b'0'))
     })
 }
 

@@ -37,20 +37,21 @@ impl World {
         let launcher = launch::launcher(host::LOAD_CORE)?;
         let server = runtime.block_on(NatsServer::start_under(&launcher, store.path()))?;
         let url = server.url();
-        runtime.block_on(async {
-            let options = BusOptions {
-                nats_url: url,
-                prefix: Subjects::default(),
-            };
-            let bus = Bus::connect(&options, "bench", "bench").await?;
-            let mut specs = streams(bus.subjects(), &Sizing::DEV);
-            // Nothing depends on it, and every odds message would be stored twice.
-            specs.retain(|spec| spec.name != StreamNames::of(bus.subjects()).history);
-            let consumer = jobs_consumer(bus.subjects(), &Sizing::DEV);
-            provision(&bus, &specs, &consumer, true).await?;
-            anyhow::Ok(())
-        })
-        .context("make the streams")?;
+        runtime
+            .block_on(async {
+                let options = BusOptions {
+                    nats_url: url,
+                    prefix: Subjects::default(),
+                };
+                let bus = Bus::connect(&options, "bench", "bench").await?;
+                let mut specs = streams(bus.subjects(), &Sizing::DEV);
+                // Nothing depends on it, and every odds message would be stored twice.
+                specs.retain(|spec| spec.name != StreamNames::of(bus.subjects()).history);
+                let consumer = jobs_consumer(bus.subjects(), &Sizing::DEV);
+                provision(&bus, &specs, &consumer, true).await?;
+                anyhow::Ok(())
+            })
+            .context("make the streams")?;
         Ok(Self {
             server,
             store,
@@ -75,9 +76,6 @@ impl World {
 
     /// A connection that publishes, and sees every read of the log that anybody asks for.
     pub(crate) fn connect(&self) -> Result<Nats> {
-        Nats::connect(
-            self.port(),
-            &["$JS.API.DIRECT.GET.>", "$JS.API.STREAM.MSG.GET.>"],
-        )
+        Nats::connect(self.port(), &["$JS.API.DIRECT.GET.>", "$JS.API.STREAM.MSG.GET.>"])
     }
 }

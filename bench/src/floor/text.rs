@@ -71,7 +71,8 @@ impl Batch {
     }
 }
 
-const ACK: &str = r#"{"type":"connection_ack","timestamp":"2026-11-22T22:49:48.370Z","data":{"conflate_ms":0}}"#;
+const ACK: &str =
+    r#"{"type":"connection_ack","timestamp":"2026-11-22T22:49:48.370Z","data":{"conflate_ms":0}}"#;
 const CAUGHT_UP: &str = r#"{"type":"caught_up","timestamp":"2026-11-22T22:49:48.370Z","data":{}}"#;
 
 /// The handshake's answer and what clients wait for. The bench does not check the key.
@@ -88,7 +89,8 @@ pub(super) fn ws_hello() -> Vec<u8> {
 
 /// The same of an event stream.
 pub(super) fn sse_hello() -> Vec<u8> {
-    let mut out = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut out =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     let content = format!("data: {ACK}\n\ndata: {CAUGHT_UP}\n\n");
     // Writing to memory never fails.
     let _ = write!(out, "{:x}\r\n{content}\r\n", content.len());

@@ -1,6 +1,10 @@
 //! What a client may ask for and a gateway may grant: conflation and compression.
 
-use super::{Sample, fanout::BATCHED, settle};
+use super::{
+    Sample,
+    fanout::{BATCHED, IDLE_KIB},
+    settle,
+};
 use crate::{
     audience::{Audience, CONFLATE_MS},
     author::EVENTS,
@@ -46,7 +50,9 @@ pub(super) fn deflate(bench: &mut Bench) -> Result<()> {
         BATCHED,
         |session| session.crowd.tally.deflated > 0,
         &[
-            ("CPU a message ÷ without, 64 outstanding", |measured| measured.us_each),
+            ("CPU a message ÷ without, 64 outstanding", |measured| {
+                measured.us_each
+            }),
             ("bytes ÷ without", |measured| measured.bytes_each),
         ],
     )
@@ -66,6 +72,7 @@ fn compare(
     let clients = bench.options.few();
     let scenario = format!("{name}, {} clients", grouped(clients));
     let mut samples: Vec<Vec<Sample>> = figures.iter().map(|_| Vec::new()).collect();
+    let mut idle = Vec::new();
     for _ in 0..bench.options.rounds() {
         let mut session = bench.session(Kind::Gateway, audience, clients)?;
         if !is_granted(&session) {
@@ -79,6 +86,7 @@ fn compare(
             });
             return Ok(());
         }
+        idle.push(session.idle_kib);
         let for_s = bench.options.stretch_s();
         let with = bench.load(&mut session, pace, for_s)?;
         tell(name, &with);
@@ -100,5 +108,12 @@ fn compare(
             note,
         });
     }
+    bench.row(Row {
+        scenario,
+        figure: IDLE_KIB,
+        rounds: idle,
+        target: None,
+        note: String::new(),
+    });
     Ok(())
 }

@@ -24,9 +24,11 @@ struct Taken {
 pub(super) const UNBATCHED: Pace = Pace::Outstanding(1);
 /// Enough for a server that can put together.
 pub(super) const BATCHED: Pace = Pace::Outstanding(64);
-/// Rounds that may be taken again because somebody disturbed them.
+/// Rounds that may be taken again because somebody disturbed them, where it need not be quick.
 const AGAIN: usize = 2;
 const IDLE_KIB_MAX: f64 = 4.0;
+/// What the memory of connections is called in the table.
+pub(super) const IDLE_KIB: &str = "KiB an idle connection";
 
 /// The transports with their targets, unbatched and batched.
 const AGAINST_FLOOR: [(Scenario, Audience, [Option<f64>; 2]); 3] = [
@@ -44,9 +46,14 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
     for clients in bench.options.sizes() {
         let mut rounds: Vec<Vec<Taken>> = Vec::new();
         let wanted = bench.options.rounds();
+        let again = if bench.options.quick { 0 } else { AGAIN };
         let mut disturbed = 0;
-        while rounds.len() < wanted + disturbed.min(AGAIN) {
-            eprintln!("fan-out, {} clients, round {}", grouped(clients), rounds.len() + 1);
+        while rounds.len() < wanted + disturbed.min(again) {
+            eprintln!(
+                "fan-out, {} clients, round {}",
+                grouped(clients),
+                rounds.len() + 1
+            );
             let mut order = contenders.clone();
             if rounds.len() % 2 == 1 {
                 order.reverse();
@@ -111,7 +118,11 @@ impl Taken {
     }
 
     fn stretch(&self, is_batched: bool) -> &Measured {
-        if is_batched { &self.batched } else { &self.unbatched }
+        if is_batched {
+            &self.batched
+        } else {
+            &self.unbatched
+        }
     }
 }
 
@@ -129,16 +140,9 @@ fn tabulate(bench: &mut Bench, clients: usize, rounds: &[Vec<Taken>]) {
             let samples = ratios(rounds, (gateway, is_batched), (floor, is_batched));
             push(bench, &name, figure, &samples, targets[usize::from(is_batched)]);
         }
-        let idle: Vec<f64> = of(rounds, gateway).map(|t| t.idle_kib).collect();
         // The fixed part of a process weighs a few KiB a connection where there are few.
         let target = (clients >= 10_000 && audience != Audience::Mixed).then_some(IDLE_KIB_MAX);
-        bench.row(Row {
-            scenario: name,
-            figure: "KiB an idle connection",
-            rounds: idle,
-            target,
-            note: String::new(),
-        });
+        idle(bench, name, rounds, gateway, target);
     }
     if bench.options.wants(Scenario::Topics) {
         let name = format!("1,000 topics, 3 a client, {} clients", grouped(clients));
@@ -149,8 +153,32 @@ fn tabulate(bench: &mut Bench, clients: usize, rounds: &[Vec<Taken>]) {
         let figure = "CPU a message, 64 outstanding ÷ one topic, 1 outstanding";
         push(bench, &name, figure, &samples, target);
         let samples = ratios(rounds, (many, false), (one, false));
-        push(bench, &name, "CPU a message ÷ one topic, 1 outstanding", &samples, None);
+        push(
+            bench,
+            &name,
+            "CPU a message ÷ one topic, 1 outstanding",
+            &samples,
+            None,
+        );
+        idle(bench, name, rounds, many, None);
     }
+}
+
+fn idle(
+    bench: &mut Bench,
+    scenario: String,
+    rounds: &[Vec<Taken>],
+    who: (Kind, Audience),
+    target: Option<f64>,
+) {
+    let rounds = of(rounds, who).map(|taken| taken.idle_kib).collect();
+    bench.row(Row {
+        scenario,
+        figure: IDLE_KIB,
+        rounds,
+        target,
+        note: String::new(),
+    });
 }
 
 fn push(bench: &mut Bench, name: &str, figure: &'static str, samples: &[Sample], target: Option<f64>) {

@@ -18,7 +18,11 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         let past = Past::new(bench)?;
         let (of_ring, _) = median_of(bench, &past, past.floor, past.end())?;
         let (of_log, read) = median_of(bench, &past, past.below(), past.floor - 200)?;
-        eprintln!("  from the ring {} ms, from the log {} ms", short(of_ring), short(of_log));
+        eprintln!(
+            "  from the ring {} ms, from the log {} ms",
+            short(of_ring),
+            short(of_log)
+        );
         ring.push(of_ring);
         log.push(of_log);
         reads += read;

@@ -27,7 +27,11 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
             order.reverse();
         }
         let [first, second] = [take(bench, clients, order[0])?, take(bench, clients, order[1])?];
-        let (all_read, some_stall) = if order[0] { (second, first) } else { (first, second) };
+        let (all_read, some_stall) = if order[0] {
+            (second, first)
+        } else {
+            (first, second)
+        };
         let ratio = some_stall.latency.ms(0.99) / all_read.latency.ms(0.99).max(0.001);
         latency.push(Sample::of(ratio, &[&all_read, &some_stall]));
         memory.push((some_stall.peak_kib as f64 - all_read.peak_kib as f64) / 1024.0);
@@ -55,7 +59,11 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
 fn take(bench: &mut Bench, clients: usize, some_stall: bool) -> Result<Measured> {
     let name = if some_stall { "a tenth stalled" } else { "all read" };
     let mut session = bench.session(Kind::Gateway, Audience::Ws, clients)?;
-    let stalled = if some_stall { session.crowd.stall(EVERY)? } else { 0 };
+    let stalled = if some_stall {
+        session.crowd.stall(EVERY)?
+    } else {
+        0
+    };
     let filled = bench.load_without(&mut session, stalled, BATCHED, FILL_S)?;
     tell(&format!("{name}, filling"), &filled);
     let pace = Pace::PerSecond(MESSAGES_PER_S / clients as f64);

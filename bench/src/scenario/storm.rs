@@ -19,7 +19,14 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         let mut crowd = Crowd::new()?;
         let first = bench.author.next();
         let wanted = (0..clients).map(|at| Audience::Ws.client(at, first)).collect();
-        let opening = crowd.open(server.address, wanted, clients, WITHIN_S, &bench.author, || Ok(()))?;
+        let opening = crowd.open(
+            server.address,
+            wanted,
+            clients,
+            WITHIN_S,
+            &bench.author,
+            || Ok(()),
+        )?;
         all.push(opening.seconds);
         granted.push(crowd.tally.granting.ms(0.99) / 1e3);
         failed.push(opening.failed as f64);

@@ -106,7 +106,10 @@ mod tests {
     fn events_and_comments_are_told_apart() {
         assert_eq!(event(CONTENT), Some((3, None)));
         let (length, data) = event(&CONTENT[3..]).unwrap();
-        assert_eq!((length, &CONTENT[3..][data.unwrap()]), (CONTENT.len() - 3, &b"{}"[..]));
+        assert_eq!(
+            (length, &CONTENT[3..][data.unwrap()]),
+            (CONTENT.len() - 3, &b"{}"[..])
+        );
         assert_eq!(event(&CONTENT[3..CONTENT.len() - 1]), None);
         // A value that only looks like a field.
         assert_eq!(event(b"id: data: x\n\n"), Some((13, None)));

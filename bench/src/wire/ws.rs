@@ -27,7 +27,10 @@ pub(crate) fn frame(bytes: &[u8]) -> Option<Frame> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     // A server's frames have no mask.
     let (length, begin): (usize, usize) = match second & 0x7f {
-        126 => (usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)), 4),
+        126 => (
+            usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?)),
+            4,
+        ),
         127 => {
             let length = u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?);
             (usize::try_from(length).ok()?, 10)
