@@ -16,8 +16,8 @@ use std::mem;
 pub(crate) enum Pace {
     /// The next when at most so many less one are on their way: 1 leaves nothing to batch, 64 does.
     Outstanding(u64),
-    /// So many a second, whatever becomes of them; latency counts from when each was due.
-    PerSecond(f64),
+    /// One in so many nanoseconds, whatever becomes of them; latency counts from when each was due.
+    EveryNs(u64),
 }
 
 /// What a stretch of load showed.
@@ -71,21 +71,22 @@ const LOST_AFTER_S: f64 = 3.0;
 /// Between two looks at the server's memory.
 const LOOK_S: f64 = 0.5;
 
+/// Nanoseconds: the time, and CPU used by the server, by all that belongs to the bench, and by everybody.
 struct Reading {
-    at_ns: u64,
-    server_ns: u64,
-    mine_ns: u64,
-    busy_ns: u64,
+    at: u64,
+    server: u64,
+    mine: u64,
+    busy: u64,
 }
 
 impl Load<'_> {
     fn reading(&self) -> Reading {
-        let server_ns = host::cpu_ns(self.server);
+        let server = host::cpu_ns(self.server);
         Reading {
-            at_ns: now_ns(),
-            server_ns,
-            mine_ns: server_ns + host::cpu_ns(self.bus) + host::cpu_ns(std::process::id()),
-            busy_ns: host::busy_ns(),
+            at: now_ns(),
+            server,
+            mine: server + host::cpu_ns(self.bus) + host::cpu_ns(std::process::id()),
+            busy: host::busy_ns(),
         }
     }
 
@@ -95,8 +96,8 @@ impl Load<'_> {
         let gone = self.crowd.gone();
         let begin = self.reading();
         let mut published = 0;
-        let (mut seen, mut moved_ns) = (0, begin.at_ns);
-        let (mut looked_ns, mut peak_kib) = (begin.at_ns, 0);
+        let (mut seen, mut moved_ns) = (0, begin.at);
+        let (mut looked_ns, mut peak_kib) = (begin.at, 0);
         loop {
             self.crowd.turn(self.author)?;
             let now = now_ns();
@@ -107,9 +108,9 @@ impl Load<'_> {
             if seconds(looked_ns, now) > LOOK_S {
                 (looked_ns, peak_kib) = (now, peak_kib.max(host::pss_kib(self.server)));
             }
-            let is_over = seconds(begin.at_ns, now) > for_s;
+            let is_over = seconds(begin.at, now) > for_s;
             if !is_over {
-                self.publish(pace, begin.at_ns, now, &mut published, delivered);
+                self.publish(pace, begin.at, now, &mut published, delivered);
             }
             self.nats.flush()?;
             self.nats.read(|_| {})?;
@@ -124,16 +125,16 @@ impl Load<'_> {
         self.crowd.tally.deflated = before.deflated;
         let expected = published * self.each;
         let gone = self.crowd.gone() - gone;
-        let wall_s = seconds(begin.at_ns, moved_ns);
-        let cpu_us = (end.server_ns - begin.server_ns) as f64 / 1e3;
-        let others_ns = (end.busy_ns - begin.busy_ns).saturating_sub(end.mine_ns - begin.mine_ns);
+        let wall_s = seconds(begin.at, moved_ns);
+        let cpu_us = (end.server - begin.server) as f64 / 1e3;
+        let others_ns = (end.busy - begin.busy).saturating_sub(end.mine - begin.mine);
         let delivered = tally.delivered.max(1) as f64;
         Ok(Measured {
             published,
             delivered: tally.delivered,
             us_each: cpu_us / delivered,
             server_percent: cpu_us / 1e4 / wall_s,
-            foreign_percent: others_ns as f64 / 1e7 / seconds(begin.at_ns, end.at_ns),
+            foreign_percent: others_ns as f64 / 1e7 / seconds(begin.at, end.at),
             per_s: delivered / wall_s,
             bytes_each: tally.bytes as f64 / delivered,
             each_read: delivered / tally.reads.max(1) as f64,
@@ -152,16 +153,12 @@ impl Load<'_> {
                     *published += 1;
                 }
             }
-            Pace::PerSecond(rate) => loop {
-                let due_s = *published as f64 / rate;
-                if due_s > seconds(begin_ns, now_ns) {
-                    return;
+            Pace::EveryNs(interval_ns) => {
+                while begin_ns + *published * interval_ns <= now_ns {
+                    self.author.odds(self.nats, begin_ns + *published * interval_ns);
+                    *published += 1;
                 }
-                // Seconds of one stretch: exact to well below a nanosecond.
-                let due_ns = begin_ns + (due_s * 1e9) as u64;
-                self.author.odds(self.nats, due_ns);
-                *published += 1;
-            },
+            }
         }
     }
 

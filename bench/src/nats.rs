@@ -52,7 +52,7 @@ impl Nats {
             "CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"lang\":\"rust\",\"version\":\"0\",\"name\":\"bench\"}\r\n",
         );
         for (number, subject) in subjects.iter().enumerate() {
-            hello.push_str(&format!("SUB {subject} {number}\r\n"));
+            hello.extend(["SUB ", subject, " ", &number.to_string(), "\r\n"]);
         }
         hello.push_str("PING\r\n");
         socket.write_all(hello.as_bytes())?;

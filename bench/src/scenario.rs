@@ -16,9 +16,12 @@ use crate::{
 };
 use anyhow::Result;
 
+/// Takes figures, and puts them into the table.
+type Run = fn(&mut Bench) -> Result<()>;
+
 /// Runs all that are wanted. What was found before a failure stays in the table.
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
-    let alone: [(Scenario, fn(&mut Bench) -> Result<()>); 6] = [
+    let alone: [(Scenario, Run); 6] = [
         (Scenario::Stalled, stalled::run),
         (Scenario::Conflate, extras::conflate),
         (Scenario::Deflate, extras::deflate),

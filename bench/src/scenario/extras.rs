@@ -15,8 +15,8 @@ use crate::{
 };
 use anyhow::Result;
 
-/// Events a second, and of how many keys: five of each in the time for which odds are held back.
-const EVENTS_PER_S: f64 = 1_000.0;
+/// Between two events, and of how many keys they are: five of each in the time for which odds are held back.
+const EVENT_NS: u64 = 1_000_000;
 const KEYS: u64 = 100;
 
 /// Conflating clients against others, event by event.
@@ -26,7 +26,7 @@ pub(super) fn conflate(bench: &mut Bench) -> Result<()> {
         bench,
         &format!("conflated by {CONFLATE_MS} ms"),
         Audience::Conflating,
-        Pace::PerSecond(EVENTS_PER_S),
+        Pace::EveryNs(EVENT_NS),
         |session| session.crowd.tally.conflate_ms > 0,
         &[
             ("CPU an event and client ÷ without conflation", |measured| {

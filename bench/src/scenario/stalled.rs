@@ -12,8 +12,8 @@ use anyhow::Result;
 
 /// One in so many clients stalls.
 const EVERY: usize = 10;
-/// Messages a second to all clients together, less than half of what a core can send.
-const MESSAGES_PER_S: f64 = 50_000.0;
+/// Between two messages to any client: less than half of what a core can send.
+const MESSAGE_NS: u64 = 20_000;
 /// Longer than it takes to fill the buffers of those that do not read.
 const FILL_S: f64 = 4.0;
 const P99_MAX: f64 = 1.2;
@@ -66,7 +66,7 @@ fn take(bench: &mut Bench, clients: usize, some_stall: bool) -> Result<Measured>
     };
     let filled = bench.load_without(&mut session, stalled, BATCHED, FILL_S)?;
     tell(&format!("{name}, filling"), &filled);
-    let pace = Pace::PerSecond(MESSAGES_PER_S / clients as f64);
+    let pace = Pace::EveryNs(MESSAGE_NS * clients as u64);
     let for_s = bench.options.stretch_s() * 2.0;
     let mut measured = bench.load_without(&mut session, stalled, pace, for_s)?;
     tell(&format!("{name}, even pace"), &measured);

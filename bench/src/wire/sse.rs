@@ -41,7 +41,6 @@ impl Chunks {
                     continue;
                 }
                 Self::Break if byte == b'\n' => *self = Self::Size(0),
-                Self::Break => {}
                 Self::Size(0) | Self::Extension(0) if byte == b'\n' => *self = Self::End,
                 Self::Size(size) | Self::Extension(size) if byte == b'\n' => *self = Self::Data(size),
                 Self::Size(size) => {
@@ -50,7 +49,7 @@ impl Chunks {
                         None => Self::Extension(size),
                     };
                 }
-                Self::Extension(_) => {}
+                Self::Break | Self::Extension(_) => {}
             }
             read += 1;
         }
@@ -77,7 +76,7 @@ pub(crate) fn event(bytes: &[u8]) -> Option<(usize, Option<Range<usize>>)> {
 mod tests {
     use super::*;
 
-    const BODY: &[u8] = b"3\r\n:\n\n\r\n1B;x=y\r\nid: A\nevent: odds\ndata: {}\n\n\r\n0\r\n\r\n";
+    const BODY: &[u8] = b"3\r\n:\n\n\r\n1C;x=y\r\nid: A\nevent: odds\ndata: {}\n\n\r\n0\r\n\r\n";
     const CONTENT: &[u8] = b":\n\nid: A\nevent: odds\ndata: {}\n\n";
 
     #[test]
