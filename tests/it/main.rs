@@ -9,9 +9,14 @@ mod harness;
 
 mod bad_input;
 mod chaos;
+mod compression;
 mod delivery;
 mod interest;
 mod outage;
 mod rest;
 mod resume;
+mod settling;
+mod slow;
 mod truth;
+mod upheaval;
+mod verdicts;

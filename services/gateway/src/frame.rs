@@ -10,7 +10,10 @@ use oddswire_protocol::{
     header::{self, CE_TIME, CE_TYPE, EventFault, STATUS},
     progress::Status,
 };
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 /// A committed event that passed its check.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ pub struct Frame {
     /// The position of a client that has everything up to this frame, in every feed that this gateway followed then.
     pub after: Cursor,
     encoded: Mutex<Encoded>,
+    superseded: AtomicBool,
 }
 
 /// What a client's copy of a frame looks like, where that is the same for many clients.
@@ -86,6 +90,7 @@ impl Frame {
             emitted_before: 0,
             after: Cursor::at(Timestamp::now()),
             encoded: Mutex::new(Encoded::Fresh(Vec::new())),
+            superseded: AtomicBool::new(false),
         }
     }
 
@@ -116,6 +121,16 @@ impl Frame {
             copies.push((shape, bytes.clone()));
         }
         bytes
+    }
+
+    /// Whether a newer image of the same key was emitted since.
+    pub fn is_superseded(&self) -> bool {
+        self.superseded.load(Relaxed)
+    }
+
+    /// A newer image of the same key was emitted.
+    pub fn supersede(&self) {
+        self.superseded.store(true, Relaxed);
     }
 
     /// Keeps no encoded copy any more.

@@ -1,5 +1,4 @@
-//! Frames that wait for clients who take the newest image of each key only: at their ticks, or when their socket takes
-//! bytes again.
+//! Frames that wait for the tick of clients who take the newest of each key only.
 
 use crate::{
     frame::Frame,
@@ -16,7 +15,7 @@ use tokio::time::Instant;
 /// What waits. Its memory is that of one image a key.
 #[derive(Debug, Clone, Default)]
 pub struct Held {
-    frames: HashMap<(EventKey, Option<u64>), Arc<Frame>>,
+    frames: HashMap<EventKey, Arc<Frame>>,
     bytes: usize,
     conflated: u64,
     before: Option<PerFeed<Option<Position>>>,
@@ -49,18 +48,9 @@ impl Held {
 
     /// Puts a frame in the place of an older one of its key. `before` is where the client was before this frame.
     pub fn replace(&mut self, frame: Arc<Frame>, before: &PerFeed<Option<Position>>) {
-        self.put((frame.key.clone(), None), frame, before);
-    }
-
-    /// Adds a frame that takes no other's place, and whose place none takes.
-    pub fn keep(&mut self, frame: Arc<Frame>, before: &PerFeed<Option<Position>>) {
-        self.put((frame.key.clone(), Some(frame.number)), frame, before);
-    }
-
-    fn put(&mut self, slot: (EventKey, Option<u64>), frame: Arc<Frame>, before: &PerFeed<Option<Position>>) {
         self.before.get_or_insert(*before);
         self.bytes += frame.bytes();
-        if let Some(old) = self.frames.insert(slot, frame) {
+        if let Some(old) = self.frames.insert(frame.key.clone(), frame) {
             self.bytes -= old.bytes();
             self.conflated += 1;
         }
@@ -68,7 +58,7 @@ impl Held {
 
     /// Forgets the frame of a key: something newer of it goes out at once.
     pub fn overtake(&mut self, key: &EventKey) {
-        if let Some(old) = self.frames.remove(&(key.clone(), None)) {
+        if let Some(old) = self.frames.remove(key) {
             self.bytes -= old.bytes();
             self.conflated += 1;
         }
@@ -151,15 +141,6 @@ mod tests {
         assert_eq!((numbers(&released), released.conflated), (vec![2, 3, 4], 1));
         assert!(held.is_empty());
         assert_eq!(held.bytes(), 0);
-    }
-
-    #[test]
-    fn what_is_kept_is_never_replaced() {
-        let mut held = Held::default();
-        held.keep(frame("alpha", 1), &NOWHERE);
-        held.keep(frame("alpha", 2), &NOWHERE);
-        held.replace(frame("alpha", 3), &NOWHERE);
-        assert_eq!(numbers(&held.release()), [1, 2, 3]);
     }
 
     #[test]

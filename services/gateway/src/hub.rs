@@ -3,83 +3,21 @@
 //! A session is a position per feed. To go on it walks the ring from there; what lies below the ring's floor it reads
 //! from the log. Nothing here waits for a session, and nothing is kept for one.
 
+mod ring;
+
+pub use ring::{FeedView, Stretch};
+
 use crate::frame::Frame;
-use oddswire_protocol::{Cursor, Feed, Timestamp, Topic, cursor::Position};
-use std::{
-    collections::VecDeque,
-    sync::{
-        Arc, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
+use oddswire_protocol::{Feed, Topic, cursor::Position};
+use ring::Ring;
+use std::sync::{
+    Arc, OnceLock, PoisonError, RwLock,
+    atomic::{AtomicU64, Ordering::SeqCst},
 };
 use tokio::sync::watch;
 
 /// One entry a feed.
 pub type PerFeed<T> = [T; Feed::ALL.len()];
-
-/// Where an active feed stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FeedView {
-    /// Which life of its stream.
-    pub epoch: u32,
-    /// Everything after this sequence is in the ring.
-    pub floor: u64,
-    /// The last sequence emitted.
-    pub high: u64,
-    /// How often the feed was activated until then: another life than before is another chain.
-    pub life: u64,
-}
-
-impl FeedView {
-    /// The position of a session that has everything.
-    pub fn tail(&self) -> Position {
-        Position {
-            epoch: self.epoch,
-            seq: self.high,
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Ring {
-    /// By rising number. Numbers are given once and never change; where the frames of a feed were forgotten some are
-    /// missing.
-    frames: VecDeque<Arc<Frame>>,
-    /// The number of the next frame.
-    next: u64,
-    /// Every frame from this number on is here, but for those of feeds that ended.
-    first: u64,
-    bytes: usize,
-    /// The bytes of all frames ever emitted.
-    emitted_bytes: u64,
-    feeds: PerFeed<Option<FeedView>>,
-    lives: u64,
-}
-
-/// What the ring holds from a number on, for those who walk it for many clients at once.
-#[derive(Debug)]
-pub struct Stretch {
-    /// The frames, in the order of emission.
-    pub frames: Vec<Arc<Frame>>,
-    /// The number after the last of them.
-    pub next: u64,
-    /// Where the feeds stand.
-    pub feeds: PerFeed<Option<FeedView>>,
-    /// Whether the ring holds more than that.
-    pub more: bool,
-    /// Whether frames between the number asked for and the first of these are gone already.
-    pub evicted: bool,
-}
-
-impl Stretch {
-    /// The position of a client that has all of it, and follows every feed.
-    pub fn positions(&self) -> PerFeed<Option<Position>> {
-        match self.frames.last() {
-            Some(last) if self.more => last.positions(),
-            _ => self.feeds.map(|view| view.map(|view| view.tail())),
-        }
-    }
-}
 
 /// The hub.
 #[derive(Debug)]
@@ -180,8 +118,6 @@ const STEP_LOOKS: usize = 4_096;
 /// Frames that a session takes from the ring at once: what bounds its own memory.
 const STEP_FRAMES: usize = 256;
 const STEP_BYTES: usize = 512 * 1024;
-/// So many of the newest frames keep their encoded copies.
-const FRESH_FRAMES: usize = 1_024;
 
 impl Hub {
     /// A hub whose ring holds at most `ring_bytes`.
@@ -387,233 +323,5 @@ impl Hub {
     }
 }
 
-impl Ring {
-    fn from(&self, number: u64) -> impl Iterator<Item = &Arc<Frame>> {
-        let skip = self.frames.partition_point(|frame| frame.number < number);
-        self.frames.range(skip..)
-    }
-
-    fn push(&mut self, mut frame: Frame) {
-        frame.number = self.next;
-        frame.emitted_before = self.emitted_bytes;
-        frame.after = Feed::ALL
-            .into_iter()
-            .fold(Cursor::at(Timestamp::now()), |cursor, feed| {
-                cursor.with(feed, self.feeds[feed.index()].map(|view| view.tail()))
-            });
-        self.next += 1;
-        self.bytes += frame.bytes();
-        self.emitted_bytes += frame.bytes() as u64;
-        self.frames.push_back(Arc::new(frame));
-        if let Some(stale) = self.frames.len().checked_sub(FRESH_FRAMES + 1) {
-            self.frames[stale].grow_stale();
-        }
-    }
-
-    fn evict(&mut self) {
-        let Some(frame) = self.frames.pop_front() else {
-            return;
-        };
-        self.first = frame.number + 1;
-        self.bytes -= frame.bytes();
-        if let Some(view) = self.feeds[frame.feed.index()].as_mut() {
-            view.floor = view.floor.max(frame.seq);
-        }
-    }
-
-    /// Empties the ring of one feed. The other's frames stay.
-    fn forget(&mut self, feed: Feed) {
-        self.frames.retain(|frame| frame.feed != feed);
-        self.bytes = self.frames.iter().map(|frame| frame.bytes()).sum();
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use oddswire_protocol::{EventKey, envelope::Envelope, envelope::MessageType};
-
-    fn frame(feed: Feed, seq: u64) -> Frame {
-        let key = match feed {
-            Feed::Run => EventKey::Run {
-                source: "alpha".parse().unwrap(),
-                run_id: format!("r{}", seq % 2).parse().unwrap(),
-            },
-            Feed::Odds => EventKey::Confirmed {
-                source: "alpha".parse().unwrap(),
-            },
-        };
-        let envelope = Envelope::from_bus(MessageType::ScrapeProgress, "2026-02-06T01:30:00.123Z", b"{}");
-        Frame::of(key, seq, false, envelope)
-    }
-
-    fn place(run: Option<u64>, odds: Option<u64>) -> Place {
-        let at = |seq: Option<u64>| seq.map(|seq| Position { epoch: 1, seq });
-        Place {
-            positions: [at(run), at(odds)],
-            next: 0,
-        }
-    }
-
-    fn seqs(step: &Step) -> Vec<u64> {
-        step.frames.iter().map(|(frame, _)| frame.seq).collect()
-    }
-
-    fn all() -> Vec<Topic> {
-        Topic::default_set()
-    }
-
-    #[test]
-    fn a_session_gets_what_is_after_its_position_and_nothing_twice() {
-        let hub = Hub::new(1 << 20);
-        hub.activate(Feed::Run, 1, 10);
-        for seq in 11..=14 {
-            hub.emit(Feed::Run, seq, Some(frame(Feed::Run, seq)));
-        }
-        let mut at = place(Some(12), None);
-        assert_eq!(seqs(&hub.step(&mut at, &all())), [13, 14]);
-        assert!(seqs(&hub.step(&mut at, &all())).is_empty());
-        hub.emit(Feed::Run, 15, Some(frame(Feed::Run, 15)));
-        assert_eq!(seqs(&hub.step(&mut at, &all())), [15]);
-    }
-
-    #[test]
-    fn what_no_topic_admits_moves_the_position_all_the_same() {
-        let hub = Hub::new(1 << 20);
-        hub.activate(Feed::Run, 1, 0);
-        for seq in 1..=3 {
-            hub.emit(Feed::Run, seq, Some(frame(Feed::Run, seq)));
-        }
-        hub.emit(Feed::Run, 4, None);
-        let mut at = place(Some(0), None);
-        assert_eq!(
-            seqs(&hub.step(&mut at, &["scrape_progress.*.r0".parse().unwrap()])),
-            [2]
-        );
-        assert_eq!(at.positions[0].unwrap().seq, 4);
-    }
-
-    #[test]
-    fn a_feed_that_the_session_does_not_follow_is_passed_over() {
-        let hub = Hub::new(1 << 20);
-        hub.activate(Feed::Run, 1, 0);
-        hub.activate(Feed::Odds, 1, 0);
-        hub.emit(Feed::Odds, 1, Some(frame(Feed::Odds, 1)));
-        hub.emit(Feed::Run, 1, Some(frame(Feed::Run, 1)));
-        let mut at = place(Some(0), None);
-        let step = hub.step(&mut at, &all());
-        assert_eq!(step.frames.len(), 1);
-        assert_eq!(step.frames[0].1, [Some(Position { epoch: 1, seq: 1 }), None]);
-    }
-
-    #[test]
-    fn a_feed_that_is_joined_later_is_walked_from_the_position_it_was_joined_at() {
-        let hub = Hub::new(1 << 20);
-        hub.activate(Feed::Run, 1, 0);
-        hub.activate(Feed::Odds, 1, 0);
-        for seq in 1..=3 {
-            hub.emit(Feed::Odds, seq, Some(frame(Feed::Odds, seq)));
-        }
-        let mut at = place(Some(0), None);
-        assert_eq!(seqs(&hub.step(&mut at, &all())), Vec::<u64>::new());
-        at.set(Feed::Odds, Some(Position { epoch: 1, seq: 1 }));
-        assert_eq!(seqs(&hub.step(&mut at, &all())), [2, 3]);
-    }
-
-    #[test]
-    fn a_session_below_the_floor_is_sent_to_the_log() {
-        let size = frame(Feed::Run, 1).bytes();
-        let hub = Hub::new(size * 3);
-        hub.activate(Feed::Run, 1, 0);
-        for seq in 1..=5 {
-            hub.emit(Feed::Run, seq, Some(frame(Feed::Run, seq)));
-        }
-        assert_eq!(
-            hub.view(Feed::Run),
-            Some(FeedView {
-                epoch: 1,
-                floor: 2,
-                high: 5,
-                life: 1,
-            })
-        );
-        let mut at = place(Some(1), None);
-        assert_eq!(hub.step(&mut at, &all()).behind, Some(Feed::Run));
-        let mut at = place(Some(2), None);
-        assert_eq!(seqs(&hub.step(&mut at, &all())), [3, 4, 5]);
-    }
-
-    #[test]
-    fn a_stream_made_anew_is_told_apart() {
-        let hub = Hub::new(1 << 20);
-        hub.activate(Feed::Run, 2, 100);
-        assert_eq!(
-            hub.step(&mut place(Some(99), None), &all()).reset,
-            Some(Feed::Run)
-        );
-        hub.deactivate(Feed::Run);
-        assert_eq!(
-            hub.step(&mut place(Some(99), None), &all()).inactive,
-            Some(Feed::Run)
-        );
-    }
-
-    #[test]
-    fn a_stream_that_lost_its_tail_is_told_to_those_who_have_more() {
-        let hub = Hub::new(1 << 20);
-        hub.activate(Feed::Run, 1, 100);
-        let mut at = place(Some(100), None);
-        hub.activate(Feed::Run, 1, 95);
-        assert_eq!(hub.step(&mut at, &all()).reset, Some(Feed::Run));
-    }
-
-    #[test]
-    fn a_walk_past_what_nobody_wants_is_bounded_too() {
-        let hub = Hub::new(1 << 24);
-        hub.activate(Feed::Run, 1, 0);
-        for seq in 1..=5_000 {
-            hub.emit(Feed::Run, seq, Some(frame(Feed::Run, seq)));
-        }
-        let mut at = place(Some(0), None);
-        let nobody = ["scrape_progress.nobody".parse().unwrap()];
-        assert!(hub.step(&mut at, &nobody).more);
-        assert!(!hub.step(&mut at, &nobody).more);
-        assert_eq!(at.position(Feed::Run).unwrap().seq, 5_000);
-    }
-
-    #[test]
-    fn a_feed_that_ends_takes_nothing_from_the_sessions_of_the_other() {
-        let hub = Hub::new(1 << 20);
-        hub.activate(Feed::Run, 1, 0);
-        hub.activate(Feed::Odds, 1, 0);
-        let mut at = place(Some(0), None);
-        hub.emit(Feed::Odds, 1, Some(frame(Feed::Odds, 1)));
-        hub.emit(Feed::Run, 1, Some(frame(Feed::Run, 1)));
-        assert_eq!(seqs(&hub.step(&mut at, &all())), [1]);
-        hub.emit(Feed::Run, 2, Some(frame(Feed::Run, 2)));
-        hub.deactivate(Feed::Odds);
-        hub.emit(Feed::Run, 3, Some(frame(Feed::Run, 3)));
-        assert_eq!(seqs(&hub.step(&mut at, &all())), [2, 3]);
-    }
-
-    #[test]
-    fn a_walk_is_bounded_and_goes_on_where_it_was() {
-        let hub = Hub::new(1 << 22);
-        hub.activate(Feed::Run, 1, 0);
-        for seq in 1..=600 {
-            hub.emit(Feed::Run, seq, Some(frame(Feed::Run, seq)));
-        }
-        let mut at = place(Some(0), None);
-        let mut got = Vec::new();
-        let mut walks = 0;
-        loop {
-            let step = hub.step(&mut at, &all());
-            got.extend(seqs(&step));
-            walks += 1;
-            if !step.more {
-                break;
-            }
-        }
-        assert_eq!((got, walks), ((1..=600).collect::<Vec<_>>(), 3));
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ mod cluster;
 pub use cluster::NatsCluster;
 
 use crate::child;
+use nix::sys::signal::Signal;
 use std::{
     env,
     ffi::OsString,
@@ -169,6 +170,16 @@ impl NatsServer {
     pub async fn ended(&mut self) {
         // An error means that there is no such process any more.
         let _ = self.child.wait().await;
+    }
+
+    /// Stops it where it is, as a machine that is too busy would: connections stay, nothing is answered.
+    pub fn pause(&self) {
+        child::signal(&self.child, Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn unpause(&self) {
+        child::signal(&self.child, Signal::SIGCONT);
     }
 
     /// Ends it in order.

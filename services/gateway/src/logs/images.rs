@@ -3,7 +3,7 @@
 use super::{Filters, Logs, is_fresh};
 use crate::frame::Frame;
 use oddswire_kit::log::{ReadError, Stored};
-use oddswire_protocol::{Timestamp, header::CE_TIME};
+use oddswire_protocol::{Feed, Timestamp, header::CE_TIME};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -70,7 +70,8 @@ async fn read(logs: &Logs, filters: &Filters, floor: u64) -> Result<Images, Read
     let _permit = logs.admit().await;
     let bus = logs.bus();
     let names = bus.names();
-    let copied = bus.copied_to(&names.runs_last).await?;
+    let log = logs.state(Feed::Run).await?;
+    let copied = bus.copied_to(&names.runs_last, &log).await?;
     let mut last: BTreeMap<String, Stored> = BTreeMap::new();
     for filter in filters {
         let subject = bus.subjects().feed_filter(filter);
@@ -78,7 +79,9 @@ async fn read(logs: &Logs, filters: &Filters, floor: u64) -> Result<Images, Read
             let mut read = bus.read(stream, subject.clone(), from, to);
             while let Some(page) = read.next_page().await? {
                 // What is past the floor comes by the stream.
-                let known = page.into_iter().filter(|message| message.origin_seq() <= floor);
+                let known = page
+                    .into_iter()
+                    .filter(|message| message.is_of(&log) && message.origin_seq() <= floor);
                 last.extend(known.map(|message| (message.subject.clone(), message)));
             }
         }

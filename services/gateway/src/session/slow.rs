@@ -6,7 +6,7 @@ use crate::{
     held::{Held, next_tick},
     hub::PerFeed,
 };
-use oddswire_protocol::{Cursor, Feed, Timestamp, cursor::Position};
+use oddswire_protocol::{Cursor, Timestamp, cursor::Position};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -42,6 +42,10 @@ impl Pace {
 
     pub(super) fn conflate(&self) -> Duration {
         self.conflate
+    }
+
+    fn conflates(&self) -> bool {
+        !self.conflate.is_zero()
     }
 
     /// The last interval asked for wins; what waits keeps its tick.
@@ -85,13 +89,8 @@ impl Pace {
     }
 
     fn hold(&mut self, frame: Arc<Frame>, before: &PerFeed<Option<Position>>) {
-        // Too slow a client still gets every event of its runs; who asked for less gets less.
-        if self.conflate.is_zero() && frame.feed == Feed::Run {
-            self.held.keep(frame, before);
-        } else {
-            self.held.replace(frame, before);
-        }
-        if self.due.is_none() && !self.conflate.is_zero() {
+        self.held.replace(frame, before);
+        if self.due.is_none() {
             let not_before = self.flushed_at.map(|at| at + self.conflate);
             let tick = next_tick(self.conflate, Instant::now());
             self.due = Some(not_before.map_or(tick, |at| at.max(tick)));
@@ -104,7 +103,10 @@ impl<T: Transport> Session<T> {
     pub(super) fn notice_backlog(&mut self) {
         // Who is still owed what it asked for is no slow client.
         let live = self.owed.is_empty() && self.pace.slow_since.is_none();
-        if live && self.shared.hub.backlog_bytes(&self.place) > self.shared.budget_bytes {
+        if live
+            && !self.pace.conflates()
+            && self.shared.hub.backlog_bytes(&self.place) > self.shared.budget_bytes
+        {
             self.pace.slow_since = Some(self.pace.live_at);
         }
     }
@@ -126,24 +128,45 @@ impl<T: Transport> Session<T> {
         frames: &[(Arc<Frame>, PerFeed<Option<Position>>)],
         mut before: PerFeed<Option<Position>>,
     ) -> Result<(), End> {
-        for (frame, after) in frames {
-            let conflates = !self.pace.conflate.is_zero();
-            if conflates && frame.terminal {
-                // It goes at once. While older messages wait it has no position: that would be past theirs.
-                self.pace.held.overtake(&frame.key);
-                let alone = self.pace.held.is_empty();
-                let cursor = alone.then(|| self.pinned.unwrap_or_else(|| self.cursor_at(after)));
-                self.deliver(frame, cursor).await?;
-            } else if conflates || self.pace.slow_since.is_some() {
-                self.pace.hold(Arc::clone(frame), &before);
-                if self.pace.held.bytes() as u64 > self.shared.budget_bytes {
-                    self.flush_held(after).await?;
-                }
-            } else {
-                let cursor = self.pinned.unwrap_or_else(|| self.cursor_at(after));
-                self.deliver(frame, Some(cursor)).await?;
+        if self.pace.conflates() {
+            for (frame, after) in frames {
+                self.take_conflated(frame, &before, after).await?;
+                before = *after;
             }
-            before = *after;
+            return Ok(());
+        }
+        let slow_since = self.pace.slow_since;
+        // An image that is left out is followed by a newer one: positions stay true.
+        let left_out = |frame: &Frame| slow_since.is_some() && frame.is_superseded();
+        let kept: Vec<_> = frames.iter().filter(|(frame, _)| !left_out(frame)).collect();
+        let conflated = (frames.len() - kept.len()) as u64;
+        if let (Some(since), 1..) = (slow_since, conflated) {
+            self.shared.metrics.conflated.inc_by(conflated);
+            self.send_lagging(conflated, since).await?;
+        }
+        for (frame, after) in kept {
+            let cursor = self.pinned.unwrap_or_else(|| self.cursor_at(after));
+            self.deliver(frame, Some(cursor)).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_conflated(
+        &mut self,
+        frame: &Arc<Frame>,
+        before: &PerFeed<Option<Position>>,
+        after: &PerFeed<Option<Position>>,
+    ) -> Result<(), End> {
+        if frame.terminal {
+            // It goes at once. While older messages wait it has no position: that would be past theirs.
+            self.pace.held.overtake(&frame.key);
+            let alone = self.pace.held.is_empty();
+            let cursor = alone.then(|| self.pinned.unwrap_or_else(|| self.cursor_at(after)));
+            return self.deliver(frame, cursor).await;
+        }
+        self.pace.hold(Arc::clone(frame), before);
+        if self.pace.held.bytes() as u64 > self.shared.budget_bytes {
+            self.flush_held(after).await?;
         }
         Ok(())
     }
@@ -151,7 +174,7 @@ impl<T: Transport> Session<T> {
     /// The session has all there is: sends what waits, where it is time.
     pub(super) async fn reach_tail(&mut self) -> Result<(), End> {
         let is_due = self.pace.due.is_some_and(|due| due <= Instant::now());
-        if is_due || self.pace.slow_since.is_some() || !self.owed.is_empty() {
+        if is_due || !self.owed.is_empty() || !self.pace.conflates() {
             let here = *self.place.positions();
             self.flush_held(&here).await?;
         }
@@ -170,9 +193,6 @@ impl<T: Transport> Session<T> {
         self.pace.flushed_at = Some(Instant::now());
         let released = self.pace.held.release();
         self.shared.metrics.conflated.inc_by(released.conflated);
-        if let (Some(since), true) = (self.pace.slow_since, released.conflated > 0) {
-            self.send_lagging(released.conflated, since).await?;
-        }
         // What was unsubscribed meanwhile is not sent any more.
         let wanted = |frame: &Arc<Frame>| self.topics.iter().any(|topic| topic.matches(&frame.key));
         let frames: Vec<Arc<Frame>> = released.frames.into_iter().filter(wanted).collect();

@@ -84,6 +84,11 @@ impl NatsCluster {
         }
     }
 
+    /// One node, unless it was ended. Its name is `node-<number>`.
+    pub fn node(&self, number: usize) -> Option<&NatsServer> {
+        self.nodes.get(number)?.server.as_ref()
+    }
+
     /// Where clients connect: all nodes, separated by commas.
     pub fn url(&self) -> String {
         self.nodes

@@ -1,0 +1,132 @@
+//! The ring itself: frames by number, and where the feeds stand.
+
+use super::PerFeed;
+use crate::frame::Frame;
+use oddswire_protocol::{Cursor, EventKey, Feed, Timestamp, cursor::Position};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// So many of the newest frames keep their encoded copies.
+const FRESH_FRAMES: usize = 1_024;
+
+/// Where an active feed stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FeedView {
+    /// Which life of its stream.
+    pub epoch: u32,
+    /// Everything after this sequence is in the ring.
+    pub floor: u64,
+    /// The last sequence emitted.
+    pub high: u64,
+    /// How often the feed was activated until then: another life than before is another chain.
+    pub life: u64,
+}
+
+impl FeedView {
+    /// The position of a session that has everything.
+    pub fn tail(&self) -> Position {
+        Position {
+            epoch: self.epoch,
+            seq: self.high,
+        }
+    }
+}
+
+/// The frames that are kept, and where the feeds stand.
+#[derive(Debug, Default)]
+pub(super) struct Ring {
+    /// By rising number. Numbers are given once and never change; where the frames of a feed were forgotten some are
+    /// missing.
+    pub(super) frames: VecDeque<Arc<Frame>>,
+    /// The number of the next frame.
+    pub(super) next: u64,
+    /// Every frame from this number on is here, but for those of feeds that ended.
+    pub(super) first: u64,
+    pub(super) bytes: usize,
+    /// The bytes of all frames ever emitted.
+    pub(super) emitted_bytes: u64,
+    pub(super) feeds: PerFeed<Option<FeedView>>,
+    pub(super) lives: u64,
+    /// The newest frame of each key of odds, while it is here.
+    pub(super) newest: HashMap<EventKey, Arc<Frame>>,
+}
+
+/// What the ring holds from a number on, for those who walk it for many clients at once.
+#[derive(Debug)]
+pub struct Stretch {
+    /// The frames, in the order of emission.
+    pub frames: Vec<Arc<Frame>>,
+    /// The number after the last of them.
+    pub next: u64,
+    /// Where the feeds stand.
+    pub feeds: PerFeed<Option<FeedView>>,
+    /// Whether the ring holds more than that.
+    pub more: bool,
+    /// Whether frames between the number asked for and the first of these are gone already.
+    pub evicted: bool,
+}
+
+impl Stretch {
+    /// The position of a client that has all of it, and follows every feed.
+    pub fn positions(&self) -> PerFeed<Option<Position>> {
+        match self.frames.last() {
+            Some(last) if self.more => last.positions(),
+            _ => self.feeds.map(|view| view.map(|view| view.tail())),
+        }
+    }
+}
+
+impl Ring {
+    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = &Arc<Frame>> {
+        let skip = self.frames.partition_point(|frame| frame.number < number);
+        self.frames.range(skip..)
+    }
+
+    pub(super) fn push(&mut self, mut frame: Frame) {
+        frame.number = self.next;
+        frame.emitted_before = self.emitted_bytes;
+        frame.after = Feed::ALL
+            .into_iter()
+            .fold(Cursor::at(Timestamp::now()), |cursor, feed| {
+                cursor.with(feed, self.feeds[feed.index()].map(|view| view.tail()))
+            });
+        self.next += 1;
+        self.bytes += frame.bytes();
+        self.emitted_bytes += frame.bytes() as u64;
+        let frame = Arc::new(frame);
+        if frame.feed == Feed::Odds
+            && let Some(old) = self.newest.insert(frame.key.clone(), Arc::clone(&frame))
+        {
+            old.supersede();
+        }
+        self.frames.push_back(frame);
+        if let Some(stale) = self.frames.len().checked_sub(FRESH_FRAMES + 1) {
+            self.frames[stale].grow_stale();
+        }
+    }
+
+    pub(super) fn evict(&mut self) {
+        let Some(frame) = self.frames.pop_front() else {
+            return;
+        };
+        self.first = frame.number + 1;
+        self.bytes -= frame.bytes();
+        if !frame.is_superseded() {
+            self.newest.remove(&frame.key);
+        }
+        if let Some(view) = self.feeds[frame.feed.index()].as_mut() {
+            view.floor = view.floor.max(frame.seq);
+        }
+    }
+
+    /// Empties the ring of one feed. The other's frames stay.
+    pub(super) fn forget(&mut self, feed: Feed) {
+        self.frames.retain(|frame| frame.feed != feed);
+        if feed == Feed::Odds {
+            self.newest.clear();
+        }
+        self.bytes = self.frames.iter().map(|frame| frame.bytes()).sum();
+    }
+}

@@ -1,0 +1,435 @@
+//! Clients that ask for less, or take less, than there is.
+
+use crate::harness::{Ended, Gateway, Quote, World, Ws, odds_key, run_image, run_key, until, update, within};
+use oddswire_protocol::{
+    RunId, Timestamp,
+    envelope::{MessageType, Received},
+    header::{ATTEMPT, STATUS},
+    odds::OddsUpdate,
+    progress::{ScrapeProgress, Status},
+    server::{CaughtUp, ConnectionAck, ErrorCode, ErrorData, Heartbeat, Lagging, Reconnect},
+};
+use std::collections::BTreeMap;
+use tokio::time::Instant;
+
+/// Bytes of an event that is to fill a socket soon.
+const BIG: usize = 40_000;
+/// Events of that size that no socket holds.
+const MANY: u64 = 60;
+
+impl World {
+    async fn big_run_event(&self, run: &RunId, seq: u64, status: Status) {
+        let image = ScrapeProgress {
+            message: "x".repeat(BIG),
+            ..run_image("alpha", run, seq, status)
+        };
+        let extra = vec![(STATUS, status.as_str().to_owned()), (ATTEMPT, "1".to_owned())];
+        let payload = serde_json::to_vec(&image).unwrap();
+        let id = format!("{run}:1:{seq}");
+        self.event(&run_key("alpha", run), &id, extra, &payload).await;
+    }
+
+    /// An image of the one market of an event, told from others by its number of quotes.
+    async fn big_odds_event(&self, event: &str, number: u64) {
+        let mut image = update(event, "alpha", "1.85".parse().unwrap(), Timestamp::now());
+        image.event.league = "x".repeat(BIG);
+        image.snapshot_count = usize::try_from(number).unwrap();
+        let payload = serde_json::to_vec(&image).unwrap();
+        let id = format!("{event}:{number}:{}", RunId::new());
+        self.event(&odds_key(event, "alpha"), &id, Vec::new(), &payload)
+            .await;
+    }
+}
+
+/// What a client made of everything it got.
+#[derive(Debug, Default)]
+struct Told {
+    runs: BTreeMap<RunId, Vec<u64>>,
+    /// The number of the newest image of each event, and how many came.
+    odds: BTreeMap<String, (u64, u64)>,
+    lagging: Vec<Lagging>,
+}
+
+impl Told {
+    fn take(&mut self, message: &Received) -> bool {
+        match message.message_type {
+            MessageType::ScrapeProgress => {
+                let image: ScrapeProgress = message.data().unwrap();
+                self.runs.entry(image.run_id).or_default().push(image.seq);
+                return image.status.is_terminal();
+            }
+            MessageType::OddsUpdate => {
+                let image: OddsUpdate = message.data().unwrap();
+                let entry = self.odds.entry(image.event_ids[0].to_string()).or_default();
+                *entry = (u64::try_from(image.snapshot_count).unwrap(), entry.1 + 1);
+            }
+            MessageType::Lagging => self.lagging.push(message.data().unwrap()),
+            _ => {}
+        }
+        false
+    }
+
+    /// Everything up to the terminal event of a run.
+    async fn until_terminal(client: &mut Ws) -> Self {
+        let mut told = Self::default();
+        while !told.take(&client.next().await) {}
+        told
+    }
+}
+
+/// Fills a client's socket while it does not read: runs and odds in turns, then the end of the run.
+async fn overwhelm(world: &World, run: &RunId) {
+    for seq in 1..MANY {
+        world.big_run_event(run, seq, Status::Running).await;
+        world
+            .big_odds_event(if seq % 2 == 0 { "e1" } else { "e2" }, seq)
+            .await;
+    }
+    world.big_run_event(run, MANY, Status::Completed).await;
+}
+
+#[tokio::test]
+async fn a_slow_client_gets_every_event_of_its_runs_the_newest_odds_and_is_told_so() {
+    let world = World::new().await;
+    let gateway = world
+        .gateway_with(|g| (g.client_bytes, g.ring_bytes) = (64 << 10, 32 << 20))
+        .await;
+    let mut client = gateway.ws("").await;
+    client.next_of(MessageType::CaughtUp).await;
+    let run = RunId::new();
+    overwhelm(&world, &run).await;
+    let told = Told::until_terminal(&mut client).await;
+    assert_eq!(told.runs[&run], (1..=MANY).collect::<Vec<_>>());
+    let newest: Vec<u64> = told.odds.values().map(|(newest, _)| *newest).collect();
+    let mut numbers = newest.clone();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [MANY - 2, MANY - 1]);
+    let images: u64 = told.odds.values().map(|(_, count)| count).sum();
+    let left_out: u64 = told.lagging.iter().map(|lagging| lagging.conflated).sum();
+    assert!(left_out > 0, "{told:?}");
+    assert_eq!(
+        images + left_out,
+        MANY - 1,
+        "each image came, or was counted as left out"
+    );
+}
+
+#[tokio::test]
+async fn a_client_within_its_budget_gets_everything_however_it_stalls() {
+    let world = World::new().await;
+    let gateway = world
+        .gateway_with(|g| (g.client_bytes, g.ring_bytes) = (16 << 20, 32 << 20))
+        .await;
+    let mut client = gateway.ws("").await;
+    client.next_of(MessageType::CaughtUp).await;
+    let run = RunId::new();
+    overwhelm(&world, &run).await;
+    let told = Told::until_terminal(&mut client).await;
+    assert_eq!(told.runs[&run], (1..=MANY).collect::<Vec<_>>());
+    let images: u64 = told.odds.values().map(|(_, count)| count).sum();
+    assert_eq!((images, told.lagging.len()), (MANY - 1, 0));
+}
+
+#[tokio::test]
+async fn a_client_that_the_ring_has_overtaken_is_caught_up_from_the_log_and_told_so() {
+    let world = World::new().await;
+    let gateway = world
+        .gateway_with(|g| (g.client_bytes, g.ring_bytes) = (64 << 10, 1 << 20))
+        .await;
+    let mut client = gateway.ws("").await;
+    let mut stream = gateway.sse("").await;
+    client.next_of(MessageType::CaughtUp).await;
+    stream.until(MessageType::CaughtUp).await;
+    let run = RunId::new();
+    overwhelm(&world, &run).await;
+    let told = Told::until_terminal(&mut client).await;
+    assert_eq!(told.runs[&run], (1..=MANY).collect::<Vec<_>>());
+    assert!(!told.lagging.is_empty());
+    let mut told = Told::default();
+    while !told.take(&stream.next_event().await.message()) {}
+    assert_eq!(told.runs[&run], (1..=MANY).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_stalled_client_holds_up_nobody() {
+    let world = World::new().await;
+    let gateway = world.gateway_with(|g| g.shards = 1).await;
+    let mut stalled = gateway.ws("").await;
+    stalled.next_of(MessageType::CaughtUp).await;
+    let mut other = gateway.ws("").await;
+    other.next_of(MessageType::CaughtUp).await;
+    let run = RunId::new();
+    let reading = async { Told::until_terminal(&mut other).await };
+    let ((), told) = tokio::join!(overwhelm(&world, &run), reading);
+    assert_eq!(told.runs[&run], (1..=MANY).collect::<Vec<_>>());
+    let images: u64 = told.odds.values().map(|(_, count)| count).sum();
+    assert_eq!((images, told.lagging.len()), (MANY - 1, 0));
+}
+
+/// How many sessions a gateway says are open.
+async fn open_sessions(gateway: &Gateway) -> String {
+    let text = reqwest::get(format!("{}/metrics", gateway.ops))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("oddswire_gateway_sessions "));
+    line.unwrap().rsplit(' ').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_found_and_freed() {
+    let world = World::new().await;
+    let gateway = world.gateway_with(|g| g.patience_ms = 1_000).await;
+    let mut client = gateway.ws("").await;
+    client.next_of(MessageType::CaughtUp).await;
+    let run = RunId::new();
+    overwhelm(&world, &run).await;
+    until("the gateway to let go of it", async || {
+        open_sessions(&gateway).await == "0"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_is_closed() {
+    let world = World::new().await;
+    let gateway = world.gateway_with(|g| g.patience_ms = 2_000).await;
+    let mut silent = gateway.ws("").await;
+    let mut talkative = gateway.ws("").await;
+    silent.next_of(MessageType::CaughtUp).await;
+    // It takes every byte, and says nothing at all.
+    let end = within("the close frame", async {
+        let mut seen = Vec::new();
+        loop {
+            silent.tcp().readable().await.unwrap();
+            let mut bytes = [0; 4096];
+            match silent.tcp().try_read(&mut bytes) {
+                Ok(0) => return seen,
+                Ok(count) => seen.extend_from_slice(&bytes[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return seen,
+            }
+        }
+    });
+    let answering = async {
+        loop {
+            talkative.next().await;
+        }
+    };
+    let seen = tokio::select! {
+        seen = end => seen,
+        () = answering => unreachable!("it goes on for ever"),
+    };
+    let code = 4000_u16.to_be_bytes();
+    assert!(seen.windows(2).any(|two| two == code), "no close code 4000");
+    assert_eq!(talkative.next().await.message_type, MessageType::Heartbeat);
+}
+
+#[tokio::test]
+async fn a_conflating_client_gets_the_newest_of_each_key_at_most_once_in_its_time() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut all = gateway.ws("topics=odds_updates").await;
+    all.next_of(MessageType::CaughtUp).await;
+    let mut socket = gateway.ws("topics=odds_updates&conflate_ms=400&since=now").await;
+    let ack: ConnectionAck = socket.next().await.data().unwrap();
+    assert_eq!(ack.conflate_ms, 400);
+    socket.next_of(MessageType::CaughtUp).await;
+    let begun = Instant::now();
+    for number in 1..=200 {
+        world.small_odds_event("e1", number).await;
+        world.small_odds_event("e2", number).await;
+    }
+    let mut told = Told::default();
+    let mut ids = 0;
+    let mut arrivals: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
+    while told.odds.len() < 2 || told.odds.values().any(|(newest, _)| *newest < 200) {
+        let message = socket.next_event().await;
+        ids += u64::from(message.id.is_some());
+        told.take(&message);
+        let image: OddsUpdate = message.data().unwrap();
+        arrivals
+            .entry(image.event_ids[0].to_string())
+            .or_default()
+            .push(Instant::now());
+    }
+    let ticks = u64::try_from(begun.elapsed().as_millis() / 400).unwrap() + 1;
+    for (event, (_, count)) in &told.odds {
+        assert!(*count <= ticks, "{event}: {count} messages in {ticks} ticks");
+    }
+    let messages: u64 = told.odds.values().map(|(_, count)| count).sum();
+    assert!(
+        ids * 2 <= messages + 1,
+        "one message of a flush has a position: {ids} of {messages}"
+    );
+    let mut everything = Told::default();
+    while everything.odds.len() < 2 || everything.odds.values().any(|(newest, _)| *newest < 200) {
+        everything.take(&all.next_event().await);
+    }
+    assert!(everything.odds.values().all(|(_, count)| *count == 200));
+}
+
+impl World {
+    async fn small_odds_event(&self, event: &str, number: u64) {
+        let mut image = update(event, "alpha", "1.85".parse().unwrap(), Timestamp::now());
+        image.snapshot_count = usize::try_from(number).unwrap();
+        let payload = serde_json::to_vec(&image).unwrap();
+        let id = format!("{event}:{number}:{}", RunId::new());
+        self.event(&odds_key(event, "alpha"), &id, Vec::new(), &payload)
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_does_not_wait_for_the_tick_and_nothing_of_the_run_comes_after_it() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut socket = gateway
+        .ws("topics=scrape_progress&conflate_ms=60000&since=now")
+        .await;
+    let mut stream = gateway.sse("topics=scrape_progress&conflate_ms=60000").await;
+    socket.next_of(MessageType::CaughtUp).await;
+    stream.until(MessageType::CaughtUp).await;
+    let (short, long) = (RunId::new(), RunId::new());
+    for seq in 1..=10 {
+        world.run_event("alpha", &short, seq, Status::Running).await;
+        world.run_event("bravo", &long, seq, Status::Running).await;
+    }
+    world.run_event("alpha", &short, 11, Status::Completed).await;
+    let told = Told::until_terminal(&mut socket).await;
+    assert_eq!(
+        told.runs.into_iter().collect::<Vec<_>>(),
+        [(short.clone(), vec![11])]
+    );
+    let event = stream.next_event().await;
+    assert_eq!(event.id, None, "older messages wait, so this one has no position");
+    // What waits is not lost: it comes as soon as the client asks for everything.
+    socket
+        .send(r#"{"type":"subscribe","topics":["scrape_progress"],"conflate_ms":0}"#)
+        .await;
+    let waited: ScrapeProgress = socket.next_of(MessageType::ScrapeProgress).await.data().unwrap();
+    assert_eq!((waited.run_id, waited.seq), (long, 10));
+}
+
+#[tokio::test]
+async fn a_heartbeat_of_a_conflating_client_does_not_run_ahead_of_what_waits() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut socket = gateway
+        .ws("topics=odds_updates&conflate_ms=60000&since=now")
+        .await;
+    socket.next_of(MessageType::CaughtUp).await;
+    let mut watcher = gateway.ws("topics=odds_updates").await;
+    watcher.next_of(MessageType::CaughtUp).await;
+    world.small_odds_event("e1", 7).await;
+    watcher.next_of(MessageType::OddsUpdate).await;
+    socket.next_of(MessageType::Heartbeat).await;
+    let heartbeat: Heartbeat = socket.next_of(MessageType::Heartbeat).await.data().unwrap();
+    let query = format!("topics=odds_updates&since={}", heartbeat.cursor);
+    let mut again = gateway.ws(&query).await;
+    let (replayed, _) = again.until(MessageType::CaughtUp).await;
+    let images = replayed
+        .iter()
+        .filter(|message| message.message_type == MessageType::OddsUpdate);
+    assert_eq!(images.count(), 1);
+}
+
+#[tokio::test]
+async fn too_long_a_conflation_is_refused_and_changes_nothing() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut socket = gateway.ws("").await;
+    socket.next_of(MessageType::CaughtUp).await;
+    socket
+        .send(r#"{"type":"subscribe","topics":["odds_updates"],"conflate_ms":60001,"ref":"a"}"#)
+        .await;
+    let error: ErrorData = socket.next_of(MessageType::Error).await.data().unwrap();
+    assert_eq!(error.code, ErrorCode::InvalidMessage);
+    world
+        .odds_event(&Quote {
+            event: "e1",
+            source: "alpha",
+            price: "1.85",
+        })
+        .await;
+    socket.next_of(MessageType::OddsUpdate).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_old_enough_is_told_and_closed() {
+    let world = World::new().await;
+    let gateway = world.gateway_with(|g| g.lifetime_ms = 1_500).await;
+    let mut socket = gateway.ws("").await;
+    let mut stream = gateway.sse("").await;
+    let reconnect: Reconnect = socket.next_of(MessageType::Reconnect).await.data().unwrap();
+    assert!(reconnect.after_ms > 0);
+    assert_eq!(socket.ended().await, Ended::Code(1012));
+    while stream.try_next().await.is_some() {}
+}
+
+#[tokio::test]
+async fn clients_that_speak_all_the_time_get_everything_once() {
+    let world = World::new().await;
+    let gateway = world.gateway_with(|g| g.messages_per_s = 1_000).await;
+    let run = RunId::new();
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = gateway.ws("topics=scrape_progress&since=now").await;
+        client.next_of(MessageType::CaughtUp).await;
+        clients.push(client);
+    }
+    let publish = async {
+        for seq in 1..400 {
+            world.run_event("alpha", &run, seq, Status::Running).await;
+        }
+        world.run_event("alpha", &run, 400, Status::Completed).await;
+    };
+    // Each word takes the client out of its shard and back into it.
+    let converse = futures_util::future::join_all(clients.iter_mut().map(async |client| {
+        let mut told = Told::default();
+        let mut said = 0_u32;
+        loop {
+            said += 1;
+            client
+                .send(match said % 3 {
+                    0 => r#"{"type":"subscribe","topics":["odds_updates"]}"#,
+                    1 => r#"{"type":"ping"}"#,
+                    _ => r#"{"type":"unsubscribe","topics":["odds_updates"]}"#,
+                })
+                .await;
+            if told.take(&client.next().await) {
+                return told;
+            }
+        }
+    }));
+    let ((), told) = tokio::join!(publish, converse);
+    for told in told {
+        assert_eq!(told.runs[&run], (1..=400).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn caught_up_comes_after_what_a_conflating_client_came_back_for() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let mut socket = gateway.ws("topics=odds_updates&since=now").await;
+    let ack: ConnectionAck = socket.next().await.data().unwrap();
+    for number in 1..=5 {
+        world.small_odds_event("e1", number).await;
+    }
+    let query = format!("topics=odds_updates&conflate_ms=60000&since={}", ack.cursor);
+    let mut again = gateway.ws(&query).await;
+    let (replayed, caught_up) = again.until(MessageType::CaughtUp).await;
+    let images: Vec<OddsUpdate> = replayed
+        .iter()
+        .filter(|message| message.message_type == MessageType::OddsUpdate)
+        .map(|message| message.data().unwrap())
+        .collect();
+    assert_eq!(images.last().map(|image| image.snapshot_count), Some(5));
+    let caught_up: CaughtUp = caught_up.data().unwrap();
+    assert_eq!(caught_up.replayed, images.len() as u64);
+}
