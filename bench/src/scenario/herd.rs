@@ -8,6 +8,8 @@ use crate::{
 };
 use anyhow::Result;
 
+/// The table says it too.
+/// The table names it.
 const WITHIN_S: f64 = 120.0;
 const READS_MAX: f64 = 20.0;
 /// Their cursors end so far below the ring's floor that none of them needs no read.
@@ -42,12 +44,13 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         );
         reads.push(f64::from(count));
         all.push(opening.seconds);
-        failed.push((opening.failed + behind) as f64);
+        // Most of those that failed are among those that lack something.
+        failed.push(opening.failed.max(behind) as f64);
     }
     let scenario = format!("all come back at once, {} clients", grouped(clients));
     for (figure, rounds, target) in [
         ("reads of the log", reads, Some(READS_MAX)),
-        ("seconds until all are caught up", all, None),
+        ("seconds until all are caught up, 120 at most", all, None),
         ("refused, cut, or without everything", failed, Some(0.0)),
     ] {
         bench.row(Row {
