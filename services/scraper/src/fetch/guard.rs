@@ -4,8 +4,12 @@
 //! Names are checked where they become addresses, for each connection anew, so that a name that changes its address
 //! after it was looked at gains nothing. Addresses that stand in a URL are checked before the request.
 
+use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 use url::{Host, Url};
 
 /// An address that is not to be reached.
@@ -16,16 +20,30 @@ pub(super) struct Refused {
     what: &'static str,
 }
 
+/// Gives the addresses of a name.
+type Lookup = dyn Fn(&str) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
+
 /// Looks names up and passes on only addresses of the public internet.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Guard;
+pub(super) struct Guard {
+    lookup: Box<Lookup>,
+}
+
+impl Guard {
+    /// Looks names up as the system does.
+    pub(super) fn new() -> Self {
+        Self {
+            lookup: Box::new(|name| {
+                let name = name.to_owned();
+                Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+            }),
+        }
+    }
+}
 
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            Ok(Box::new(public(found)?.into_iter()) as Addrs)
-        })
+        let found = (self.lookup)(name.as_str());
+        Box::pin(async move { Ok(Box::new(public(found.await?)?.into_iter()) as Addrs) })
     }
 }
 
@@ -33,7 +51,7 @@ impl Resolve for Guard {
 ///
 /// # Errors
 /// The first one that may not, when there is no other.
-fn public(found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
+fn public(found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
     let mut refused = None;
     let mut good = Vec::new();
     for address in found {
@@ -118,6 +136,7 @@ fn inner_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn addresses_that_are_not_public_are_refused_however_they_are_written() {
@@ -205,14 +224,33 @@ mod tests {
         assert_eq!(check("http://1.1.1.1/"), Ok(()));
     }
 
+    fn addresses(ips: &[&str]) -> Vec<SocketAddr> {
+        let ips = ips.iter().map(|ip| ip.parse().unwrap());
+        ips.map(|ip| SocketAddr::new(ip, 0)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_name_that_moves_to_a_private_address_is_refused_from_then_on() {
+        let looks = AtomicUsize::new(0);
+        let guard = Guard {
+            lookup: Box::new(move |_| {
+                let first = looks.fetch_add(1, Ordering::SeqCst) == 0;
+                let ip = if first { "1.1.1.1" } else { "169.254.169.254" };
+                Box::pin(async move { Ok(addresses(&[ip])) })
+            }),
+        };
+        let resolve = || guard.resolve("rebinding.invalid".parse().unwrap());
+        assert_eq!(
+            resolve().await.ok().unwrap().collect::<Vec<_>>(),
+            addresses(&["1.1.1.1"])
+        );
+        let error = resolve().await.err().unwrap();
+        assert!(error.downcast_ref::<Refused>().is_some(), "{error}");
+    }
+
     #[test]
     fn of_a_names_addresses_the_public_ones_are_used_alone() {
-        let addresses = |ips: &[&str]| -> Vec<SocketAddr> {
-            ips.iter()
-                .map(|ip| SocketAddr::new(ip.parse().unwrap(), 0))
-                .collect()
-        };
-        let public = |ips: &[&str]| public(addresses(ips).into_iter());
+        let public = |ips: &[&str]| public(addresses(ips));
         assert_eq!(public(&["127.0.0.1", "1.1.1.1"]), Ok(addresses(&["1.1.1.1"])));
         let refused = public(&["10.0.0.1", "::1"]).unwrap_err();
         assert!(

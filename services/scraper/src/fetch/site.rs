@@ -63,7 +63,7 @@ impl Site {
         let client = match proxy {
             Some(proxy) => Proxy::all(proxy.clone()).map(|proxy| client.proxy(proxy)),
             None if unguarded => Ok(client),
-            None => Ok(client.dns_resolver(guard::Guard)),
+            None => Ok(client.dns_resolver(guard::Guard::new())),
         };
         let client = client.and_then(reqwest::ClientBuilder::build);
         Ok(Self {

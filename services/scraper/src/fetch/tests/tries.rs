@@ -22,9 +22,9 @@ async fn a_failure_that_may_pass_is_tried_again_and_told() {
     );
 }
 
-/// How often a page is asked for that never comes, and what its loss is called.
-async fn tries(url: &str) -> (usize, ErrorType) {
-    let site = site(url, "http = { timeout = \"100ms\", connect_timeout = \"100ms\" }");
+/// How often a page is asked for that never comes, and what its loss is called. `more` stands in `[source]`.
+async fn tries(url: &str, more: &str) -> (usize, ErrorType) {
+    let site = site(url, more);
     let (result, retried) = fetch(&site, &get(url, "/")).await;
     let error = result.unwrap_err().error_type();
     assert!(retried.iter().all(|retry| retry.error_type() == error));
@@ -60,7 +60,7 @@ async fn o9_what_the_network_does_is_tried_again_by_its_class() {
     drop(unused);
     oddswire_kit::tls::install_provider();
     assert_eq!(
-        tries(&format!("http://{nobody}")).await,
+        tries(&format!("http://{nobody}"), "").await,
         (4, ErrorType::Connect),
         "refused"
     );
@@ -74,12 +74,17 @@ async fn o9_what_the_network_does_is_tried_again_by_its_class() {
         ("https", "no TLS\r\n\r\n", false, ErrorType::Connect),
     ] {
         let (authority, connections, _tasks) = blurt(what, hold).await;
+        let impatient = if hold { "http = { timeout = \"50ms\" }" } else { "" };
         assert_eq!(
-            tries(&format!("{scheme}://{authority}")).await,
+            tries(&format!("{scheme}://{authority}"), impatient).await,
             (4, error),
             "{scheme} {what:?} {hold}"
         );
-        assert_eq!(connections.load(Ordering::SeqCst), 4, "{scheme} {what:?} {hold}");
+        // Who did not wait may not have been accepted yet.
+        assert!(
+            hold || connections.load(Ordering::SeqCst) == 4,
+            "{scheme} {what:?}"
+        );
     }
 }
 
@@ -95,7 +100,7 @@ async fn o9_statuses_are_tried_again_by_their_class() {
             _ => (1, ErrorType::HttpStatus),
         };
         let server = Server::start(move |_, _| answer(status, "", "")).await;
-        assert_eq!(tries(&server.url).await, (times, error), "{status}");
+        assert_eq!(tries(&server.url, "").await, (times, error), "{status}");
         assert_eq!(server.requests().len(), times, "{status}");
     }
 }
