@@ -97,6 +97,14 @@ impl Fetcher {
         Ok(site)
     }
 
+    /// Forgets a source that is no longer defined: its limits no longer hold for its host. Runs that have its site
+    /// keep that.
+    pub fn forget(&self, source: &SourceKey) {
+        if let Some((_, site)) = lock(&self.shared.sites).remove(source) {
+            site.host.leave(source);
+        }
+    }
+
     fn host(&self, base_url: &Url, manners: Manners) -> Arc<Host> {
         let origin = site::origin(base_url);
         let mut hosts = lock(&self.shared.hosts);

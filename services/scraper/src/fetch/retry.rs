@@ -31,11 +31,16 @@ impl Retry {
         if !again || attempt >= self.attempts {
             return None;
         }
-        if let Some(asked) = error.retry_after().filter(|_| self.respect_retry_after) {
-            return Some(asked.min(self.max));
+        if let Some(asked) = self.asked(error) {
+            return Some(asked);
         }
         let doubled = self.base.saturating_mul(2_u32.saturating_pow(attempt - 1));
         Some(doubled.min(self.max).mul_f64(random.clamp(0.0, 1.0)))
+    }
+    /// The pause that the site asks for, as far as we keep to it.
+    pub(super) fn asked(&self, error: &Error) -> Option<Duration> {
+        let asked = error.retry_after().filter(|_| self.respect_retry_after)?;
+        Some(asked.min(self.max))
     }
 }
 

@@ -170,12 +170,13 @@ impl Site {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => error,
             };
+            // Whether this request is tried again or not, no other one goes out before.
+            if let Some(asked) = self.retry.asked(&error) {
+                self.host.pause(asked);
+            }
             let Some(pause) = self.retry.pause(attempt, &error, jitter()) else {
                 return Err(error);
             };
-            if error.retry_after().is_some() && self.retry.respect_retry_after {
-                self.host.pause(pause);
-            }
             on_retry(&error, pause);
             sleep(pause).await;
             attempt += 1;

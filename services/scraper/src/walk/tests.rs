@@ -284,6 +284,18 @@ async fn a_page_that_was_no_good_is_asked_for_anew_and_others_by_what_they_are_k
 }
 
 #[tokio::test]
+async fn a_page_that_nests_without_an_end_is_no_page() {
+    let server = Server::start(|_, request| match request {
+        _ if request.contains("/list") => list([1]),
+        _ => answer(200, "", &format!("{{\"events\":{}", "[".repeat(1_000_000))),
+    })
+    .await;
+    let trip = Trip::prepare(&server, &[]);
+    assert!(trip.run().await.is_err());
+    assert_eq!(trip.faults(), [ErrorType::Parse]);
+}
+
+#[tokio::test]
 async fn a_walk_ends_with_what_it_has_when_its_pages_are_used_up() {
     let server = Server::start(|_, request| site(request)).await;
     let trip = Trip::prepare(&server, &[("concurrency = 8", "concurrency = 8, max_pages = 3")]);

@@ -28,6 +28,43 @@ async fn all_sources_of_a_host_together_have_no_more_requests_in_flight_than_its
 }
 
 #[tokio::test]
+async fn a_source_that_is_gone_or_has_moved_limits_its_host_no_longer() {
+    // Four answers at once: the limit of the others would not do.
+    let server = Server::gated(|_, _| answer(200, "", ""), 4).await;
+    let fetcher = Fetcher::default();
+    let one_at_once = HURRY.replace("concurrency = 8", "concurrency = 1");
+    let site = site_of(&fetcher, "one", &server.url, HURRY);
+    site_of(&fetcher, "gone", &server.url, &one_at_once);
+    site_of(&fetcher, "moved", &server.url, &one_at_once);
+    fetcher.forget(&"gone".parse().unwrap());
+    site_of(&fetcher, "moved", "http://127.0.0.1:1", &one_at_once);
+    let all = futures_util::future::join_all((0..4).map(|_| fetch_path(&site, "/"))).await;
+    assert!(all.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn a_pause_that_the_site_asks_for_holds_all_sources_even_if_nobody_tries_again() {
+    let server = Server::start(|number, _| match number {
+        0 => answer(429, "retry-after: 3600\r\n", ""),
+        _ => answer(200, "", ""),
+    })
+    .await;
+    let fetcher = Fetcher::default();
+    let text =
+        definitions::text("").replace("base = \"1ms\", max = \"10ms\"", "attempts = 1, max = \"100ms\"");
+    let source = definitions::parse_at(&server.url, &text).unwrap();
+    let limited = fetcher.site(&source).unwrap();
+    let other = site_of(&fetcher, "other", &server.url, "");
+    let start = tokio::time::Instant::now();
+    assert_eq!(
+        fetch_path(&limited, "/").await.unwrap_err().http_status(),
+        Some(429)
+    );
+    fetch_path(&other, "/").await.unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(100));
+}
+
+#[tokio::test]
 async fn a_host_that_fails_again_and_again_is_left_alone_by_all_its_sources() {
     let server = Server::start(|_, _| answer(500, "", "")).await;
     let fetcher = Fetcher::default();

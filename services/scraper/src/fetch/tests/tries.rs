@@ -3,6 +3,7 @@
 use super::*;
 use oddswire_protocol::progress::ErrorType;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::net::TcpSocket;
 
 #[tokio::test]
 async fn a_failure_that_may_pass_is_tried_again_and_told() {
@@ -55,9 +56,10 @@ async fn blurt(what: &'static str, hold: bool) -> (String, Arc<AtomicUsize>, Joi
 /// connection was ever tried again, and refusals were.
 #[tokio::test]
 async fn o9_what_the_network_does_is_tried_again_by_its_class() {
-    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = unused.local_addr().unwrap();
-    drop(unused);
+    // Held and not listened to, so that nobody else gets the port.
+    let held = TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = held.local_addr().unwrap();
     oddswire_kit::tls::install_provider();
     assert_eq!(
         tries(&format!("http://{nobody}"), "").await,
