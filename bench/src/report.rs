@@ -18,6 +18,9 @@ pub(crate) struct Row {
     pub(crate) note: String,
 }
 
+/// In the note of a figure for which there was no quiet round: it proves nothing.
+pub(crate) const DISTURBED: &str = "no quiet round";
+
 /// Three digits that count, and no more than that.
 pub(crate) fn short(value: f64) -> String {
     match value.abs() {
@@ -37,6 +40,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
         let middle = median(&row.rounds);
         let target = row.target.map_or(String::new(), |t| format!("≤ {}", short(t)));
         let verdict = match (middle, row.target) {
+            (Some(_), Some(_)) if row.note.contains(DISTURBED) => "a hint",
             (Some(value), Some(target)) if value <= target => "met",
             (Some(_), Some(_)) => "not met",
             _ => "",
@@ -77,7 +81,11 @@ mod tests {
             rounds: Vec::new(),
             ..row.clone()
         };
-        let text = table(&[row, worse, nothing]);
+        let hint = Row {
+            note: format!("{DISTURBED}: a compiler ran"),
+            ..row.clone()
+        };
+        let text = table(&[row, worse, nothing, hint]);
         let lines: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(
             lines[0],
@@ -85,6 +93,7 @@ mod tests {
         );
         assert!(lines[1].contains("| not met |"));
         assert!(lines[2].contains("| none |  |"));
+        assert!(lines[3].contains("| a hint |"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::{
     bench::{Bench, FOREIGN_MAX_PERCENT},
     load::Measured,
     options::Scenario,
-    report::short,
+    report::{DISTURBED, short},
 };
 use anyhow::Result;
 
@@ -80,7 +80,7 @@ fn settle(samples: &[Sample]) -> (Vec<f64>, String) {
         let worst = sound.iter().map(|s| s.foreign_percent).fold(0.0, f64::max);
         if !sound.is_empty() {
             notes.push(format!(
-                "disturbed: others used up to {}% of a core",
+                "{DISTURBED}: others used up to {}% of a core",
                 short(worst)
             ));
         }
@@ -116,7 +116,7 @@ mod tests {
     fn disturbed_rounds_alone_are_told_as_such() {
         let (values, note) = settle(&[sample(3.0, 50.0, "")]);
         assert_eq!(values, [3.0]);
-        assert!(note.contains("50.0%"), "{note}");
+        assert!(note.contains(DISTURBED) && note.contains("50.0%"), "{note}");
     }
 
     #[test]
