@@ -10,6 +10,7 @@ mod harness;
 mod bad_input;
 mod chaos;
 mod compression;
+mod conflation;
 mod delivery;
 mod envelopes;
 mod interest;

@@ -7,6 +7,7 @@
 
 mod apt;
 mod autobahn;
+mod bench;
 mod bench_scraper;
 mod browser;
 mod chaos;
@@ -75,6 +76,12 @@ enum Task {
         #[arg(long, default_value_t = 2_000, value_name = "N")]
         events: u32,
     },
+    /// Measures the gateway against the least that a server can do: ratios of CPU, memory, latency.
+    Bench {
+        /// Passed on: `--quick`, `--only SCENARIO`, `--clients N`, `--rounds N`; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
     /// Runs Autobahn's test suite against our WebSocket layer; the whole of it takes minutes.
     Autobahn {
         /// Only these cases, for example `--cases 1.*,12.*`.
@@ -117,6 +124,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Test { only, .. } => checks::run(&only),
         Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
+        Task::Bench { args } => bench::run(&args),
         Task::Zombies { times, seed } => zombies::run(times, seed),
         Task::BenchScraper { events } => bench_scraper::run(events).map(|()| ExitCode::SUCCESS),
         Task::Autobahn { cases } => autobahn::run(&cases),

@@ -1,6 +1,7 @@
 //! The scraper as a whole: what lives as long as the process, and in which order it stops.
 
 use crate::{
+    fetch::Fetcher,
     metrics::Metrics,
     options::ScraperOptions,
     records, schedule,
@@ -114,6 +115,7 @@ pub async fn run_on_trial(
         bus.clone(),
         options.worker_id,
         sources,
+        Fetcher::new(options.fetch),
         Arc::clone(&metrics),
         trial,
     ));

@@ -16,7 +16,7 @@ pub use observer::{Fault, Observer};
 
 use crate::{
     extract,
-    fetch::{self, Fetcher, Site},
+    fetch::{self, Budget, Fetcher, Site},
     reading::{Harvest, Pages},
     source::{Source, Step, Vars},
 };
@@ -48,6 +48,7 @@ pub enum WalkError {
 pub struct Walk {
     source: Arc<Source>,
     site: Arc<Site>,
+    budget: Budget,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
     /// Which events stood on which page last time.
@@ -103,7 +104,7 @@ impl Scraped {
 
 impl Walk {
     /// Prepares a walk. `known` are the [`Harvest::pages`] of the last run of this source; empty ones will do, and
-    /// then a failed page makes all unread events unconfirmed.
+    /// then a failed page makes all unread events unconfirmed. The time that the walk may take begins now.
     ///
     /// # Errors
     /// When the HTTP client cannot be made.
@@ -116,6 +117,7 @@ impl Walk {
     ) -> Result<Self, fetch::Error> {
         Ok(Self {
             site: fetcher.site(&source)?,
+            budget: Budget::new(&source.limits),
             source,
             observer,
             cancel,

@@ -73,6 +73,7 @@ impl Worker {
         bus: Bus,
         id: String,
         sources: Vec<Arc<Source>>,
+        fetcher: Fetcher,
         metrics: Arc<Metrics>,
         trial: Trial,
     ) -> Self {
@@ -83,7 +84,7 @@ impl Worker {
                 .into_iter()
                 .map(|source| (source.key.clone(), source))
                 .collect(),
-            fetcher: Fetcher::new(),
+            fetcher,
             metrics,
             trial,
             state: Mutex::new(State {

@@ -73,7 +73,7 @@ impl NatsCluster {
             "--routes".into(),
             self.routes.clone(),
         ];
-        node.server = Some(NatsServer::start_with(&node.dir, Some(node.port), &further).await?);
+        node.server = Some(NatsServer::start_with(&[], &node.dir, Some(node.port), &further).await?);
         Ok(())
     }
 

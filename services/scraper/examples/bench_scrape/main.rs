@@ -28,7 +28,7 @@ use oddswire_protocol::{
     progress::{ScrapeProgress, Status},
     stream::{Sizing, jobs_consumer, streams},
 };
-use oddswire_scraper::ScraperOptions;
+use oddswire_scraper::{ScraperOptions, fetch::FetchOptions};
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, process::Stdio, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -103,6 +103,7 @@ async fn bench(cli: &Cli) {
         concurrency: 4,
         worker_id: "bench".to_owned(),
         no_schedule: true,
+        fetch: FetchOptions::default(),
     };
     scraper.spawn(oddswire_scraper::run(scraping, listener, |_| None, stop.clone()));
 

@@ -167,7 +167,10 @@ impl<T: Rows> Reader<'_, T> {
             let fault = Fault::fetching(&self.step.id, error, Some(pause));
             self.walk.observer.fault(fault);
         };
-        let body = match self.walk.site.fetch(&request, &self.walk.cancel, &on_retry).await {
+        let Walk {
+            site, budget, cancel, ..
+        } = self.walk;
+        let body = match site.fetch(&request, budget, cancel, &on_retry).await {
             Ok(Fetched::Page(body)) => body,
             Ok(Fetched::Missing) => return Ok(Read::Gone { page }),
             Err(fetch::Error::Cancelled) => return Err(WalkError::Cancelled),
@@ -176,6 +179,7 @@ impl<T: Rows> Reader<'_, T> {
         match self.rows(body, vars).await? {
             Ok(rows) => Ok(Read::Rows { page, rows }),
             Err(error) => {
+                site.forget(&request);
                 let fault = Fault::extracting(&self.step.id, request.url.path(), &error);
                 Ok(self.lost(fault, page))
             }

@@ -41,7 +41,7 @@ impl Trip {
         let heard = Arc::new(Heard::default());
         let observer = Arc::clone(&heard) as Arc<dyn Observer>;
         let cancel = CancellationToken::new();
-        let walk = Walk::new(source, &Fetcher::new(), observer, cancel, Pages::new()).unwrap();
+        let walk = Walk::new(source, &Fetcher::default(), observer, cancel, Pages::new()).unwrap();
         Self { walk, heard }
     }
 
@@ -246,6 +246,63 @@ async fn events_with_too_few_quotes_are_not_taken_for_good() {
     let harvest = trip.run().await.unwrap();
     assert_eq!((harvest.outcome, harvest.events.len()), (Outcome::Broken, 0));
     assert_eq!(harvest.unconfirmed.len(), 4);
+}
+
+#[tokio::test]
+async fn a_site_whose_robots_txt_forbids_its_pages_is_blocked() {
+    let server = Server::start(|_, request| match request {
+        _ if request.contains("/robots.txt") => answer(200, "", "user-agent: *\ndisallow: /event/\n"),
+        _ => site(request),
+    })
+    .await;
+    let trip = Trip::prepare(&server, &[("sport = ", "robots = \"obey\"\nsport = ")]);
+    match trip.run().await {
+        Err(WalkError::Unreadable { outcome, fault }) => {
+            assert_eq!((outcome, fault.error_type), (Outcome::Blocked, ErrorType::Robots));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(trip.faults(), [ErrorType::Robots; 4]);
+}
+
+#[tokio::test]
+async fn a_page_that_was_no_good_is_asked_for_anew_and_others_by_what_they_are_known() {
+    let server = Server::start(|number, request| match request {
+        _ if request.contains("/list") => list([1]),
+        _ if number == 1 => answer(200, "etag: \"1\"\r\n", "{"),
+        _ if number == 3 => answer(200, "etag: \"1\"\r\n", r#"{"events":[]}"#),
+        _ => answer(304, "", ""),
+    })
+    .await;
+    let trip = Trip::prepare(&server, &[]);
+    assert!(trip.run().await.is_err());
+    for _ in 0..2 {
+        assert_eq!(trip.run().await.unwrap().outcome, Outcome::Empty);
+    }
+    let asked = |number| server.header(number, "if-none-match");
+    assert_eq!((asked(1), asked(3), asked(5)), (None, None, Some("\"1\"".into())));
+}
+
+#[tokio::test]
+async fn a_page_that_nests_without_an_end_is_no_page() {
+    let server = Server::start(|_, request| match request {
+        _ if request.contains("/list") => list([1]),
+        _ => answer(200, "", &format!("{{\"events\":{}", "[".repeat(1_000_000))),
+    })
+    .await;
+    let trip = Trip::prepare(&server, &[]);
+    assert!(trip.run().await.is_err());
+    assert_eq!(trip.faults(), [ErrorType::Parse]);
+}
+
+#[tokio::test]
+async fn a_walk_ends_with_what_it_has_when_its_pages_are_used_up() {
+    let server = Server::start(|_, request| site(request)).await;
+    let trip = Trip::prepare(&server, &[("concurrency = 8", "concurrency = 8, max_pages = 3")]);
+    let harvest = trip.run().await.unwrap();
+    assert_eq!((harvest.outcome, harvest.events.len()), (Outcome::Partial, 2));
+    assert_eq!(trip.faults(), [ErrorType::RateLimited; 2]);
+    assert!(!harvest.is_miss(&id(4)) && !harvest.is_miss(&id(9)));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod books;
 use books::{BOOKS, Books};
 use oddswire_demo_site::faults::KINDS;
 use oddswire_protocol::progress::{
-    ErrorType::{self, Connect, HttpStatus, Parse, RateLimited, SchemaDrift, Timeout},
+    ErrorType::{self, Connect, HttpStatus, Parse, RateLimited, Robots, SchemaDrift, Timeout},
     Outcome::{self, Blocked, Broken, Complete, Partial, Unreachable},
     Status::{self, Completed, Failed},
 };
@@ -45,7 +45,7 @@ const fn passed(error: ErrorType) -> Expected {
     (Completed, Complete, Some(error))
 }
 
-/// Every kind of fault but those of robots.txt.
+/// Every kind of fault but those of robots.txt, which have a test of their own below.
 const CASES: &[Case] = &[
     all(r#""kind":"latency","ms":30"#, FINE),
     all(r#""kind":"latency","ms":2000"#, unreachable(Timeout)),
@@ -152,4 +152,19 @@ async fn control_prices_of_a_while_ago_that_counted_as_checked_would_be_wrong() 
         !books.wrongly_checked().await.is_empty(),
         "the test above proves nothing"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_whose_robots_txt_forbids_it_or_cannot_be_had_is_not_read() {
+    for (fault, expected) in [
+        (r#""kind":"robots_disallow""#, (Failed, Blocked, Some(Robots))),
+        (r#""kind":"robots_error","status":503"#, unreachable(Robots)),
+    ] {
+        // What it said is remembered for a while: each time a scraper that has not asked yet.
+        let books = Books::start().await;
+        books.set_fault(fault, "").await;
+        let told = books.run_all().await;
+        assert!(told.values().all(|told| told.is(expected)), "{fault}: {told:#?}");
+        assert_eq!(books.shown().await, 0);
+    }
 }

@@ -17,7 +17,7 @@ use oddswire_protocol::{
     progress::ScrapeProgress,
     stream::{Sizing, jobs_consumer, streams},
 };
-use oddswire_scraper::{Error, ScraperOptions};
+use oddswire_scraper::{Error, ScraperOptions, fetch::FetchOptions};
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::{
@@ -318,6 +318,7 @@ pub(crate) fn options(nats: &Nats, worker_id: &str) -> ScraperOptions {
         concurrency: 4,
         worker_id: worker_id.to_owned(),
         no_schedule: false,
+        fetch: FetchOptions::default(),
     }
 }
 

@@ -246,6 +246,11 @@ impl Books {
         cells
     }
 
+    /// How much the board shows.
+    pub(super) async fn shown(&self) -> usize {
+        self.board().await.len()
+    }
+
     /// Nothing is missing, nothing is too much, and each price is the one that the bookmaker shows.
     pub(super) async fn assert_board_is_the_truth(&self, when: &str) {
         let truth = self.truth().await;
