@@ -26,7 +26,8 @@ pub(super) const BOOKS: [&str; 4] = ["alpha", "bravo", "charlie", "delta"];
 const HASTE: &[(&str, &str)] = &[
     ("timeout = \"10s\"", "timeout = \"600ms\""),
     ("base = \"250ms\"", "base = \"5ms\""),
-    ("max = \"15s\"", "max = \"50ms\""),
+    // Four bookmakers share one host: when it is left alone has tests of its own.
+    ("max = \"15s\"", "max = \"50ms\"\nbreaker = { failures = 0 }"),
     ("requests_per_second = 20", "requests_per_second = 1000"),
     ("burst = 4", "burst = 100"),
 ];
