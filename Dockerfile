@@ -18,6 +18,7 @@ COPY services/demo-site/Cargo.toml services/demo-site/
 COPY services/dev/Cargo.toml services/dev/
 COPY services/oddswire/Cargo.toml services/oddswire/
 COPY tests/Cargo.toml tests/
+COPY bench/Cargo.toml bench/
 COPY xtask/Cargo.toml xtask/
 RUN for manifest in $(find . -mindepth 2 -name Cargo.toml); do \
       package="$(dirname "$manifest")"; \
