@@ -7,8 +7,18 @@ use crate::{
     source::{Paginate, Source, Step, Until, Vars},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use std::sync::Arc;
+use std::{
+    num::NonZero,
+    sync::{Arc, LazyLock},
+    thread::available_parallelism,
+};
+use tokio::sync::Semaphore;
 use url::Url;
+
+/// Pages are taken apart on as many threads as there are cores, whichever run they belong to: more would be no quicker,
+/// and each thread keeps memory of its own for what a large page needs.
+static CORES: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
 
 /// What came of a page. `page` is its name where it shows the same events each time, as pages of a moving list do not.
 #[derive(Debug)]
@@ -189,6 +199,7 @@ impl<T: Rows> Reader<'_, T> {
     /// Takes the rows out on a thread that may be busy for a while: a page of some megabytes takes its time.
     async fn rows(&self, page: Page, vars: Vars) -> Result<Result<T, extract::Error>, WalkError> {
         let (source, index, extract) = (Arc::clone(&self.walk.source), self.index, self.extract);
+        let _core = CORES.acquire().await.expect("the semaphore is never closed");
         let task = tokio::task::spawn_blocking(move || extract(&source, &source.steps[index], &page, &vars));
         match task.await {
             Ok(result) => Ok(result),
