@@ -21,6 +21,7 @@ mod run;
 mod schedule;
 mod service;
 pub mod source;
+mod tape;
 pub mod walk;
 mod worker;
 

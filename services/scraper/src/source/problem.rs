@@ -82,6 +82,11 @@ impl<'t> Problems<'t> {
         });
     }
 
+    /// Notes what was found in another file.
+    pub(super) fn absorb(&self, found: Vec<LoadError>) {
+        self.found.borrow_mut().extend(found);
+    }
+
     /// Everything that was noted, ordered by line.
     pub(super) fn into_found(self) -> Vec<LoadError> {
         let mut found = self.found.into_inner();

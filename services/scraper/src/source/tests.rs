@@ -1,6 +1,7 @@
 //! Definitions that load, and what is said about those that do not.
 
 use super::*;
+use std::sync::Arc;
 
 /// A small definition of a source with one listing and event pages, at `${URL}`. `more` stands in `[source]`; unless
 /// it holds limits, there are none to speak of.

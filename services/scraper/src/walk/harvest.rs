@@ -87,6 +87,9 @@ fn verdict(
 /// Why the site is no longer what the definition says, if so.
 fn broken(source: &Source, ledger: &Ledger, events: usize, clean: bool) -> Option<String> {
     let expect = &source.expect;
+    if ledger.broken.is_some() {
+        return ledger.broken.clone();
+    }
     for rows in [ledger.listed, ledger.rows] {
         if rows.bad_share() > expect.max_missing_required {
             let (bad, all) = (rows.bad, rows.all);
