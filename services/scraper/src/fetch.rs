@@ -46,8 +46,8 @@ pub struct Fetcher {
 #[derive(Debug, Default)]
 struct Shared {
     hosts: Mutex<HashMap<String, Arc<Host>>>,
-    /// By source, with the hash of the definition that the site was made for.
-    sites: Mutex<HashMap<SourceKey, (String, Arc<Site>)>>,
+    /// By source, with the key of the definition and the secrets that the site was made for.
+    sites: Mutex<HashMap<SourceKey, (u64, Arc<Site>)>>,
 }
 
 impl Fetcher {
@@ -63,15 +63,13 @@ impl Fetcher {
     /// [`Error::Client`] when the HTTP client cannot be made, for want of a TLS provider for example.
     pub fn site(&self, source: &Source) -> Result<Arc<Site>, Error> {
         let mut sites = lock(&self.shared.sites);
-        if let Some((hash, site)) = sites.get(&source.key)
-            && hash == source.definition_hash()
-            && site.base_url == source.base_url
+        if let Some((key, site)) = sites.get(&source.key)
+            && *key == source.client_key()
         {
             return Ok(Arc::clone(site));
         }
         let site = Arc::new(Site::new(source, self.host(source))?);
-        let hash = source.definition_hash().to_owned();
-        sites.insert(source.key.clone(), (hash, Arc::clone(&site)));
+        sites.insert(source.key.clone(), (source.client_key(), Arc::clone(&site)));
         Ok(site)
     }
 

@@ -29,7 +29,7 @@ pub(crate) use event::{CellRule, EventRule, FlatRule, MarketRule, NestedRule, Ou
 pub(crate) use expect::{BlockRule, Expect};
 pub(crate) use field::{Field, TimeField, TimeForm};
 pub use folder::load_dir;
-pub(crate) use folder::{Loaded, load_files};
+pub(crate) use folder::{Loaded, definitions, load_files};
 pub(crate) use http::{Http, Limits, Retry};
 pub(crate) use market_map::MarketMap;
 pub(crate) use paginate::{Numbering, PageKind, Paginate, Until};
@@ -45,7 +45,12 @@ use oddswire_protocol::{SourceKey, SportKey};
 use problem::Problems;
 use section::Section;
 use surroundings::Surroundings;
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::Path,
+    time::Duration,
+};
 use toml::de::DeTable;
 use url::Url;
 use uuid::Uuid;
@@ -132,6 +137,17 @@ impl Source {
     /// from the lookup are not part of it.
     pub fn definition_hash(&self) -> &str {
         &self.definition_hash
+    }
+
+    /// What its requests depend on: the definition, and the values that came from elsewhere. Not to be shown, for
+    /// secrets are part of it.
+    pub(crate) fn client_key(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.definition_hash, self.base_url.as_str()).hash(&mut hasher);
+        for (name, value) in &self.http.headers {
+            (name.as_str(), value.as_bytes()).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     fn decode(root: Section<'_>, around: &Surroundings<'_>, text: &str) -> Option<Self> {

@@ -14,7 +14,8 @@ mod observer;
 mod pages;
 mod way;
 
-pub(crate) use pages::{Ask, request};
+pub(crate) use lists::first_ask;
+pub(crate) use pages::request;
 pub(crate) use way::Way;
 pub use observer::{Fault, Observer};
 

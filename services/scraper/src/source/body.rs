@@ -3,11 +3,10 @@
 
 use super::{
     field,
-    pick::{Format, Pick, Scope},
+    pick::{Format, Pick},
     section::Section,
 };
 use regex::Regex;
-use std::collections::BTreeSet;
 
 /// What the bytes of a page are.
 #[derive(Debug, Clone)]
@@ -138,18 +137,14 @@ impl CsvRule {
 impl Embedded {
     fn decode(step: &Section<'_>) -> Option<Self> {
         let section = step.section("embedded", &format!("{}: embedded", step.name()))?;
-        let scope = |format| Scope {
-            format,
-            vars: BTreeSet::new(),
-        };
         let (html, json) = (section.has("css") || section.has("attr"), section.has("path"));
         let place = match (html, json) {
             (true, true) => {
                 section.problem("css and path exclude each other");
                 None
             }
-            (true, false) => Pick::decode(&section, &scope(Format::Html)),
-            (false, true) => Pick::decode(&section, &scope(Format::Json)),
+            (true, false) => Pick::in_page(&section, Format::Html),
+            (false, true) => Pick::in_page(&section, Format::Json),
             (false, false) => None,
         };
         for key in ["css", "attr", "path"] {

@@ -76,7 +76,7 @@ pub(crate) fn load_files(path: &Path, lookup: Lookup<'_>) -> Loaded {
 }
 
 /// The source files of a folder, in the order of their names; a file is its own.
-fn definitions(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(crate) fn definitions(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);
     }

@@ -84,7 +84,12 @@ impl Pick {
             }
             return Some(Self::Var(name.text.to_owned()));
         }
-        match scope.format {
+        Self::in_page(section, scope.format)
+    }
+
+    /// Reads `path`, or `css` and `attr`.
+    pub(super) fn in_page(section: &Section<'_>, format: Format) -> Option<Self> {
+        match format {
             Format::Json => {
                 let path = section.require("path", section.text("path"))?;
                 json_path(section, "path", &path).map(Self::Json)

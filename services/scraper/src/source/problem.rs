@@ -37,6 +37,15 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// The file that is wrong.
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::Unreadable { file, .. } | Self::Invalid { file, .. } | Self::Duplicate { file, .. } => file,
+        }
+    }
+}
+
 impl std::error::Error for LoadError {}
 
 impl fmt::Display for LoadError {

@@ -4,7 +4,7 @@ use super::{
     Fault, WalkError,
     pages::{Ask, Read, Reader, Rows, request},
 };
-use crate::source::{Numbering, PageKind, Paginate, Until, Vars};
+use crate::source::{Numbering, PageKind, Paginate, Step, Until, Vars};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::BTreeSet;
 
@@ -112,8 +112,21 @@ impl<T: Rows> Reader<'_, T> {
     }
 }
 
+/// What a step asks for first. Places in the list that are in `vars` already stay as they are.
+pub(crate) fn first_ask(step: &Step, vars: Vars) -> Ask {
+    let mut ask = match &step.paginate {
+        None => return Ask::new(vars),
+        Some(paginate) => match &paginate.kind {
+            PageKind::Numbered(numbering) => numbered(&vars, paginate, numbering, 0),
+            _ => first(vars.clone(), paginate),
+        },
+    };
+    ask.vars.extend(vars);
+    ask
+}
+
 /// The first page of a chain.
-pub(super) fn first(mut vars: Vars, paginate: &Paginate) -> Ask {
+fn first(mut vars: Vars, paginate: &Paginate) -> Ask {
     if let PageKind::Cursor { first, .. } = &paginate.kind {
         vars.insert("cursor".to_owned(), first.clone());
     }
@@ -132,7 +145,7 @@ fn follow(mut vars: Vars, paginate: &Paginate, next: &str, here: Result<url::Url
 }
 
 /// One page of numbered ones, the first being 0.
-pub(super) fn numbered(vars: &Vars, paginate: &Paginate, numbering: &Numbering, number: u32) -> Ask {
+fn numbered(vars: &Vars, paginate: &Paginate, numbering: &Numbering, number: u32) -> Ask {
     let place = numbering.start.saturating_add(number.saturating_mul(numbering.stride));
     let mut vars = vars.clone();
     vars.insert(numbering.name.to_owned(), place.to_string());

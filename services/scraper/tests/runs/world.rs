@@ -272,7 +272,7 @@ pub(crate) struct Scraper {
 impl Scraper {
     pub(crate) async fn start(
         options: ScraperOptions,
-        lookup: impl Fn(&str) -> Option<String> + Send + 'static,
+        lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(options.ops_listen).await.unwrap();
         let ops_url = format!("http://{}", listener.local_addr().unwrap());

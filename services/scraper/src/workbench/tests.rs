@@ -1,0 +1,1 @@
+//! The commands, from their options to what they print.
