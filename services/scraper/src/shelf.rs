@@ -37,7 +37,9 @@ pub(crate) struct Shelf {
 
 impl fmt::Debug for Shelf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shelf").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("Shelf")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,7 +56,9 @@ impl Seen {
         let files = definitions(dir).unwrap_or_default();
         let files = files.into_iter().chain(referred);
         Self {
-            files: files.map(|file| (file.clone(), std::fs::read(file).ok())).collect(),
+            files: files
+                .map(|file| (file.clone(), std::fs::read(file).ok()))
+                .collect(),
         }
     }
 }
@@ -114,7 +118,9 @@ impl Shelf {
     fn look(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let known = seen.files.keys().cloned();
-        let referred: Vec<_> = known.filter(|file| file.parent() != Some(&self.dir) || !is_toml(file)).collect();
+        let referred: Vec<_> = known
+            .filter(|file| file.parent() != Some(&self.dir) || !is_toml(file))
+            .collect();
         if Seen::now(&self.dir, referred.clone()) == *seen {
             return;
         }
@@ -138,7 +144,11 @@ impl Shelf {
 
     fn take(&self, mut sources: Sources) {
         let before = self.current();
-        let mut changed: Vec<String> = before.keys().filter(|key| !sources.contains_key(*key)).map(ToString::to_string).collect();
+        let mut changed: Vec<String> = before
+            .keys()
+            .filter(|key| !sources.contains_key(*key))
+            .map(ToString::to_string)
+            .collect();
         for (key, source) in &mut sources {
             match before.get(key) {
                 // What is the same stays the same: its connections, its schedule.
@@ -148,7 +158,11 @@ impl Shelf {
         }
         self.metrics.definitions_taken();
         if !changed.is_empty() {
-            tracing::info!(changed = changed.join(", "), sources = sources.len(), "source definitions were read again");
+            tracing::info!(
+                changed = changed.join(", "),
+                sources = sources.len(),
+                "source definitions were read again"
+            );
             self.current.send_replace(Arc::new(sources));
         }
     }
@@ -172,7 +186,10 @@ fn read(
 }
 
 fn by_key(sources: Vec<Arc<Source>>) -> Sources {
-    sources.into_iter().map(|source| (source.key.clone(), source)).collect()
+    sources
+        .into_iter()
+        .map(|source| (source.key.clone(), source))
+        .collect()
 }
 
 fn is_toml(file: &Path) -> bool {
@@ -212,7 +229,11 @@ mod tests {
         }
 
         fn titles(&self) -> Vec<String> {
-            self.shelf.current().values().map(|source| source.title.clone()).collect()
+            self.shelf
+                .current()
+                .values()
+                .map(|source| source.title.clone())
+                .collect()
         }
 
         fn metric(&self, name: &str) -> String {
@@ -227,10 +248,18 @@ mod tests {
     async fn a_changed_folder_is_taken_and_what_is_the_same_stays_the_same() {
         let world = World::open();
         let before = Arc::clone(&world.shelf.current()[&"test".parse().unwrap()]);
-        world.write("b.toml", &text("").replace("\"test\"", "\"zulu\"").replace("\"Test\"", "\"Zulu\""));
+        world.write(
+            "b.toml",
+            &text("")
+                .replace("\"test\"", "\"zulu\"")
+                .replace("\"Test\"", "\"Zulu\""),
+        );
         world.shelf.refresh().await;
         assert_eq!(world.titles(), ["Test", "Zulu"]);
-        assert!(Arc::ptr_eq(&before, &world.shelf.current()[&"test".parse().unwrap()]));
+        assert!(Arc::ptr_eq(
+            &before,
+            &world.shelf.current()[&"test".parse().unwrap()]
+        ));
         world.write("a.toml", &text("").replace("\"Test\"", "\"Changed\""));
         world.shelf.refresh().await;
         assert_eq!(world.titles(), ["Changed", "Zulu"]);
@@ -257,15 +286,21 @@ mod tests {
             std::fs::remove_file(world.dir.path().join(name)).unwrap();
         }
         world.shelf.refresh().await;
-        assert_eq!(world.titles(), ["Mended", "Test"], "an empty folder is no good one");
+        assert_eq!(
+            world.titles(),
+            ["Mended", "Test"],
+            "an empty folder is no good one"
+        );
     }
 
     #[tokio::test]
     async fn what_definitions_refer_to_is_watched_too() {
         let world = World::open();
         let headers = "http = { headers = { authorization = \"${file:token:-none}\" } }";
-        let including = text(headers).replace("[markets.1]", "[markets]\ninclude = \"maps/m.toml\"\n[markets.1]");
-        let map = |outcome: &str| format!("[markets.9]\nkey = \"btts\"\noutcomes = {{ y = \"{outcome}\" }}\n");
+        let including =
+            text(headers).replace("[markets.1]", "[markets]\ninclude = \"maps/m.toml\"\n[markets.1]");
+        let map =
+            |outcome: &str| format!("[markets.9]\nkey = \"btts\"\noutcomes = {{ y = \"{outcome}\" }}\n");
         world.write("maps/m.toml", &map("yes"));
         world.write("a.toml", &including);
         world.shelf.refresh().await;

@@ -44,13 +44,13 @@ pub(crate) use zone::Zone;
 use oddswire_protocol::{SourceKey, SportKey};
 use problem::Problems;
 use section::Section;
-use surroundings::Surroundings;
 use std::{
     collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     path::Path,
     time::Duration,
 };
+use surroundings::Surroundings;
 use toml::de::DeTable;
 use url::Url;
 use uuid::Uuid;

@@ -203,15 +203,28 @@ fn key(request: &Request) -> String {
 }
 
 fn key_of(method: &str, url: &str, json: Option<&Value>) -> String {
-    format!("{method} {url} {}", json.map(Value::to_string).unwrap_or_default())
+    format!(
+        "{method} {url} {}",
+        json.map(Value::to_string).unwrap_or_default()
+    )
 }
 
 /// A name that people recognise and that no other request has.
 fn file_name(request: &Request, headers: &HeaderMap) -> String {
     let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let name: String = place(&request.url).trim_matches('/').chars().take(60).map(letter).collect();
-    let hash = Uuid::new_v5(&Uuid::NAMESPACE_URL, key(request).as_bytes()).simple().to_string();
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name: String = place(&request.url)
+        .trim_matches('/')
+        .chars()
+        .take(60)
+        .map(letter)
+        .collect();
+    let hash = Uuid::new_v5(&Uuid::NAMESPACE_URL, key(request).as_bytes())
+        .simple()
+        .to_string();
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let known = ["html", "csv", "json"];
     let extension = known.iter().find(|known| kind.contains(*known)).unwrap_or(&"txt");
     format!("{name}-{}.{extension}", &hash[..8])

@@ -15,9 +15,9 @@ mod pages;
 mod way;
 
 pub(crate) use lists::first_ask;
+pub use observer::{Fault, Observer};
 pub(crate) use pages::request;
 pub(crate) use way::Way;
-pub use observer::{Fault, Observer};
 
 use crate::{
     extract,
@@ -196,7 +196,10 @@ impl Walk {
     /// # Errors
     /// [`WalkError::Unreadable`] when there were pages and each of them failed.
     pub async fn scrape(&self, targets: Targets) -> Result<Scraped, WalkError> {
-        let Targets { mut items, mut ledger } = targets;
+        let Targets {
+            mut items,
+            mut ledger,
+        } = targets;
         ledger.end_listing();
         self.sample(&mut items, &mut ledger);
         let meter = Meter::new(&*self.observer);
@@ -264,7 +267,10 @@ impl Walk {
     fn count_rows(&self, step: &Step, rows: u64, ledger: &mut Ledger) {
         let min = step.expect.min_rows;
         if rows < min.into() && ledger.is_clean() {
-            let what = format!("step {:?}: {rows} rows, though at least {min} are expected", step.id);
+            let what = format!(
+                "step {:?}: {rows} rows, though at least {min} are expected",
+                step.id
+            );
             let fault = Fault::drift(what);
             self.observer.fault(fault.clone());
             ledger.break_by(fault);

@@ -56,15 +56,21 @@ enum Command {
     /// What is sent in headers is never written, nor are cookies. The folder must be new or empty.
     Record(RecordOptions),
     /// Prints the JSON Schema of source files, for editors.
-    #[command(after_help = "Editors that know Taplo take it from the first line of the source file:\n  \
-        #:schema ./source.schema.json")]
+    #[command(
+        after_help = "Editors that know Taplo take it from the first line of the source file:\n  \
+        #:schema ./source.schema.json"
+    )]
     Schema,
 }
 
 #[derive(Debug, Clone, Args)]
 struct CheckOptions {
     /// A source file, or a folder of *.toml files.
-    #[arg(env = "ODDSWIRE_SOURCES", default_value = "sources", value_name = "FOLDER|FILE")]
+    #[arg(
+        env = "ODDSWIRE_SOURCES",
+        default_value = "sources",
+        value_name = "FOLDER|FILE"
+    )]
     path: PathBuf,
 }
 
@@ -221,7 +227,9 @@ pub async fn run(
 fn one_source(file: &Path, lookup: Lookup<'_>) -> Result<Arc<Source>, Error> {
     if file.is_dir() {
         let file = file.display();
-        return Err(Error::Usage(format!("{file} is a folder: name one source file in it")));
+        return Err(Error::Usage(format!(
+            "{file} is a folder: name one source file in it"
+        )));
     }
     let loaded = load_files(file, lookup).sources;
     let sources = loaded.map_err(|found| Error::Source(Problems(found)))?;

@@ -51,7 +51,9 @@ pub(super) fn csv(body: &[u8], rule: &CsvRule) -> Result<Value, Error> {
         None => reader.headers().map_err(bad)?.iter().map(str::to_owned).collect(),
     };
     if columns.iter().all(String::is_empty) {
-        return Err(Error::Parse("not CSV: the line with the names of the columns is not there".to_owned()));
+        return Err(Error::Parse(
+            "not CSV: the line with the names of the columns is not there".to_owned(),
+        ));
     }
     let mut rows = Vec::new();
     for record in reader.records() {
@@ -59,7 +61,9 @@ pub(super) fn csv(body: &[u8], rule: &CsvRule) -> Result<Value, Error> {
         if record.len() != columns.len() {
             let line = record.position().map_or(0, csv::Position::line);
             let (cells, expected) = (record.len(), columns.len());
-            return Err(Error::Parse(format!("line {line} has {cells} cells in place of {expected}")));
+            return Err(Error::Parse(format!(
+                "line {line} has {cells} cells in place of {expected}"
+            )));
         }
         let cells = columns.iter().cloned().zip(record.iter().map(Value::from));
         rows.push(cells.collect::<Map<_, _>>());
@@ -77,7 +81,9 @@ fn grouped(rows: Vec<Map<String, Value>>, column: &str) -> Value {
     let mut groups: Vec<Map<String, Value>> = Vec::new();
     let mut current: Vec<Value> = Vec::new();
     for row in rows {
-        let same = groups.last().is_some_and(|group| group.get(column) == row.get(column));
+        let same = groups
+            .last()
+            .is_some_and(|group| group.get(column) == row.get(column));
         if !same {
             close(&mut groups, &mut current);
             groups.push(row.clone());

@@ -34,9 +34,7 @@ impl Onward {
                     next: None,
                 }
             }
-            PageKind::Cursor { cursor: pick, .. } | PageKind::Next(pick) => {
-                Self::to(root.picked(pick, vars))
-            }
+            PageKind::Cursor { cursor: pick, .. } | PageKind::Next(pick) => Self::to(root.picked(pick, vars)),
             PageKind::LinkHeader => Self::to(next_link(&page.headers)),
         }
     }
@@ -51,7 +49,10 @@ impl Onward {
 
 /// The target of the first link with `rel="next"` (RFC 8288).
 fn next_link(headers: &HeaderMap) -> Option<String> {
-    let texts = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    let texts = headers
+        .get_all(LINK)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     texts.flat_map(links).find_map(|(target, parameters)| {
         let mut parameters = parameters.split(';').filter_map(|part| part.split_once('='));
         let next = parameters.any(|(name, value)| {
@@ -79,7 +80,10 @@ mod tests {
             next_link(&headers)
         };
         let found = Some("/a?page=2,3".to_owned());
-        assert_eq!(next(r#"</a?page=9>; rel="last", </a?page=2,3>; rel="next""#), found);
+        assert_eq!(
+            next(r#"</a?page=9>; rel="last", </a?page=2,3>; rel="next""#),
+            found
+        );
         assert_eq!(next("</a?page=2,3>; title=x; REL=next"), found);
         assert_eq!(next(r#"</a?page=2,3>; rel="prefetch next""#), found);
         for text in ["", "</a>; rel=\"last\"", "</a>", "next", "</a; rel=next"] {

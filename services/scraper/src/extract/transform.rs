@@ -104,10 +104,20 @@ mod tests {
 
     #[test]
     fn odds_of_other_kinds_become_decimal_ones() {
-        for (text, expected) in [("5/2", "3.5"), ("evens", "2"), ("1/3", "1.333"), (" 2/ 3 ", "1.667")] {
+        for (text, expected) in [
+            ("5/2", "3.5"),
+            ("evens", "2"),
+            ("1/3", "1.333"),
+            (" 2/ 3 ", "1.667"),
+        ] {
             assert_eq!(fractional(text).as_deref(), Some(expected), "{text}");
         }
-        for (text, expected) in [("+150", "2.5"), ("-200", "1.5"), ("100", "2"), ("\u{2212}110", "1.909")] {
+        for (text, expected) in [
+            ("+150", "2.5"),
+            ("-200", "1.5"),
+            ("100", "2"),
+            ("\u{2212}110", "1.909"),
+        ] {
             assert_eq!(american(text).as_deref(), Some(expected), "{text}");
         }
         for text in ["", "SP", "1.85", "5/0", "-", "5/-2", "99999999999/1"] {

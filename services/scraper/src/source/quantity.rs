@@ -61,7 +61,9 @@ pub(super) fn substituted(text: &str, around: &Surroundings<'_>) -> Result<Strin
         };
         let value = around.value(name)?.or_else(|| default.map(str::to_owned));
         let value = value.ok_or_else(|| match name.strip_prefix("file:") {
-            Some(path) => format!("there is no file {path}, or it is empty; paths begin at the folder of this file"),
+            Some(path) => {
+                format!("there is no file {path}, or it is empty; paths begin at the folder of this file")
+            }
             None => format!("{name} is not set; set it or give a default, as in ${{{name}:-default}}"),
         })?;
         whole.push_str(before);
@@ -120,7 +122,10 @@ mod tests {
         std::fs::write(dir.path().join("blank"), "\n").unwrap();
         let file = dir.path().join("a.toml");
         let around = Surroundings::new(&file, &|_| None);
-        assert_eq!(substituted("Bearer ${file:token}", &around).unwrap(), "Bearer hunter2");
+        assert_eq!(
+            substituted("Bearer ${file:token}", &around).unwrap(),
+            "Bearer hunter2"
+        );
         assert_eq!(substituted("${file:no:-none}", &around).unwrap(), "none");
         for missing in ["${file:no}", "${file:blank}"] {
             let told = substituted(missing, &around).unwrap_err();

@@ -83,7 +83,10 @@ impl Transform {
             "fractional_odds" => Self::FractionalOdds,
             "american_odds" => Self::AmericanOdds,
             other => {
-                let known = format!("known: {}, and tables with replace, scale or map", NAMES.join(", "));
+                let known = format!(
+                    "known: {}, and tables with replace, scale or map",
+                    NAMES.join(", ")
+                );
                 let what = format_args!("unknown transform {other:?} ({known})");
                 table.problem_at("transforms", &text.at, what);
                 return None;

@@ -37,7 +37,9 @@ fn single<Z: chrono::TimeZone>(result: LocalResult<DateTime<Z>>) -> Option<DateT
 }
 
 fn wrong(text: &str) -> String {
-    format!("{text:?} is no time zone: write \"UTC\", an offset such as \"+01:00\", or a name such as \"Europe/Berlin\"")
+    format!(
+        "{text:?} is no time zone: write \"UTC\", an offset such as \"+01:00\", or a name such as \"Europe/Berlin\""
+    )
 }
 
 #[cfg(test)]

@@ -57,7 +57,10 @@ fn verdict(
     let broken = broken(source, &ledger, events.len(), clean);
     let outcome = match &broken {
         Some(why) => {
-            observer.fault(Fault::drift(why.clone()));
+            // What broke a step was told when that happened.
+            if ledger.broken.is_none() {
+                observer.fault(Fault::drift(why.clone()));
+            }
             Outcome::Broken
         }
         None if !clean => Outcome::Partial,

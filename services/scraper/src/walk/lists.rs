@@ -100,7 +100,10 @@ impl<T: Rows> Reader<'_, T> {
                 Some(followed) => ask = followed,
                 None => {
                     self.meter.list_has(reads.len() as u64);
-                    let what = format!("step {:?}: the list leads back to a page that was read, or nowhere", self.step.id);
+                    let what = format!(
+                        "step {:?}: the list leads back to a page that was read, or nowhere",
+                        self.step.id
+                    );
                     reads.push(self.lost(Fault::drift(what), None));
                     return Ok(reads);
                 }
@@ -146,7 +149,9 @@ fn follow(mut vars: Vars, paginate: &Paginate, next: &str, here: Result<url::Url
 
 /// One page of numbered ones, the first being 0.
 fn numbered(vars: &Vars, paginate: &Paginate, numbering: &Numbering, number: u32) -> Ask {
-    let place = numbering.start.saturating_add(number.saturating_mul(numbering.stride));
+    let place = numbering
+        .start
+        .saturating_add(number.saturating_mul(numbering.stride));
     let mut vars = vars.clone();
     vars.insert(numbering.name.to_owned(), place.to_string());
     vars.insert("size".to_owned(), paginate.size.to_string());

@@ -46,9 +46,15 @@ pub(super) async fn run(
     }
     match fetched {
         Ok(Fetched::Page(page)) => {
-            let kind = page.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let kind = page
+                .headers
+                .get(CONTENT_TYPE)
+                .and_then(|value| value.to_str().ok());
             let (size, kind) = (page.body.len(), kind.unwrap_or("none"));
-            writeln!(output.aside, "status  success\ntime    {took:.0?}\nsize    {size} bytes\ntype    {kind}")?;
+            writeln!(
+                output.aside,
+                "status  success\ntime    {took:.0?}\nsize    {size} bytes\ntype    {kind}"
+            )?;
             writeln!(output.aside, "rows    {}", rows(source, step, &page, &ask.vars))?;
             show(options, &page, output)?;
             Ok(0)
@@ -59,7 +65,9 @@ pub(super) async fn run(
         }
         Err(fetch::Error::Cancelled) => Err(Error::Stopped),
         Err(error) => {
-            let status = error.http_status().map_or("none".to_owned(), |status| status.to_string());
+            let status = error
+                .http_status()
+                .map_or("none".to_owned(), |status| status.to_string());
             writeln!(output.aside, "status  {status}\ntime    {took:.0?}\n{error}")?;
             Ok(1)
         }
@@ -69,13 +77,20 @@ pub(super) async fn run(
 fn step<'s>(source: &'s Source, id: &str) -> Result<&'s Step, Error> {
     source.steps.iter().find(|step| step.id == id).ok_or_else(|| {
         let known: Vec<_> = source.steps.iter().map(|step| step.id.as_str()).collect();
-        Error::Usage(format!("there is no step {id:?}; the file has {}", known.join(", ")))
+        Error::Usage(format!(
+            "there is no step {id:?}; the file has {}",
+            known.join(", ")
+        ))
     })
 }
 
 /// Every variable that the request needs must be there: a blank in its place would ask for another page.
 fn check_vars(step: &Step, vars: &Vars) -> Result<(), Error> {
-    let mut missing: Vec<_> = step.request.names().filter(|name| !vars.contains_key(*name)).collect();
+    let mut missing: Vec<_> = step
+        .request
+        .names()
+        .filter(|name| !vars.contains_key(*name))
+        .collect();
     missing.sort_unstable();
     missing.dedup();
     if missing.is_empty() {

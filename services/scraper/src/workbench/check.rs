@@ -28,7 +28,10 @@ pub(super) fn run(path: &Path, lookup: Lookup<'_>, out: &mut dyn Write) -> Resul
             let files: BTreeSet<_> = problems.iter().map(LoadError::file).collect();
             let problems = counted(problems.len(), "problem", "problems");
             let files = counted(files.len(), "file", "files");
-            writeln!(out, "\n{problems} in {files}. docs/sources.md describes every key.")?;
+            writeln!(
+                out,
+                "\n{problems} in {files}. docs/sources.md describes every key."
+            )?;
             Ok(WRONG)
         }
     }

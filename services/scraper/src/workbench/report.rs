@@ -43,7 +43,11 @@ impl fmt::Display for Report<'_> {
 
 impl Report<'_> {
     fn steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<20} {:>7} {:>7} {:>9} {:>10}", "step", "pages", "rows", "bad rows", "bytes")?;
+        writeln!(
+            f,
+            "{:<20} {:>7} {:>7} {:>9} {:>10}",
+            "step", "pages", "rows", "bad rows", "bytes"
+        )?;
         for step in &self.source.steps {
             match self.seen.steps.iter().find(|count| count.step == step.id) {
                 Some(count) => writeln!(
@@ -58,7 +62,10 @@ impl Report<'_> {
             writeln!(f, "{} tries had to be made again.", self.seen.retries)?;
         }
         if let Some(pages) = self.sample {
-            writeln!(f, "Only a sample: at most {pages} pages, or lists of pages, of each step.")?;
+            writeln!(
+                f,
+                "Only a sample: at most {pages} pages, or lists of pages, of each step."
+            )?;
         }
         Ok(())
     }
@@ -66,9 +73,14 @@ impl Report<'_> {
     fn markets(&self, f: &mut fmt::Formatter<'_>, harvest: &Harvest) -> fmt::Result {
         let mut markets: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         for market in harvest.events.iter().flat_map(|event| &event.markets) {
-            let count = markets.entry(format!("{} {}", market.key, market.period)).or_default();
+            let count = markets
+                .entry(format!("{} {}", market.key, market.period))
+                .or_default();
             count.0 += market.quotes.len();
-            let open = market.quotes.iter().filter(|quote| quote.status == QuoteStatus::Open);
+            let open = market
+                .quotes
+                .iter()
+                .filter(|quote| quote.status == QuoteStatus::Open);
             count.1 += open.count();
         }
         let events = counted(harvest.events.len(), "event", "events");
@@ -88,7 +100,7 @@ impl Report<'_> {
             writeln!(f, "\n{}", heading(event))?;
             for market in &event.markets {
                 for quote in &market.quotes {
-                    writeln!(f, "  {} {} {}", market.key, market.period, prices(quote))?;
+                    writeln!(f, "  {} {}{}", market.key, market.period, prices(quote))?;
                 }
             }
         }
@@ -118,8 +130,17 @@ impl Report<'_> {
             return Ok(());
         }
         writeln!(f, "\nProblems:")?;
-        for Problem { message, count, error_type } in problems.iter().take(self.limit) {
-            let times = if *count > 1 { format!(" ({count} times)") } else { String::new() };
+        for Problem {
+            message,
+            count,
+            error_type,
+        } in problems.iter().take(self.limit)
+        {
+            let times = if *count > 1 {
+                format!(" ({count} times)")
+            } else {
+                String::new()
+            };
             writeln!(f, "  {message}{times}")?;
             writeln!(f, "    {}", advice(*error_type))?;
         }
@@ -138,12 +159,18 @@ impl Report<'_> {
             Err(error) => format!("Not usable: {error}."),
             Ok(harvest) => match harvest.outcome {
                 Outcome::Complete => "Good: everything was read.".to_owned(),
-                Outcome::Partial if self.seen.problems.is_empty() => "Good, as far as the sample goes.".to_owned(),
+                Outcome::Partial if self.seen.problems.is_empty() => {
+                    "Good, as far as the sample goes.".to_owned()
+                }
                 Outcome::Partial if harvest.events.is_empty() => "Not usable: no event was read.".to_owned(),
                 Outcome::Partial => "Usable, but not all could be read: see the problems.".to_owned(),
-                Outcome::Empty => "Not usable as it is: the pages are as they should be, but hold no event.".to_owned(),
+                Outcome::Empty => {
+                    "Not usable as it is: the pages are as they should be, but hold no event.".to_owned()
+                }
                 Outcome::Blocked => "Not usable: the site refuses us.".to_owned(),
-                Outcome::Broken => "Not usable: the site is not as the file says. A run would be broken.".to_owned(),
+                Outcome::Broken => {
+                    "Not usable: the site is not as the file says. A run would be broken.".to_owned()
+                }
             },
         }
     }
@@ -151,7 +178,11 @@ impl Report<'_> {
 
 fn heading(reading: &EventReading) -> String {
     let event = &reading.event;
-    let country = event.country.as_ref().map(|country| format!("{country}, ")).unwrap_or_default();
+    let country = event
+        .country
+        .as_ref()
+        .map(|country| format!("{country}, "))
+        .unwrap_or_default();
     format!(
         "{} - {} ({country}{}), {}",
         event.home_team, event.away_team, event.league, event.commence_time
@@ -159,13 +190,17 @@ fn heading(reading: &EventReading) -> String {
 }
 
 fn prices(quote: &QuoteReading) -> String {
-    let mut text = quote.line.map(|line| format!("{line} ")).unwrap_or_default();
-    for outcome in &quote.outcomes {
+    let outcomes = quote.outcomes.iter().map(|outcome| {
         let price = outcome.price.map_or("-".to_owned(), |price| price.to_string());
-        let suspended = if outcome.status == QuoteStatus::Open { "" } else { " (suspended)" };
-        text.push_str(&format!(" {} {price}{suspended}", outcome.name));
-    }
-    text
+        let suspended = if outcome.status == QuoteStatus::Open {
+            ""
+        } else {
+            " (suspended)"
+        };
+        format!("{} {price}{suspended}", outcome.name)
+    });
+    let line = quote.line.map(|line| format!(" {line}")).unwrap_or_default();
+    format!("{line}: {}", outcomes.collect::<Vec<_>>().join(", "))
 }
 
 fn why(reason: Reason) -> &'static str {
@@ -181,14 +216,24 @@ fn why(reason: Reason) -> &'static str {
 
 fn advice(error_type: ErrorType) -> &'static str {
     match error_type {
-        ErrorType::Blocked => "The site refuses us or shows a block page. Look at it: oddswire source fetch …",
-        ErrorType::Parse => "The page is cut off, of another format, or reports an error. Look at it: oddswire source fetch …",
-        ErrorType::SchemaDrift => "The page is not as the file says: compare the paths of this step with the page.",
-        ErrorType::HttpStatus => "The site answers, but not with this page: compare the request of this step.",
+        ErrorType::Blocked => {
+            "The site refuses us or shows a block page. Look at it: oddswire source fetch …"
+        }
+        ErrorType::Parse => {
+            "The page is cut off, of another format, or reports an error. Look at it: oddswire source fetch …"
+        }
+        ErrorType::SchemaDrift => {
+            "The page is not as the file says: compare the paths of this step with the page."
+        }
+        ErrorType::HttpStatus => {
+            "The site answers, but not with this page: compare the request of this step."
+        }
         ErrorType::RateLimited => "Ask less often: [source.limits] requests_per_second.",
         ErrorType::Robots => "The site's robots.txt does not want this page to be asked for.",
         ErrorType::Timeout => "The site is slow or away: try again, or raise [source.http] timeout.",
-        ErrorType::Connect => "There was no connection, or, offline, no recorded page: compare base_url, or record anew.",
+        ErrorType::Connect => {
+            "There was no connection, or, offline, no recorded page: compare base_url, or record anew."
+        }
         _ => "This is no problem of the file.",
     }
 }

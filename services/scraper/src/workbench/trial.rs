@@ -34,7 +34,10 @@ impl Trial {
                 let tape = Tape::open(dir).map_err(|error| Error::file(dir, error))?;
                 (Way::Recorded(Arc::new(tape)), dir.display().to_string())
             }
-            None => (Way::Site(Fetcher::default().site(&self.source)?), self.source.base_url.to_string()),
+            None => (
+                Way::Site(Fetcher::default().site(&self.source)?),
+                self.source.base_url.to_string(),
+            ),
         };
         self.walk(way, &place, out, stop).await
     }
@@ -53,7 +56,11 @@ impl Trial {
         let code = self.walk(way, &place, out, stop).await;
         // What came until somebody stopped it is worth keeping too.
         let pages = recorder.finish().map_err(failed)?;
-        writeln!(out, "\n{pages} pages are in {}. Now: oddswire source test … --from {0}", dir.display())?;
+        writeln!(
+            out,
+            "\n{pages} pages are in {}. Now: oddswire source test … --from {0}",
+            dir.display()
+        )?;
         code
     }
 

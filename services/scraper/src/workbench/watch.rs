@@ -71,7 +71,11 @@ impl Observer for Watch {
             seen.retries += 1;
             return;
         }
-        if let Some(known) = seen.problems.iter_mut().find(|known| known.message == fault.message) {
+        if let Some(known) = seen
+            .problems
+            .iter_mut()
+            .find(|known| known.message == fault.message)
+        {
             known.count += 1;
             return;
         }

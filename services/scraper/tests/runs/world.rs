@@ -80,6 +80,14 @@ impl World {
         }
     }
 
+    /// Puts another text in the place of a part of the definition.
+    pub(crate) fn redefine(&self, from: &str, to: &str) {
+        let file = self.sources.path().join("alpha.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(file, text.replace(from, to)).unwrap();
+    }
+
     /// Starts a scraper.
     pub(crate) async fn scraper(&self, worker_id: &str) -> Scraper {
         self.scraper_through(&self.nats.url(), worker_id).await

@@ -16,7 +16,10 @@ const TABLES: &[(&str, &[(&str, &str)])] = &[
     ("LimitsTable", &[("limits = {", "limits = { Q = 1,")]),
     ("RetryTable", &[("retry = {", "retry = { Q = 1,")]),
     ("ExpectTable", &[("[expect]", "[expect]\nQ = 1")]),
-    ("BlockTable", &[("[expect]", "[expect]\nblocked_when = [{ Q = 1 }]")]),
+    (
+        "BlockTable",
+        &[("[expect]", "[expect]\nblocked_when = [{ Q = 1 }]")],
+    ),
     // `event` and the markets stand in the last step, in a table of the same keys.
     (
         "StepTable",
@@ -25,30 +28,69 @@ const TABLES: &[(&str, &[(&str, &str)])] = &[
             ("id = \"event\"", "id = \"event\"\nQ = 1\nformat = \"html\""),
         ],
     ),
-    ("CsvTable", &[("id = \"list\"", "id = \"list\"\nformat = \"csv\"\ncsv = { Q = 1 }")]),
+    (
+        "CsvTable",
+        &[(
+            "id = \"list\"",
+            "id = \"list\"\nformat = \"csv\"\ncsv = { Q = 1 }",
+        )],
+    ),
     (
         "EmbeddedTable",
         &[
-            ("id = \"list\"", "id = \"list\"\nembedded = { Q = 1, css = \"a\" }"),
-            ("id = \"list\"", "id = \"list\"\nembedded = { Q = 1, path = \"$.a\" }"),
+            (
+                "id = \"list\"",
+                "id = \"list\"\nembedded = { Q = 1, css = \"a\" }",
+            ),
+            (
+                "id = \"list\"",
+                "id = \"list\"\nembedded = { Q = 1, path = \"$.a\" }",
+            ),
         ],
     ),
-    ("RequestTable", &[("request = { url = \"/list\"", "request = { Q = 1, url = \"/list\"")]),
+    (
+        "RequestTable",
+        &[(
+            "request = { url = \"/list\"",
+            "request = { Q = 1, url = \"/list\"",
+        )],
+    ),
     (
         "PaginateTable",
         &[
-            ("id = \"list\"", "id = \"list\"\npaginate = { Q = 1, kind = \"page\" }"),
-            ("id = \"list\"", "id = \"list\"\npaginate = { Q = 1, kind = \"offset\" }"),
-            ("id = \"list\"", "id = \"list\"\npaginate = { Q = 1, kind = \"cursor\" }"),
-            ("id = \"list\"", "id = \"list\"\npaginate = { Q = 1, kind = \"next_link\" }"),
-            ("id = \"list\"", "id = \"list\"\npaginate = { Q = 1, kind = \"link_header\" }"),
+            (
+                "id = \"list\"",
+                "id = \"list\"\npaginate = { Q = 1, kind = \"page\" }",
+            ),
+            (
+                "id = \"list\"",
+                "id = \"list\"\npaginate = { Q = 1, kind = \"offset\" }",
+            ),
+            (
+                "id = \"list\"",
+                "id = \"list\"\npaginate = { Q = 1, kind = \"cursor\" }",
+            ),
+            (
+                "id = \"list\"",
+                "id = \"list\"\npaginate = { Q = 1, kind = \"next_link\" }",
+            ),
+            (
+                "id = \"list\"",
+                "id = \"list\"\npaginate = { Q = 1, kind = \"link_header\" }",
+            ),
         ],
     ),
-    ("StepExpectTable", &[("id = \"list\"", "id = \"list\"\nexpect = { Q = 1 }")]),
+    (
+        "StepExpectTable",
+        &[("id = \"list\"", "id = \"list\"\nexpect = { Q = 1 }")],
+    ),
     (
         "PlaceTable",
         &[
-            ("id = \"list\"", "id = \"list\"\npaginate = { kind = \"next_link\", next = { Q = 1 } }"),
+            (
+                "id = \"list\"",
+                "id = \"list\"\npaginate = { kind = \"next_link\", next = { Q = 1 } }",
+            ),
             (
                 "id = \"list\"",
                 "id = \"list\"\nformat = \"html\"\npaginate = { kind = \"next_link\", next = { Q = 1 } }",
@@ -62,19 +104,34 @@ const TABLES: &[(&str, &[(&str, &str)])] = &[
             ("missing_on = [404]", "format = \"html\""),
         ],
     ),
-    ("TransformTable", &[("country = {", "country = { transforms = [{ Q = 1 }],")]),
+    (
+        "TransformTable",
+        &[("country = {", "country = { transforms = [{ Q = 1 }],")],
+    ),
     (
         "ConditionTable",
         &[
             ("open_when = {", "open_when = { Q = 1,"),
-            ("id = \"list\"", "id = \"list\"\nformat = \"html\"\nok_when = { Q = 1 }"),
+            (
+                "id = \"list\"",
+                "id = \"list\"\nformat = \"html\"\nok_when = { Q = 1 }",
+            ),
         ],
     ),
     ("EventTable", &[("[step.event]", "[step.event]\nQ = 1")]),
     ("MarketTable", &[("[[step.market]]", "[[step.market]]\nQ = 1")]),
-    ("OutcomeTable", &[("[step.market.outcome]", "[step.market.outcome]\nQ = 1")]),
-    ("FlatMarketTable", &[("[expect]", "[[step.flat_market]]\nQ = 1\n[expect]")]),
-    ("CellMarketTable", &[("[expect]", "[[step.cell_market]]\nQ = 1\n[expect]")]),
+    (
+        "OutcomeTable",
+        &[("[step.market.outcome]", "[step.market.outcome]\nQ = 1")],
+    ),
+    (
+        "FlatMarketTable",
+        &[("[expect]", "[[step.flat_market]]\nQ = 1\n[expect]")],
+    ),
+    (
+        "CellMarketTable",
+        &[("[expect]", "[[step.cell_market]]\nQ = 1\n[expect]")],
+    ),
     ("MarketEntryTable", &[("[markets.1]", "[markets.1]\nQ = 1")]),
 ];
 
@@ -90,7 +147,9 @@ fn known_to_the_loader(from: &str, to: &str) -> BTreeSet<String> {
     let found = definitions::parse_at("http://example.org", &text).unwrap_err();
     let mut told = found.iter().map(ToString::to_string);
     let told = told.find(|problem| problem.contains(STRANGE)).unwrap_or_default();
-    let known = told.split_once("known here: ").map(|(_, known)| known.trim_end_matches(')'));
+    let known = told
+        .split_once("known here: ")
+        .map(|(_, known)| known.trim_end_matches(')'));
     let known = known.unwrap_or_else(|| panic!("{from}: {to}: {found:#?}"));
     known.split(", ").map(str::to_owned).collect()
 }
@@ -118,13 +177,22 @@ fn the_schema_has_the_keys_that_the_loader_knows_and_no_other() {
     // Its keys are the source's ids of markets.
     tables.remove("MarketsTable");
     for (name, files) in TABLES {
-        let table = tables.remove(*name).unwrap_or_else(|| panic!("the schema has no {name}"));
+        let table = tables
+            .remove(*name)
+            .unwrap_or_else(|| panic!("the schema has no {name}"));
         let said: BTreeSet<_> = table["properties"].as_object().unwrap().keys().cloned().collect();
-        let known: BTreeSet<_> = files.iter().flat_map(|(from, to)| known_to_the_loader(from, to)).collect();
+        let known: BTreeSet<_> = files
+            .iter()
+            .flat_map(|(from, to)| known_to_the_loader(from, to))
+            .collect();
         assert_eq!(said, known, "{name}");
         assert_eq!(table["additionalProperties"], false, "{name}");
     }
-    assert!(tables.is_empty(), "nobody asks the loader about {:?}", tables.keys());
+    assert!(
+        tables.is_empty(),
+        "nobody asks the loader about {:?}",
+        tables.keys()
+    );
 }
 
 #[test]
@@ -136,7 +204,11 @@ fn keys_that_must_be_there_are_required_by_the_schema() {
         ("PaginateTable", &["kind"]),
         ("MarketEntryTable", &["key", "outcomes"]),
     ] {
-        assert_eq!(tables()[table]["required"], serde_json::json!(required), "{table}");
+        assert_eq!(
+            tables()[table]["required"],
+            serde_json::json!(required),
+            "{table}"
+        );
     }
 }
 
