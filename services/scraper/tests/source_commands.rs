@@ -7,7 +7,10 @@
 )]
 
 use clap::Parser as _;
-use oddswire_scraper::workbench::{self, Error, Output, SourceOptions};
+use oddswire_scraper::{
+    source::Source,
+    workbench::{self, Error, Output, SourceOptions},
+};
 use std::path::{Path, PathBuf};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -357,4 +360,38 @@ async fn everything_that_is_wrong_with_a_folder_is_told_at_once() {
     ] {
         assert!(checked.out.contains(told), "{told}\n{}", checked.out);
     }
+}
+
+/// What stands in the first block of `lang` of the docs page.
+fn first_block(lang: &str) -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sources.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, rest) = page.split_once(&format!("```{lang}\n")).unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+#[test]
+fn the_file_that_the_docs_begin_with_is_a_whole_one() {
+    let text = first_block("toml");
+    let source = Source::parse(Path::new("docs/sources.md"), &text, &|_| None).unwrap();
+    assert_eq!(source.key.as_str(), "example");
+    // And each line of it is needed, or else it would not be the smallest.
+    for line in text.lines().filter(|line| line.contains(" = ")) {
+        let less = text.replacen(&format!("{line}\n"), "", 1);
+        let bad = Source::parse(Path::new("docs/sources.md"), &less, &|_| None).is_err();
+        assert!(
+            bad || line.starts_with("each = \"$.events"),
+            "{line} is not needed"
+        );
+    }
+}
+
+#[test]
+fn the_output_that_the_docs_show_is_the_one_that_comes() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/sources.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains(READ) && page.contains(EVENTS[1]),
+        "docs/sources.md shows another output"
+    );
 }

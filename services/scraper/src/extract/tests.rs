@@ -488,7 +488,11 @@ fn json_is_found_in_a_script_in_an_attribute_in_a_text_and_in_a_call() {
             "{embedded}"
         );
         // The same page without it is one of another layout.
-        let other = if embedded.contains("path") { "{}" } else { "<html></html>" };
+        let other = if embedded.contains("path") {
+            "{}"
+        } else {
+            "<html></html>"
+        };
         assert_eq!(kind(&source, other), ErrorType::SchemaDrift, "{embedded}");
     }
 }
