@@ -228,15 +228,15 @@ pub struct PhaseProgress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorType {
-    /// The site did not answer in time.
+    /// The site did not answer in time, or the run's time was up.
     Timeout,
-    /// No connection, or it was cut.
+    /// No connection, or it was cut, or the site's address is not public.
     Connect,
     /// An HTTP status that is no success.
     HttpStatus,
-    /// The site asked for fewer requests (429).
+    /// The site asked for fewer requests (429), or the run had asked for as many pages as it may.
     RateLimited,
-    /// robots.txt forbids it.
+    /// robots.txt forbids it, or cannot be had.
     Robots,
     /// A block page or captcha in place of the content.
     Blocked,

@@ -1,16 +1,20 @@
 //! A bus, gateways and clients for one test, all gone when it ends.
 
 mod board;
+mod connection;
 mod events;
+mod process;
 mod sse;
 mod ws;
 
 pub(crate) use board::Board;
+pub(crate) use connection::{Connection, Delivered, Transport};
 pub(crate) use events::{Quote, odds_key, run_image, run_key, update};
+pub(crate) use process::GatewayProcess;
 pub(crate) use sse::{Sse, SseEvent};
 pub(crate) use ws::{Ended, Ws};
 
-use oddswire_gateway::GatewayOptions;
+use oddswire_gateway::{GatewayOptions, trial::Trial};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
     nats_server::{NatsCluster, NatsServer},
@@ -59,11 +63,17 @@ pub(crate) struct World {
     servers: Servers,
     nats_url: String,
     store: TempDir,
+    sizing: Sizing,
     pub(crate) bus: Bus,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::sized(Sizing::DEV).await
+    }
+
+    /// One whose streams may hold this much.
+    pub(crate) async fn sized(sizing: Sizing) -> Self {
         tls::install_provider();
         let store = tempfile::tempdir().unwrap();
         let nats = NatsServer::start(store.path(), None).await.unwrap();
@@ -74,6 +84,7 @@ impl World {
             servers: Servers::One(Some(nats), port),
             nats_url,
             store,
+            sizing,
             bus,
         };
         world.provision().await;
@@ -87,15 +98,16 @@ impl World {
         let cluster = NatsCluster::start(store.path()).await.unwrap();
         let nats_url = cluster.url();
         let bus = Bus::connect(&options(&nats_url), "test", "test").await.unwrap();
+        let sizing = Sizing {
+            replicas: 3,
+            ..Sizing::DEV
+        };
         let world = Self {
             servers: Servers::Three(cluster, None),
             nats_url,
             store,
+            sizing,
             bus,
-        };
-        let sizing = Sizing {
-            replicas: 3,
-            ..Sizing::DEV
         };
         let specs = streams(world.bus.subjects(), &sizing);
         let consumer = jobs_consumer(world.bus.subjects(), &sizing);
@@ -107,9 +119,31 @@ impl World {
         world
     }
 
+    /// A node of the cluster, by the number in its name.
+    pub(crate) fn node(&self, number: usize) -> &NatsServer {
+        let Servers::Three(cluster, _) = &self.servers else {
+            panic!("a cluster")
+        };
+        cluster.node(number).expect("it runs")
+    }
+
+    /// The number of the node that leads a stream.
+    pub(crate) async fn leader_of(&self, stream: &str) -> usize {
+        let client = async_nats::connect(self.nats_url.split(',').collect::<Vec<_>>())
+            .await
+            .unwrap();
+        let stream = async_nats::jetstream::new(client)
+            .get_stream(stream)
+            .await
+            .unwrap();
+        let cluster = stream.cached_info().cluster.clone().expect("a cluster");
+        let leader = cluster.leader.expect("a stream that was written to has a leader");
+        leader.trim_start_matches("node-").parse().unwrap()
+    }
+
     pub(crate) async fn provision(&self) {
-        let specs = streams(self.bus.subjects(), &Sizing::DEV);
-        let consumer = jobs_consumer(self.bus.subjects(), &Sizing::DEV);
+        let specs = streams(self.bus.subjects(), &self.sizing);
+        let consumer = jobs_consumer(self.bus.subjects(), &self.sizing);
         within("the streams", provision(&self.bus, &specs, &consumer, true))
             .await
             .unwrap();
@@ -122,6 +156,17 @@ impl World {
             .delete_stream(name)
             .await
             .unwrap();
+    }
+
+    /// Waits until the last images of runs are copied up to this sequence of the log.
+    pub(crate) async fn copied(&self, seq: u64) {
+        let names = self.bus.names();
+        let log = self.bus.stream_state(&names.runs).await.unwrap();
+        until("the copy of last images", async || {
+            let copied = self.bus.copied_to(&names.runs_last, &log).await;
+            copied.is_ok_and(|copied| copied >= seq)
+        })
+        .await;
     }
 
     pub(crate) fn nats_url(&self) -> String {
@@ -185,6 +230,15 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Starts one; it need not find its bus.
     pub(crate) async fn start(nats_url: &str, change: impl FnOnce(&mut GatewayOptions)) -> Self {
+        Self::start_on_trial(nats_url, Trial::default(), change).await
+    }
+
+    /// Starts one with something broken on purpose.
+    pub(crate) async fn start_on_trial(
+        nats_url: &str,
+        trial: Trial,
+        change: impl FnOnce(&mut GatewayOptions),
+    ) -> Self {
         tls::install_provider();
         let clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -208,7 +262,7 @@ impl Gateway {
         };
         change(&mut gateway);
         let stop = CancellationToken::new();
-        let run = oddswire_gateway::run(gateway, clients, operators, stop.clone());
+        let run = oddswire_gateway::run_on_trial(gateway, clients, operators, trial, stop.clone());
         #[expect(
             clippy::disallowed_methods,
             reason = "the handle is kept, and awaited when the test stops it"

@@ -1,16 +1,15 @@
 //! Clients that ask for less, or take less, than there is.
 
-use crate::harness::{Ended, Gateway, Quote, World, Ws, odds_key, run_image, run_key, until, update, within};
+use crate::harness::{Ended, Gateway, World, Ws, odds_key, run_image, run_key, until, update, within};
 use oddswire_protocol::{
     RunId, Timestamp,
     envelope::{MessageType, Received},
     header::{ATTEMPT, STATUS},
     odds::OddsUpdate,
     progress::{ScrapeProgress, Status},
-    server::{CaughtUp, ConnectionAck, ErrorCode, ErrorData, Heartbeat, Lagging, Reconnect},
+    server::{Lagging, Reconnect},
 };
 use std::collections::BTreeMap;
-use tokio::time::Instant;
 
 /// Bytes of an event that is to fill a socket soon.
 const BIG: usize = 40_000;
@@ -43,15 +42,15 @@ impl World {
 
 /// What a client made of everything it got.
 #[derive(Debug, Default)]
-struct Told {
-    runs: BTreeMap<RunId, Vec<u64>>,
+pub(crate) struct Told {
+    pub(crate) runs: BTreeMap<RunId, Vec<u64>>,
     /// The number of the newest image of each event, and how many came.
-    odds: BTreeMap<String, (u64, u64)>,
+    pub(crate) odds: BTreeMap<String, (u64, u64)>,
     lagging: Vec<Lagging>,
 }
 
 impl Told {
-    fn take(&mut self, message: &Received) -> bool {
+    pub(crate) fn take(&mut self, message: &Received) -> bool {
         match message.message_type {
             MessageType::ScrapeProgress => {
                 let image: ScrapeProgress = message.data().unwrap();
@@ -70,7 +69,7 @@ impl Told {
     }
 
     /// Everything up to the terminal event of a run.
-    async fn until_terminal(client: &mut Ws) -> Self {
+    pub(crate) async fn until_terminal(client: &mut Ws) -> Self {
         let mut told = Self::default();
         while !told.take(&client.next().await) {}
         told
@@ -230,136 +229,6 @@ async fn a_client_that_answers_no_ping_is_closed() {
 }
 
 #[tokio::test]
-async fn a_conflating_client_gets_the_newest_of_each_key_at_most_once_in_its_time() {
-    let world = World::new().await;
-    let gateway = world.gateway().await;
-    let mut all = gateway.ws("topics=odds_updates").await;
-    all.next_of(MessageType::CaughtUp).await;
-    let mut socket = gateway.ws("topics=odds_updates&conflate_ms=400&since=now").await;
-    let ack: ConnectionAck = socket.next().await.data().unwrap();
-    assert_eq!(ack.conflate_ms, 400);
-    socket.next_of(MessageType::CaughtUp).await;
-    let begun = Instant::now();
-    for number in 1..=200 {
-        world.small_odds_event("e1", number).await;
-        world.small_odds_event("e2", number).await;
-    }
-    let mut told = Told::default();
-    let mut ids = 0;
-    let mut arrivals: BTreeMap<String, Vec<Instant>> = BTreeMap::new();
-    while told.odds.len() < 2 || told.odds.values().any(|(newest, _)| *newest < 200) {
-        let message = socket.next_event().await;
-        ids += u64::from(message.id.is_some());
-        told.take(&message);
-        let image: OddsUpdate = message.data().unwrap();
-        arrivals
-            .entry(image.event_ids[0].to_string())
-            .or_default()
-            .push(Instant::now());
-    }
-    let ticks = u64::try_from(begun.elapsed().as_millis() / 400).unwrap() + 1;
-    for (event, (_, count)) in &told.odds {
-        assert!(*count <= ticks, "{event}: {count} messages in {ticks} ticks");
-    }
-    let messages: u64 = told.odds.values().map(|(_, count)| count).sum();
-    assert!(
-        ids * 2 <= messages + 1,
-        "one message of a flush has a position: {ids} of {messages}"
-    );
-    let mut everything = Told::default();
-    while everything.odds.len() < 2 || everything.odds.values().any(|(newest, _)| *newest < 200) {
-        everything.take(&all.next_event().await);
-    }
-    assert!(everything.odds.values().all(|(_, count)| *count == 200));
-}
-
-impl World {
-    async fn small_odds_event(&self, event: &str, number: u64) {
-        let mut image = update(event, "alpha", "1.85".parse().unwrap(), Timestamp::now());
-        image.snapshot_count = usize::try_from(number).unwrap();
-        let payload = serde_json::to_vec(&image).unwrap();
-        let id = format!("{event}:{number}:{}", RunId::new());
-        self.event(&odds_key(event, "alpha"), &id, Vec::new(), &payload)
-            .await;
-    }
-}
-
-#[tokio::test]
-async fn the_end_of_a_run_does_not_wait_for_the_tick_and_nothing_of_the_run_comes_after_it() {
-    let world = World::new().await;
-    let gateway = world.gateway().await;
-    let mut socket = gateway
-        .ws("topics=scrape_progress&conflate_ms=60000&since=now")
-        .await;
-    let mut stream = gateway.sse("topics=scrape_progress&conflate_ms=60000").await;
-    socket.next_of(MessageType::CaughtUp).await;
-    stream.until(MessageType::CaughtUp).await;
-    let (short, long) = (RunId::new(), RunId::new());
-    for seq in 1..=10 {
-        world.run_event("alpha", &short, seq, Status::Running).await;
-        world.run_event("bravo", &long, seq, Status::Running).await;
-    }
-    world.run_event("alpha", &short, 11, Status::Completed).await;
-    let told = Told::until_terminal(&mut socket).await;
-    assert_eq!(
-        told.runs.into_iter().collect::<Vec<_>>(),
-        [(short.clone(), vec![11])]
-    );
-    let event = stream.next_event().await;
-    assert_eq!(event.id, None, "older messages wait, so this one has no position");
-    // What waits is not lost: it comes as soon as the client asks for everything.
-    socket
-        .send(r#"{"type":"subscribe","topics":["scrape_progress"],"conflate_ms":0}"#)
-        .await;
-    let waited: ScrapeProgress = socket.next_of(MessageType::ScrapeProgress).await.data().unwrap();
-    assert_eq!((waited.run_id, waited.seq), (long, 10));
-}
-
-#[tokio::test]
-async fn a_heartbeat_of_a_conflating_client_does_not_run_ahead_of_what_waits() {
-    let world = World::new().await;
-    let gateway = world.gateway().await;
-    let mut socket = gateway
-        .ws("topics=odds_updates&conflate_ms=60000&since=now")
-        .await;
-    socket.next_of(MessageType::CaughtUp).await;
-    let mut watcher = gateway.ws("topics=odds_updates").await;
-    watcher.next_of(MessageType::CaughtUp).await;
-    world.small_odds_event("e1", 7).await;
-    watcher.next_of(MessageType::OddsUpdate).await;
-    socket.next_of(MessageType::Heartbeat).await;
-    let heartbeat: Heartbeat = socket.next_of(MessageType::Heartbeat).await.data().unwrap();
-    let query = format!("topics=odds_updates&since={}", heartbeat.cursor);
-    let mut again = gateway.ws(&query).await;
-    let (replayed, _) = again.until(MessageType::CaughtUp).await;
-    let images = replayed
-        .iter()
-        .filter(|message| message.message_type == MessageType::OddsUpdate);
-    assert_eq!(images.count(), 1);
-}
-
-#[tokio::test]
-async fn too_long_a_conflation_is_refused_and_changes_nothing() {
-    let world = World::new().await;
-    let gateway = world.gateway().await;
-    let mut socket = gateway.ws("").await;
-    socket.next_of(MessageType::CaughtUp).await;
-    socket
-        .send(r#"{"type":"subscribe","topics":["odds_updates"],"conflate_ms":60001,"ref":"a"}"#)
-        .await;
-    let error: ErrorData = socket.next_of(MessageType::Error).await.data().unwrap();
-    assert_eq!(error.code, ErrorCode::InvalidMessage);
-    world
-        .odds_event(&Quote {
-            event: "e1",
-            source: "alpha",
-            price: "1.85",
-        })
-        .await;
-    socket.next_of(MessageType::OddsUpdate).await;
-}
-
-#[tokio::test]
 async fn a_connection_that_is_old_enough_is_told_and_closed() {
     let world = World::new().await;
     let gateway = world.gateway_with(|g| g.lifetime_ms = 1_500).await;
@@ -412,24 +281,35 @@ async fn clients_that_speak_all_the_time_get_everything_once() {
     }
 }
 
-#[tokio::test]
-async fn caught_up_comes_after_what_a_conflating_client_came_back_for() {
+/// More clients of one class than a shard writes to without looking at its sockets in between.
+const CROWD: usize = 300;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_whose_sockets_take_messages_in_pieces_gets_all_of_them_whole_and_once() {
     let world = World::new().await;
-    let gateway = world.gateway().await;
-    let mut socket = gateway.ws("topics=odds_updates&since=now").await;
-    let ack: ConnectionAck = socket.next().await.data().unwrap();
-    for number in 1..=5 {
-        world.small_odds_event("e1", number).await;
+    let gateway = world
+        .gateway_with(|g| (g.shards, g.client_bytes, g.ring_bytes) = (1, 64 << 20, 64 << 20))
+        .await;
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let mut client = gateway.ws("topics=scrape_progress").await;
+        client.next_of(MessageType::CaughtUp).await;
+        crowd.push(client);
     }
-    let query = format!("topics=odds_updates&conflate_ms=60000&since={}", ack.cursor);
-    let mut again = gateway.ws(&query).await;
-    let (replayed, caught_up) = again.until(MessageType::CaughtUp).await;
-    let images: Vec<OddsUpdate> = replayed
-        .iter()
-        .filter(|message| message.message_type == MessageType::OddsUpdate)
-        .map(|message| message.data().unwrap())
-        .collect();
-    assert_eq!(images.last().map(|image| image.snapshot_count), Some(5));
-    let caught_up: CaughtUp = caught_up.data().unwrap();
-    assert_eq!(caught_up.replayed, images.len() as u64);
+    let run = RunId::new();
+    // Nobody reads while the first half comes: every socket is full and cut somewhere. Then all read, while more comes.
+    for seq in 1..=15 {
+        world.big_run_event(&run, seq, Status::Running).await;
+    }
+    let rest = async {
+        for seq in 16..30 {
+            world.big_run_event(&run, seq, Status::Running).await;
+        }
+        world.big_run_event(&run, 30, Status::Completed).await;
+    };
+    let reading = futures_util::future::join_all(crowd.iter_mut().map(Told::until_terminal));
+    let ((), told) = tokio::join!(rest, reading);
+    for told in told {
+        assert_eq!(told.runs[&run], (1..=30).collect::<Vec<_>>());
+    }
 }

@@ -8,7 +8,7 @@ use oddswire_protocol::{
     envelope::{MessageType, Received},
     progress::{Outcome, Phase, ScrapeProgress, Status},
 };
-use oddswire_scraper::ScraperOptions;
+use oddswire_scraper::{ScraperOptions, fetch::FetchOptions};
 use std::{collections::BTreeSet, path::Path};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -48,6 +48,7 @@ impl Pair {
             concurrency: 4,
             worker_id: "test-1".into(),
             no_schedule: true,
+            fetch: FetchOptions::default(),
         };
         let (scraper_stop, url) = (stop.clone(), demo.clone());
         tasks.spawn(async move {

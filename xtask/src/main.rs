@@ -7,6 +7,7 @@
 
 mod apt;
 mod autobahn;
+mod bench;
 mod browser;
 mod chaos;
 mod checks;
@@ -58,6 +59,12 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Measures the gateway against the least that a server can do: ratios of CPU, memory, latency.
+    Bench {
+        /// Passed on: `--quick`, `--only SCENARIO`, `--clients N`, `--rounds N`; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
     /// Runs Autobahn's test suite against our WebSocket layer; the whole of it takes minutes.
     Autobahn {
         /// Only these cases, for example `--cases 1.*,12.*`.
@@ -100,6 +107,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Test { only, .. } => checks::run(&only),
         Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
+        Task::Bench { args } => bench::run(&args),
         Task::Autobahn { cases } => autobahn::run(&cases),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| ExitCode::SUCCESS),
         Task::House => house::run().map(|()| ExitCode::SUCCESS),

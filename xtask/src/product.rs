@@ -36,6 +36,21 @@ pub(crate) fn build_example(package: &str, example: &str) -> Result<PathBuf> {
     )
 }
 
+/// Builds the bench and the product that it measures, optimised, and gives the bench's path.
+pub(crate) fn build_bench() -> Result<PathBuf> {
+    build_one(
+        &[
+            "--release",
+            "--package",
+            "oddswire",
+            "--package",
+            "oddswire-bench",
+        ],
+        "bin",
+        "oddswire-bench",
+    )
+}
+
 fn build_with(selection: &[&str]) -> Result<PathBuf> {
     build_one(selection, "bin", "oddswire")
 }

@@ -148,9 +148,7 @@ impl Engine {
         if end == End::Park {
             self.park(session);
         } else {
-            self.metrics().sessions.dec();
-            let label = session.transport_mut().label();
-            self.metrics().closed.get_or_create(&label).inc();
+            self.count_end(&mut session);
             (*session).into_transport().close(end).await;
         }
     }
@@ -165,6 +163,12 @@ impl Engine {
             .unwrap_or_else(PoisonError::into_inner)
             .push_back(session);
         post.ring();
+    }
+
+    fn count_end(&self, session: &mut SocketSession) {
+        self.metrics().sessions.dec();
+        let label = session.transport_mut().label();
+        self.metrics().closed.get_or_create(&label).inc();
     }
 
     fn metrics(&self) -> &Metrics {

@@ -216,7 +216,13 @@ impl FeedActor {
                 Ok(()) = interest.changed() => {
                     idle_since = (*interest.borrow_and_update() == 0).then(Instant::now);
                 }
-                () = sleep_until(idle_end.unwrap_or_else(Instant::now)), if idle_end.is_some() => return,
+                () = sleep_until(idle_end.unwrap_or_else(Instant::now)), if idle_end.is_some() => {
+                    // Somebody may have come in this moment.
+                    if *interest.borrow() == 0 {
+                        return;
+                    }
+                    idle_since = None;
+                }
             }
         }
     }

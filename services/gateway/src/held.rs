@@ -67,24 +67,26 @@ impl Held {
         }
     }
 
-    /// What of it came at the number `from` or later.
-    #[must_use]
-    pub fn since(&self, from: u64) -> Self {
-        let mut rest = self.clone();
-        rest.frames.retain(|_, frame| frame.number >= from);
+    /// What of it came at the numbers from `from` to before `to`; shared where that is all of it.
+    pub fn between(held: &Arc<Self>, from: u64, to: u64) -> Arc<Self> {
+        let inside = |frame: &Arc<Frame>| (from..to).contains(&frame.number);
+        if held.frames.values().all(inside) {
+            return Arc::clone(held);
+        }
+        let mut rest = Self::clone(held);
+        rest.frames.retain(|_, frame| inside(frame));
         rest.bytes = rest.frames.values().map(|frame| frame.bytes()).sum();
-        rest.before = self.before.filter(|_| !rest.frames.is_empty());
-        rest
+        rest.before = rest.before.filter(|_| !rest.frames.is_empty());
+        Arc::new(rest)
     }
 
-    /// Gives all of it.
-    pub fn release(&mut self) -> Released {
-        let held = std::mem::take(self);
-        let mut frames: Vec<_> = held.frames.into_values().collect();
+    /// All of it, to be sent now.
+    pub fn released(&self) -> Released {
+        let mut frames: Vec<_> = self.frames.values().map(Arc::clone).collect();
         frames.sort_unstable_by_key(|frame| frame.number);
         Released {
             frames,
-            conflated: held.conflated,
+            conflated: self.conflated,
         }
     }
 }
@@ -95,7 +97,7 @@ pub struct Standing {
     /// Its place: all before it was sent, or waits.
     pub place: Place,
     /// What waits.
-    pub held: Held,
+    pub held: Arc<Held>,
 }
 
 /// All clients with the same interval have their ticks at the same moments, so that one who is handed from one part of
@@ -137,10 +139,8 @@ mod tests {
         for (source, number) in [("alpha", 1), ("bravo", 2), ("alpha", 3), ("charlie", 4)] {
             held.replace(frame(source, number), &NOWHERE);
         }
-        let released = held.release();
+        let released = held.released();
         assert_eq!((numbers(&released), released.conflated), (vec![2, 3, 4], 1));
-        assert!(held.is_empty());
-        assert_eq!(held.bytes(), 0);
     }
 
     #[test]
@@ -150,6 +150,20 @@ mod tests {
             held.replace(frame("alpha", number), &NOWHERE);
         }
         assert_eq!(held.bytes(), frame("alpha", 0).bytes());
+    }
+
+    #[test]
+    fn a_part_of_it_is_a_copy_and_the_whole_is_shared() {
+        let mut held = Held::default();
+        for (source, number) in [("alpha", 1), ("bravo", 2), ("charlie", 3)] {
+            held.replace(frame(source, number), &NOWHERE);
+        }
+        let held = Arc::new(held);
+        assert!(Arc::ptr_eq(&held, &Held::between(&held, 1, 4)));
+        let part = Held::between(&held, 2, 3);
+        assert_eq!(numbers(&part.released()), [2]);
+        assert_eq!(part.bytes(), frame("bravo", 2).bytes());
+        assert!(Held::between(&held, 4, 9).before().is_none());
     }
 
     #[test]

@@ -288,6 +288,10 @@ impl Hub {
 
     /// How many bytes of frames the ring holds from the place of a session on, whether or not it wants them.
     pub fn backlog_bytes(&self, place: &Place) -> u64 {
+        if place.next == 0 {
+            // It was put there to look at everything again, not because it is late.
+            return 0;
+        }
         let ring = self.read();
         let oldest = ring.from(place.next).next();
         oldest.map_or(0, |frame| ring.emitted_bytes - frame.emitted_before)

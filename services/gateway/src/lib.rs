@@ -136,6 +136,11 @@ pub async fn run_on_trial(
     };
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let shared = Arc::new(share(&options, hub, reads, health, metrics));
+    let (logs, until) = (Arc::clone(&shared), inner.clone());
+    core.spawn(async move {
+        logs.logs.keep_small(until).await;
+        Ok(())
+    });
     let (drain, farewell) = Drain::new();
     let closing = CancellationToken::new();
     let engine = start_engine(&options, &shared, &farewell, &mut core, &inner)?;

@@ -11,7 +11,7 @@ pub use images::{Image, Images};
 pub use part::Part;
 
 use crate::{frame::Frame, hub::FeedView, metrics::Metrics};
-use images::ImagesRead;
+use images::{ImagesRead, ImagesWanted};
 use oddswire_kit::{
     bus::Bus,
     log::{ReadError, Stored, StreamState},
@@ -25,13 +25,16 @@ use std::{
 };
 use tokio::{
     sync::{Mutex, Semaphore, SemaphorePermit},
-    time::Instant,
+    time::{Instant, sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 /// Reads of the log that run at the same time, at most; the others wait.
 const READS_AT_ONCE: usize = 16;
 /// How long what was read serves others. A part stays right for ever, but what is overwritten later is read in vain.
 const SERVES: Duration = Duration::from_secs(2);
+/// How long somebody waits for a read, his turn included.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The filters of a read, behind `<prefix>.feed.`.
 type Filters = BTreeSet<String>;
@@ -44,15 +47,15 @@ pub struct Logs {
     admission: Semaphore,
     // By the life of the feed as well: another chain is another log.
     parts: std::sync::Mutex<HashMap<(Feed, u64, Filters), Arc<PartsRead>>>,
-    images: std::sync::Mutex<HashMap<(u64, Filters), Arc<ImagesRead>>>,
+    images: std::sync::Mutex<HashMap<(u64, Filters, bool), Arc<ImagesRead>>>,
     states: [Shared<StreamState>; Feed::ALL.len()],
 }
 
-/// The newest answer to one question, and a place to wait for the next.
+/// The newest answer to one question, a failure too, and a place to wait for the next.
 #[derive(Debug)]
 struct Shared<T> {
     asked: std::sync::atomic::AtomicU64,
-    newest: Mutex<(u64, Option<T>)>,
+    newest: Mutex<(u64, Option<Result<T, ReadError>>)>,
 }
 
 impl<T> Default for Shared<T> {
@@ -73,12 +76,12 @@ impl<T: Clone> Shared<T> {
         if let (number, Some(answer)) = &*newest
             && *number > before
         {
-            return Ok(answer.clone());
+            return answer.clone();
         }
         let number = self.asked.fetch_add(1, SeqCst) + 1;
-        let answer = question().await?;
+        let answer = question().await;
         *newest = (number, Some(answer.clone()));
-        Ok(answer)
+        answer
     }
 }
 
@@ -105,9 +108,11 @@ impl Logs {
     /// # Errors
     /// [`ReadError`].
     pub async fn state(&self, feed: Feed) -> Result<StreamState, ReadError> {
-        self.states[feed.index()]
-            .ask(async || self.bus.stream_state(self.bus.names().feed(feed)).await)
+        let state =
+            self.states[feed.index()].ask(async || self.bus.stream_state(self.bus.names().feed(feed)).await);
+        timeout(ANSWER_WITHIN, state)
             .await
+            .map_err(|_| ReadError::Timeout)?
     }
 
     /// What the topics select of a feed's log after `at`, as far as one read reaches, `floor` at most.
@@ -125,13 +130,16 @@ impl Logs {
         let filters = filters(feed, topics);
         let read = {
             let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-            parts.retain(|_, read| !read.is_idle());
             Arc::clone(parts.entry((feed, view.life, filters.clone())).or_default())
         };
-        read.covering(self, feed, &filters, at, floor).await
+        let part = read.covering(self, feed, &filters, at, floor);
+        timeout(ANSWER_WITHIN, part)
+            .await
+            .map_err(|_| ReadError::Timeout)?
     }
 
-    /// The last image of each run that the topics select, as of `at_least` or later.
+    /// The last image of each run that the topics select, as of `at_least` or later: of those worth showing, or of all
+    /// with `everything`.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -139,15 +147,38 @@ impl Logs {
         &self,
         topics: &[Topic],
         at_least: u64,
+        everything: bool,
         view: &FeedView,
     ) -> Result<Arc<Images>, ReadError> {
         let filters = filters(Feed::Run, topics);
         let read = {
             let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
-            images.retain(|_, read| !read.is_idle());
-            Arc::clone(images.entry((view.life, filters.clone())).or_default())
+            Arc::clone(
+                images
+                    .entry((view.life, filters.clone(), everything))
+                    .or_default(),
+            )
         };
-        read.as_of(self, &filters, view.high, at_least).await
+        let want = ImagesWanted {
+            everything,
+            high: view.high,
+            at_least,
+        };
+        let images = read.as_of(self, &filters, &want);
+        timeout(ANSWER_WITHIN, images)
+            .await
+            .map_err(|_| ReadError::Timeout)?
+    }
+
+    /// Forgets what serves nobody any more, again and again until `stop`.
+    pub async fn keep_small(&self, stop: CancellationToken) {
+        while stop.run_until_cancelled(sleep(SERVES)).await.is_some() {
+            let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            parts.retain(|_, read| !read.is_idle());
+            drop(parts);
+            let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+            images.retain(|_, read| !read.is_idle());
+        }
     }
 
     async fn admit(&self) -> SemaphorePermit<'_> {

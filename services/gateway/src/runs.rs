@@ -4,7 +4,7 @@ use crate::frame::Frame;
 use bytes::Bytes;
 use oddswire_kit::{
     bus::Bus,
-    log::{ReadError, Stored},
+    log::{ReadError, Stored, StreamState},
 };
 use oddswire_protocol::{
     BatchId, EventKey, RunId, SourceKey,
@@ -117,23 +117,34 @@ impl Index {
             };
         }
         // Asked first: whatever moves on in the copy while it is read moves to its end, and is read there.
-        let copied = bus.copied_to(&names.runs_last).await?;
-        self.copy_seq = self.read(bus, &names.runs_last, self.copy_seq, u64::MAX).await?;
+        let copied = bus.copied_to(&names.runs_last, &log).await?;
+        self.copy_seq = self
+            .read(bus, &names.runs_last, &log, self.copy_seq, u64::MAX)
+            .await?;
         // The copy holds one message a run; what it does not have yet is read from the log itself.
         let log_seq = self
-            .read(bus, &names.runs, copied.max(self.seq), u64::MAX)
+            .read(bus, &names.runs, &log, copied.max(self.seq), u64::MAX)
             .await?;
         self.seq = log_seq.max(log.last_seq);
         Ok(())
     }
 
-    /// Takes in what is after `after`, up to `to`; gives the last sequence seen.
-    async fn read(&mut self, bus: &Bus, stream: &str, after: u64, to: u64) -> Result<u64, ReadError> {
+    /// Takes in what is after `after`, up to `to`, of this life of the log; gives the last sequence seen.
+    async fn read(
+        &mut self,
+        bus: &Bus,
+        stream: &str,
+        log: &StreamState,
+        after: u64,
+        to: u64,
+    ) -> Result<u64, ReadError> {
         let mut read = bus.read(stream, bus.subjects().feed_filter("run.>"), after + 1, to);
         let mut last = after;
         while let Some(page) = read.next_page().await? {
             for message in &page {
-                self.take(bus, message);
+                if message.is_of(log) {
+                    self.take(bus, message);
+                }
                 last = message.seq;
             }
         }

@@ -359,8 +359,11 @@ impl<T: Transport> Session<T> {
         let in_time = self.heartbeat_at > Instant::now() && self.ends_at.is_none_or(|at| at > Instant::now());
         // A client without topics is not worth a place among those who walk the ring.
         let follows = self.interests.iter().any(Option::is_some);
+        let active = Feed::ALL
+            .into_iter()
+            .all(|feed| !self.follows(feed) || self.shared.hub.view(feed).is_some());
         let plain = !self.one_run && self.pace.is_at_rest();
-        nothing_owed && joined && in_time && follows && plain && self.transport.can_park()
+        nothing_owed && joined && in_time && follows && active && plain && self.transport.can_park()
     }
 
     /// What those need to know who serve it while it is parked.
@@ -413,8 +416,11 @@ impl<T: Transport> Session<T> {
     pub fn stand(&mut self, standing: Standing, slow_since: Option<Timestamp>) {
         let Standing { mut place, held } = standing;
         for feed in Feed::ALL {
-            if self.interests[feed.index()].is_none() {
+            if !self.follows(feed) {
                 place.unfollow(feed);
+            } else if place.position(feed).is_none() {
+                // Whoever served it does not know this feed yet.
+                place.set(feed, self.place.position(feed));
             }
         }
         self.place = place;

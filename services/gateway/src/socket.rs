@@ -6,6 +6,7 @@ use crate::{
     session::{End, Gone, Input, Outgoing, Transport},
     wire::Form,
 };
+use bytes::{Buf, Bytes};
 use oddswire_protocol::close::CloseCode;
 use oddswire_websocket::{Incoming, Reader, Violation, frame};
 use std::{
@@ -28,6 +29,8 @@ pub struct Socket {
     /// None for event streams, whose clients have nothing to say.
     reader: Option<Reader>,
     inbox: VecDeque<Input>,
+    /// What goes out first: the rest of bytes that are shared with others.
+    front: Bytes,
     out: Vec<u8>,
     written: usize,
     /// When the client was last heard, and whether it was asked since.
@@ -45,6 +48,8 @@ pub struct Socket {
 const CHUNK_BYTES: usize = 64 * 1024;
 /// A pong is left out while more than this waits: a client that pings and does not read gets no memory for it.
 const PONG_BACKLOG_BYTES: usize = 4 * 1024;
+/// A buffer larger than this is given back as soon as it is empty.
+const KEPT_BYTES: usize = 1024;
 /// How long a closing handshake may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 4 * 1024;
@@ -65,6 +70,7 @@ impl Socket {
             form,
             reader,
             inbox: VecDeque::new(),
+            front: Bytes::new(),
             out: Vec::new(),
             written: 0,
             heard_at: Instant::now(),
@@ -135,9 +141,35 @@ impl Socket {
         !self.inbox.is_empty()
     }
 
-    /// Bytes that the kernel has not taken yet.
-    pub fn unsent(&self) -> &[u8] {
-        &self.out[self.written..]
+    /// How many bytes the kernel has not taken yet.
+    pub fn unsent(&self) -> usize {
+        self.front.len() + self.out.len() - self.written
+    }
+
+    /// Has the rest of shared bytes go out before everything else. Nothing else may be under way.
+    pub fn continue_with(&mut self, rest: Bytes) {
+        debug_assert_eq!(self.unsent(), 0, "in the middle of a message");
+        self.front = rest;
+    }
+
+    /// What goes out next.
+    fn next_bytes(&self) -> &[u8] {
+        if self.front.is_empty() {
+            &self.out[self.written..]
+        } else {
+            &self.front
+        }
+    }
+
+    fn sent(&mut self, count: usize) {
+        if self.front.is_empty() {
+            self.written += count;
+        } else {
+            self.front.advance(count);
+            if self.front.is_empty() {
+                self.front = Bytes::new();
+            }
+        }
     }
 
     /// Queues bytes as they are.
@@ -150,10 +182,10 @@ impl Socket {
     /// # Errors
     /// When the client is gone.
     pub fn write_to(&mut self, stream: &mut impl Write) -> std::io::Result<bool> {
-        while self.written < self.out.len() {
-            match stream.write(&self.out[self.written..]) {
+        while self.unsent() > 0 {
+            match stream.write(self.next_bytes()) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => self.written += count,
+                Ok(count) => self.sent(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -210,7 +242,7 @@ impl Socket {
     fn forget_sent(&mut self) {
         self.out.clear();
         self.written = 0;
-        if self.out.capacity() > CHUNK_BYTES {
+        if self.out.capacity() > KEPT_BYTES {
             self.out = Vec::new();
         }
     }
@@ -218,14 +250,13 @@ impl Socket {
     async fn write_all(&mut self) -> std::io::Result<()> {
         loop {
             let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
-            let waits = &self.out[self.written..];
-            if waits.is_empty() {
+            if self.unsent() == 0 {
                 self.forget_sent();
                 return Ok(());
             }
-            match stream.try_write(waits) {
+            match stream.try_write(self.next_bytes()) {
                 Ok(0) => return Err(Error::from(ErrorKind::WriteZero)),
-                Ok(count) => self.written += count,
+                Ok(count) => self.sent(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => stream.writable().await?,
                 Err(error) => return Err(error),
             }
@@ -267,8 +298,12 @@ fn code_of(violation: Violation) -> CloseCode {
 
 impl Transport for Socket {
     async fn send(&mut self, message: &Outgoing<'_>) -> Result<(), Gone> {
-        self.form
-            .put(&mut self.out, message.envelope, message.cursor.as_ref());
+        // What is written for one client alone is not worth compressing.
+        let form = match self.form {
+            Form::WsDeflated => Form::Ws,
+            form => form,
+        };
+        form.put(&mut self.out, message.envelope, message.cursor.as_ref());
         if self.out.len() >= CHUNK_BYTES {
             self.flush().await
         } else {
@@ -307,6 +342,6 @@ impl Transport for Socket {
     }
 
     fn can_park(&self) -> bool {
-        self.inbox.is_empty() && self.unsent().is_empty() && self.stream.is_some()
+        self.inbox.is_empty() && self.unsent() == 0 && self.stream.is_some()
     }
 }

@@ -12,13 +12,19 @@ pub fn this_program() -> PathBuf {
     env::current_exe().unwrap_or_else(|_| "oddswire".into())
 }
 
+/// Sends a signal to a process, unless it has ended.
+pub(crate) fn signal(child: &Child, signal: Signal) {
+    // No id: it has ended and was waited for.
+    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
+        // An error means that it has ended.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
 /// Asks a process to end with SIGTERM, waits for at most `grace`, then kills it. Gives its exit status, `None` when
 /// that cannot be known.
 pub async fn stop(child: &mut Child, grace: Duration) -> Option<ExitStatus> {
-    // No id: it has ended and was waited for.
-    if let Some(pid) = child.id().and_then(|id| i32::try_from(id).ok()) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-    }
+    signal(child, Signal::SIGTERM);
     if let Ok(status) = timeout(grace, child.wait()).await {
         return status.ok();
     }

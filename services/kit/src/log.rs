@@ -76,6 +76,12 @@ impl Stored {
         source.and_then(|seq| seq.parse().ok()).unwrap_or(self.seq)
     }
 
+    /// Whether a message of a copy can be of this life of its origin. A copy outlives its origin: when that is made
+    /// anew, images of runs that the log knows nothing of stay in the copy, under sequences that mean something else.
+    pub fn is_of(&self, origin: &StreamState) -> bool {
+        self.stored_at >= origin.created
+    }
+
     /// The value of a header; the last one when there are several.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get_last(name).map(async_nats::HeaderValue::as_str)
@@ -87,6 +93,8 @@ impl Stored {
 pub struct StreamState {
     /// Which life of the stream this is.
     pub epoch: u32,
+    /// When this life of it began.
+    pub created: Timestamp,
     /// The oldest sequence that is still there, or one past the last when it is empty.
     pub first_seq: u64,
     /// The newest sequence.
@@ -153,6 +161,7 @@ impl Bus {
             + i128::from(info.created.timestamp_subsec_nanos());
         Ok(StreamState {
             epoch: epoch(stream, created_ns),
+            created: info.created.into(),
             first_seq: info.state.first_seq,
             last_seq: info.state.last_seq,
         })
@@ -243,11 +252,11 @@ impl Bus {
         Ok(page.messages.into_iter().find(|m| m.seq == seq))
     }
 
-    /// Up to which sequence of its origin a copy is complete, at least.
+    /// Up to which sequence of its origin, as it is in its present life, a copy is complete, at least.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn copied_to(&self, copy: &str) -> Result<u64, ReadError> {
+    pub async fn copied_to(&self, copy: &str, origin: &StreamState) -> Result<u64, ReadError> {
         let give_up = Instant::now() + SETTLE_WITHIN;
         loop {
             let last_seq = self.stream_state(copy).await?.last_seq;
@@ -256,7 +265,12 @@ impl Bus {
             }
             // That message may have been replaced by a newer one meanwhile, which will do as well.
             if let Some(message) = self.page(copy, last_seq, ">").await?.messages.first() {
-                return Ok(message.origin_seq());
+                return Ok(if message.is_of(origin) {
+                    message.origin_seq()
+                } else {
+                    // The server may take 10 s and more until it begins to copy what was made anew.
+                    0
+                });
             }
             // All that it held has expired, or the one that answered is behind.
             if self.leader_next(copy, last_seq, ">").await?.is_none() {

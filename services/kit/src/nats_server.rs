@@ -5,8 +5,10 @@ mod cluster;
 pub use cluster::NatsCluster;
 
 use crate::child;
+use nix::sys::signal::Signal;
 use std::{
     env,
+    ffi::OsString,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::Stdio,
@@ -71,12 +73,27 @@ impl NatsServer {
     /// # Errors
     /// [`Error`].
     pub async fn start(dir: &Path, port: Option<u16>) -> Result<Self, Error> {
-        Self::start_with(dir, port, &[]).await
+        Self::start_with(&[], dir, port, &[]).await
     }
 
-    /// The same with further arguments.
-    async fn start_with(dir: &Path, port: Option<u16>, further: &[String]) -> Result<Self, Error> {
+    /// The same on a free port, under a launcher: a command that becomes the command that stands behind it, and so
+    /// decides on which core it runs and when it dies.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn start_under(launcher: &[OsString], dir: &Path) -> Result<Self, Error> {
+        Self::start_with(launcher, dir, None, &[]).await
+    }
+
+    /// The same under a launcher, where there is one, and with further arguments.
+    async fn start_with(
+        launcher: &[OsString],
+        dir: &Path,
+        port: Option<u16>,
+        further: &[String],
+    ) -> Result<Self, Error> {
         let program = program()?;
+        let words = [launcher, &[program.clone().into_os_string()]].concat();
         let run = |source| Error::Run {
             program: program.display().to_string(),
             source,
@@ -84,7 +101,8 @@ impl NatsServer {
         let log = dir.join("nats-server.log");
         // Last time's ports would be read as this time's.
         remove_ports_files(dir);
-        let mut child = Command::new(&program)
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
             .args(["--jetstream", "--addr", "127.0.0.1", "--http_port", "-1"])
             .args(["--port", &port.map_or_else(|| "-1".into(), |p| p.to_string())])
             .arg("--store_dir")
@@ -125,9 +143,19 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// Its process; `None` once it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// The clients' port.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The process; `None` when it has ended.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// The base address of its monitoring.
@@ -142,6 +170,16 @@ impl NatsServer {
     pub async fn ended(&mut self) {
         // An error means that there is no such process any more.
         let _ = self.child.wait().await;
+    }
+
+    /// Stops it where it is, as a machine that is too busy would: connections stay, nothing is answered.
+    pub fn pause(&self) {
+        child::signal(&self.child, Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn unpause(&self) {
+        child::signal(&self.child, Signal::SIGCONT);
     }
 
     /// Ends it in order.

@@ -14,7 +14,7 @@ use oddswire_scraper::{
     workbench::{self, SourceOptions},
 };
 use std::{net::SocketAddr, process::ExitCode};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 /// Bookmaker odds, and the progress of collecting them, to people's screens as they happen.
@@ -123,12 +123,12 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
     match command {
         Command::Dev(options) => oddswire_dev::run(options, stop).await?,
         Command::Gateway(options) => {
-            let (clients, operators) = (listen(options.listen).await?, listen(options.ops_listen).await?);
+            let (clients, operators) = (listen(options.listen)?, listen(options.ops_listen)?);
             tracing::info!(listen = %options.listen, ops = %options.ops_listen, nats = options.bus.nats_url, "gateway");
             oddswire_gateway::run(options, clients, operators, stop).await?;
         }
         Command::Scraper(options) => {
-            let operators = listen(options.ops_listen).await?;
+            let operators = listen(options.ops_listen)?;
             tracing::info!(ops = %options.ops_listen, nats = options.bus.nats_url, worker = options.worker_id, "scraper");
             oddswire_scraper::run(options, operators, env::lookup, stop).await?;
         }
@@ -139,7 +139,7 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
             return Ok(code.into());
         }
         Command::DemoSite(options) => {
-            let listener = listen(options.listen).await?;
+            let listener = listen(options.listen)?;
             tracing::info!(listen = %options.listen, "demo bookmakers");
             oddswire_demo_site::run(options, listener, stop).await?;
         }
@@ -149,8 +149,20 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("listen on {address}"))
+/// Connections that may wait to be accepted: clients that come back all at once. The system's own limit,
+/// `net.core.somaxconn`, is 4096 as well unless configured otherwise.
+const BACKLOG: u32 = 4_096;
+
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().with_context(|| format!("listen on {address}"))
 }

@@ -1,5 +1,6 @@
 //! What the command line and the environment say.
 
+use crate::fetch::FetchOptions;
 use clap::Args;
 use oddswire_kit::bus::BusOptions;
 use oddswire_protocol::id::is_token;
@@ -33,6 +34,9 @@ pub struct ScraperOptions {
     /// Starts no runs by the sources' intervals; others may.
     #[arg(long, env = "ODDSWIRE_NO_SCHEDULE")]
     pub no_schedule: bool,
+    /// How sites are asked.
+    #[command(flatten, next_help_heading = "Fetching")]
+    pub fetch: FetchOptions,
 }
 
 fn parse_concurrency(text: &str) -> Result<usize, String> {
@@ -73,6 +77,7 @@ fn worker_id(host: &str, random: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::FromArgMatches as _;
     use proptest::prelude::*;
 
     proptest! {
@@ -89,5 +94,29 @@ mod tests {
         }
         assert_eq!(parse_worker_id("w-1").as_deref(), Ok("w-1"));
         assert!(parse_concurrency("0").is_err() && parse_concurrency("65").is_err());
+    }
+    #[test]
+    fn the_command_line_says_how_sites_are_asked() {
+        let command = ScraperOptions::augment_args(clap::Command::new("x"));
+        command.clone().debug_assert();
+        let read = |args: &[&str]| {
+            let matches = command.clone().try_get_matches_from(args)?;
+            ScraperOptions::from_arg_matches(&matches)
+        };
+        let fetch = read(&[
+            "x",
+            "--allow-private",
+            "--proxy",
+            "http://p:1",
+            "--contact",
+            "a@b",
+        ])
+        .unwrap()
+        .fetch;
+        assert!(fetch.allow_private);
+        assert_eq!(fetch.proxy.unwrap().as_str(), "http://p:1/");
+        assert_eq!(fetch.contact.as_deref(), Some("a@b"));
+        assert!(!read(&["x"]).unwrap().fetch.allow_private);
+        assert!(read(&["x", "--proxy", "p"]).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! The scraper as a whole: what lives as long as the process, and in which order it stops.
 
 use crate::{
+    fetch::Fetcher,
     metrics::Metrics,
     options::ScraperOptions,
     records, schedule,
@@ -102,6 +103,7 @@ pub async fn run(
         bus.clone(),
         options.worker_id,
         Arc::clone(&shelf),
+        Fetcher::new(options.fetch),
         Arc::clone(&metrics),
     ));
     let ops = Ops {

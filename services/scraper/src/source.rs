@@ -30,7 +30,7 @@ pub(crate) use expect::{BlockRule, Expect};
 pub(crate) use field::{Field, TimeField, TimeForm};
 pub use folder::load_dir;
 pub(crate) use folder::{Loaded, definitions, load_files};
-pub(crate) use http::{Http, Limits, Retry};
+pub(crate) use http::{BreakerRule, Http, Limits, Retry};
 pub(crate) use market_map::MarketMap;
 pub(crate) use paginate::{Numbering, PageKind, Paginate, Until};
 pub(crate) use pick::{Each, Pick};
@@ -84,6 +84,10 @@ pub struct Source {
     pub enabled: bool,
     /// After how many complete runs in a row without it a quote is withdrawn, 1 to 100.
     pub withdraw_after: u32,
+    /// Whether it may be at an address that is not of the public internet.
+    pub(crate) allow_private: bool,
+    /// Whether robots.txt is read and kept to.
+    pub(crate) obey_robots: bool,
     pub(crate) http: Http,
     pub(crate) limits: Limits,
     pub(crate) retry: Retry,
@@ -177,6 +181,12 @@ impl Source {
         let stale_after = stale_after.or(interval.map(|interval| 3 * interval));
         let enabled = section.boolean("enabled", true);
         let withdraw_after = section.integer("withdraw_after", 1..=100, 2);
+        let allow_private = section.boolean("allow_private", false);
+        let robots = section.parsed("robots", |text| match text {
+            "obey" => Ok(true),
+            "ignore" => Ok(false),
+            _ => Err("must be \"obey\" or \"ignore\""),
+        });
         let http = Http::decode(&section, around);
         let limits = Limits::decode(&section);
         let retry = Retry::decode(&section);
@@ -191,6 +201,8 @@ impl Source {
             stale_after: stale_after.unwrap_or(STALE_AFTER),
             enabled,
             withdraw_after,
+            allow_private,
+            obey_robots: robots.unwrap_or(true),
             http,
             limits,
             retry,

@@ -184,7 +184,7 @@ impl Tape {
             Some((name, HeaderValue::from_str(value).ok()?))
         });
         Ok(Fetched::Page(Page {
-            headers: HeaderMap::from_iter(headers),
+            headers: headers.collect(),
             body: body.into(),
         }))
     }

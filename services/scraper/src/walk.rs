@@ -21,7 +21,7 @@ pub(crate) use way::Way;
 
 use crate::{
     extract,
-    fetch::{self, Fetcher},
+    fetch::{self, Budget, Fetcher},
     reading::{Harvest, Pages},
     source::{Source, Step, Vars},
 };
@@ -53,6 +53,7 @@ pub enum WalkError {
 pub struct Walk {
     source: Arc<Source>,
     way: Way,
+    budget: Budget,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
     /// Which events stood on which page last time.
@@ -110,7 +111,7 @@ impl Scraped {
 
 impl Walk {
     /// Prepares a walk. `known` are the [`Harvest::pages`] of the last run of this source; empty ones will do, and
-    /// then a failed page makes all unread events unconfirmed.
+    /// then a failed page makes all unread events unconfirmed. The time that the walk may take begins now.
     ///
     /// # Errors
     /// When the HTTP client cannot be made.
@@ -124,6 +125,7 @@ impl Walk {
         let way = Way::Site(fetcher.site(&source)?);
         Ok(Self {
             way,
+            budget: Budget::new(&source.limits),
             source,
             observer,
             cancel,
@@ -143,6 +145,7 @@ impl Walk {
     ) -> Self {
         Self {
             way,
+            budget: Budget::new(&source.limits),
             source,
             observer,
             cancel,

@@ -10,7 +10,7 @@ mod watch;
 pub use schema::source_schema;
 
 use crate::{
-    fetch,
+    fetch::{self, FetchOptions, Fetcher},
     service::Problems,
     source::{Lookup, Source, load_files},
 };
@@ -42,7 +42,7 @@ enum Command {
     #[command(after_help = "For example:\n  \
         oddswire source fetch my.toml --step leagues\n  \
         oddswire source fetch my.toml --step event --var event_id=7711 --out event.json")]
-    Fetch(FetchOptions),
+    Fetch(AskOptions),
     /// Runs a source file and shows what it reads: rows of each step, events, markets, what has no name in [markets].
     ///
     /// Asks the site, or reads pages that `source record` kept. Ends with 0 when the file is usable; with 1 when nothing
@@ -75,7 +75,7 @@ struct CheckOptions {
 }
 
 #[derive(Debug, Clone, Args)]
-struct FetchOptions {
+struct AskOptions {
     /// The source file.
     file: PathBuf,
     /// The step whose page is asked for.
@@ -87,6 +87,8 @@ struct FetchOptions {
     /// Writes the page to a file instead.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Fetching")]
+    fetch: FetchOptions,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -102,6 +104,8 @@ struct TestOptions {
     /// Asks for no more than so many pages, or lists of pages, in each step.
     #[arg(long, value_name = "N")]
     pages: Option<usize>,
+    #[command(flatten, next_help_heading = "Fetching")]
+    fetch: FetchOptions,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -117,6 +121,8 @@ struct RecordOptions {
     /// Asks for no more than so many pages, or lists of pages, in each step.
     #[arg(long, value_name = "N")]
     pages: Option<usize>,
+    #[command(flatten, next_help_heading = "Fetching")]
+    fetch: FetchOptions,
 }
 
 fn parse_var(text: &str) -> Result<(String, String), String> {
@@ -209,6 +215,7 @@ pub async fn run(
                 source,
                 limit: options.limit,
                 pages: options.pages,
+                fetcher: Fetcher::new(options.fetch),
             };
             trial.test(from, output.out, stop).await
         }
@@ -218,6 +225,7 @@ pub async fn run(
                 source,
                 limit: options.limit,
                 pages: options.pages,
+                fetcher: Fetcher::new(options.fetch),
             };
             trial.record(&options.out, output.out, stop).await
         }

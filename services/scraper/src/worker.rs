@@ -67,12 +67,18 @@ struct State {
 
 impl Worker {
     /// A worker that has done nothing yet.
-    pub(crate) fn new(bus: Bus, id: String, shelf: Arc<Shelf>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        bus: Bus,
+        id: String,
+        shelf: Arc<Shelf>,
+        fetcher: Fetcher,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             bus,
             id,
             shelf,
-            fetcher: Fetcher::new(),
+            fetcher,
             metrics,
             state: Mutex::new(State {
                 fault: Some("the queue was not asked yet".into()),

@@ -58,7 +58,7 @@ async fn serve(mut stream: TcpStream) {
     let head = String::from_utf8(head).unwrap();
     let path = head.split(' ').nth(1).unwrap().trim_start_matches('/');
     let file = Path::new(FIXTURES).join("echo").join(path);
-    let kind = if path.ends_with(".csv") {
+    let kind = if path == "leagues.csv" {
         "text/csv"
     } else {
         "text/html"

@@ -1,7 +1,7 @@
 //! A client that hops: it stays a while with one gateway, then goes to another with the last cursor that it saw.
 
 use super::{publisher::Truth, replicas::Replicas};
-use crate::harness::{PATIENCE, Sse, Ws};
+use crate::harness::{Connection, PATIENCE, Transport};
 use oddswire_protocol::{
     Cursor, EventId, RunId,
     envelope::{MessageType, Received},
@@ -37,29 +37,6 @@ pub(super) struct Client {
     runs: BTreeMap<RunId, u64>,
     prices: BTreeMap<(EventId, String), u32>,
     report: Report,
-}
-
-enum Connection {
-    Ws(Box<Ws>),
-    Sse(Box<Sse>),
-}
-
-impl Connection {
-    /// The next message, and its position where it has one; `None` when the connection is over.
-    async fn next(&mut self) -> Option<(Received, Option<Cursor>)> {
-        match self {
-            Self::Ws(ws) => {
-                let message: Received = serde_json::from_str(&ws.try_text().await?).unwrap();
-                let cursor = message.id;
-                Some((message, cursor))
-            }
-            Self::Sse(sse) => {
-                let event = sse.try_next().await?;
-                let cursor = event.id.as_deref().map(|id| id.parse().unwrap());
-                Some((event.message(), cursor))
-            }
-        }
-    }
 }
 
 impl Client {
@@ -108,7 +85,7 @@ impl Client {
             return;
         };
         self.report.sessions += 1;
-        while let Ok(Some((message, cursor))) = timeout_at(until, connection.next()).await {
+        while let Ok(Some((message, cursor))) = timeout_at(until, connection.try_next()).await {
             self.take(&message);
             if let Some(cursor) = cursor {
                 self.cursor = Some(cursor);
@@ -124,14 +101,12 @@ impl Client {
         let since = self
             .cursor
             .map_or_else(|| "snapshot".to_owned(), |cursor| cursor.to_string());
-        if self.number.is_multiple_of(2) {
-            let ws = Ws::try_connect(&address, &format!("since={since}")).await?;
-            return Some(Connection::Ws(Box::new(ws)));
-        }
-        let url = format!("http://{address}/api/events?since=snapshot");
-        let last_event_id = self.cursor.map(|cursor| cursor.to_string());
-        let sse = Sse::try_connect(&url, last_event_id.as_deref()).await?;
-        Some(Connection::Sse(Box::new(sse)))
+        let transport = if self.number.is_multiple_of(2) {
+            Transport::Ws
+        } else {
+            Transport::Sse
+        };
+        Connection::try_open(transport, &address, "", &since).await
     }
 
     fn take(&mut self, message: &Received) {

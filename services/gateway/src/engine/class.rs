@@ -28,7 +28,7 @@ pub(super) struct Class {
     /// Frames of the sweep under way that they want, by their place in it.
     pub(super) batch: Vec<usize>,
     /// Of a class that conflates: what waits for the next tick.
-    pub(super) held: Held,
+    pub(super) held: Arc<Held>,
     /// That tick, while something waits.
     pub(super) due: Option<Instant>,
 }
@@ -39,7 +39,7 @@ impl Class {
             kind,
             clients: Vec::new(),
             batch: Vec::new(),
-            held: Held::default(),
+            held: Arc::default(),
             due: None,
         }
     }

@@ -1,7 +1,7 @@
 //! A parked client.
 
 use super::SocketSession;
-use crate::{held::Held, hub::Place, socket::Socket};
+use crate::{hub::Place, socket::Socket};
 use mio::net::TcpStream;
 use oddswire_protocol::Timestamp;
 use tokio::time::Instant;
@@ -33,13 +33,12 @@ pub(super) enum State {
     Behind(Box<Behind>),
 }
 
-/// Where a client is whose socket does not take bytes: the rest of the message under way waits at its socket.
+/// Where a client is whose socket does not take bytes: the rest of the message under way waits at its socket. Clients
+/// that conflate are never kept like that, they are given back.
 #[derive(Debug)]
 pub(super) struct Behind {
     /// Its place behind that message.
     pub(super) place: Place,
-    /// Of a client that conflates: what it was to get behind that message.
-    pub(super) held: Held,
     /// Since when.
     pub(super) since: Timestamp,
     /// When its socket last took something.
@@ -47,13 +46,12 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    pub(super) fn at(place: Place, held: Held) -> Box<Self> {
-        Box::new(Self {
+    pub(super) fn at(place: Place) -> Self {
+        Self {
             place,
-            held,
             since: Timestamp::now(),
             moved_at: Instant::now(),
-        })
+        }
     }
 }
 

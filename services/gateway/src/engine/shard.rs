@@ -83,7 +83,9 @@ pub(super) struct Shard {
     pub(super) next: u64,
     /// The positions there.
     pub(super) positions: PerFeed<Option<Position>>,
-    lives: PerFeed<Option<u64>>,
+    pub(super) lives: PerFeed<Option<u64>>,
+    /// Clients whose sockets took bytes during a sweep.
+    pub(super) writable: Vec<usize>,
     /// The frames that are given out now.
     pub(super) sweeping: Option<Arc<Stretch>>,
     pub(super) schedule: BTreeSet<(Instant, Task)>,
@@ -110,6 +112,7 @@ impl Shard {
             routes: Routes::default(),
             positions: PerFeed::default(),
             lives: PerFeed::default(),
+            writable: Vec::new(),
             sweeping: None,
             schedule: BTreeSet::new(),
             thinned: Vec::new(),
@@ -123,6 +126,7 @@ impl Shard {
         while !self.post.stop.load(SeqCst) {
             let seen = self.hub.version();
             let more = self.sweep();
+            self.catch_up_writable();
             self.tidy();
             self.admit();
             if self.post.leave_all.load(SeqCst) {
@@ -142,7 +146,8 @@ impl Shard {
     fn doze(&self, seen: u64) -> Option<Duration> {
         self.post.asleep.store(true, SeqCst);
         let arrivals = !self.arrivals().is_empty();
-        if self.hub.version() != seen || arrivals || self.post.stop.load(SeqCst) {
+        let leaving = self.post.leave_all.load(SeqCst) && !self.clients.is_empty();
+        if self.hub.version() != seen || arrivals || leaving || self.post.stop.load(SeqCst) {
             return Some(Duration::ZERO);
         }
         let (first, _) = self.schedule.first()?;
@@ -179,13 +184,13 @@ impl Shard {
 
     /// Takes in the clients that have arrived.
     fn admit(&mut self) {
-        loop {
-            let Some(session) = self.arrivals().pop_front() else {
-                return;
-            };
+        // Only those who are there now: who is given back at once may be here again soon.
+        let arrivals = std::mem::take(&mut *self.arrivals());
+        for session in arrivals {
             if let Err(error) = self.take_in(session) {
                 tracing::debug!(%error, "cannot take a client in");
-                self.lost();
+                self.post.clients.fetch_sub(1, SeqCst);
+                self.engine.metrics().sessions.dec();
             }
         }
     }
@@ -204,7 +209,7 @@ impl Shard {
             .registry()
             .register(&mut stream, Token(key), interests)?;
         let state = if place.next() < self.next {
-            State::Behind(Behind::at(place, Held::default()))
+            State::Behind(Box::new(Behind::at(place)))
         } else {
             State::Live {
                 from: place.next(),
@@ -220,8 +225,11 @@ impl Shard {
             session,
         });
         self.schedule.insert((beat_at, Task::Beat(key)));
+        let conflates = kind.conflates();
         self.join_class(key, kind);
-        if self.has_moved_on(&place) {
+        // Who conflates does not get what it lacks as it comes: its own loop knows how.
+        let lacks = conflates && place.next() < self.next;
+        if lacks || self.has_moved_on(&place) {
             self.hand_over(key);
         } else {
             self.follow(key);
@@ -229,13 +237,13 @@ impl Shard {
         Ok(())
     }
 
-    /// Whether a feed is another one than a place speaks of.
+    /// Whether a feed is another one than a place speaks of, or has lost what comes after it.
     fn has_moved_on(&self, place: &Place) -> bool {
         Feed::ALL.into_iter().any(|feed| {
             let view = self.hub.view(feed);
-            place
-                .position(feed)
-                .is_some_and(|at| view.is_none_or(|view| view.epoch != at.epoch || at.seq > view.high))
+            place.position(feed).is_some_and(|at| {
+                view.is_none_or(|view| view.epoch != at.epoch || at.seq > view.high || at.seq < view.floor)
+            })
         })
     }
 
@@ -298,22 +306,19 @@ impl Shard {
         }
     }
 
-    /// Counts a client as gone.
-    fn lost(&self) {
-        self.engine.metrics().sessions.dec();
-    }
-
     /// The client is gone: nothing is left to say.
     pub(super) fn drop_client(&mut self, key: usize) {
         if let Some(mut client) = self.remove(key) {
-            let label = client.socket().label();
-            self.engine.metrics().closed.get_or_create(&label).inc();
-            self.lost();
+            self.engine.count_end(&mut client.session);
         }
     }
 
     /// Where a live client is, that is to get everything from the number `from` on.
     pub(super) fn place_of(&self, from: u64, parked_at: &Place) -> Place {
+        if from >= self.next && from == parked_at.next() {
+            // It has got nothing since it was parked. What this shard knows may be older than that.
+            return *parked_at;
+        }
         if from <= self.next {
             return Place::at(self.positions, self.next);
         }
@@ -339,14 +344,15 @@ impl Shard {
         let (standing, slow_since) = match client.state {
             State::Live { from, joined } => {
                 let place = self.place_of(from, client.session.place());
-                let held = self.classes[client.class].held.since(joined);
+                let held = Held::between(&self.classes[client.class].held, joined, place.next());
                 (Standing { place, held }, None)
             }
             State::Behind(behind) => {
-                let Behind {
-                    place, held, since, ..
-                } = *behind;
-                (Standing { place, held }, Some(since))
+                let standing = Standing {
+                    place: behind.place,
+                    ..Standing::default()
+                };
+                (standing, Some(behind.since))
             }
         };
         client.session.stand(standing, slow_since);
@@ -358,7 +364,7 @@ impl Shard {
         runtime.spawn(async move {
             if let Err(error) = session.transport_mut().unpark(stream) {
                 tracing::warn!(%error, "cannot take a client back");
-                engine.metrics().sessions.dec();
+                engine.count_end(&mut session);
                 return;
             }
             engine.attend(session, None).await;
@@ -379,7 +385,7 @@ impl Shard {
 
     /// Gives those back whose feed is another one than before.
     pub(super) fn notice_feeds(&mut self, stretch: &Stretch) {
-        let lives = stretch.feeds.map(|view| view.map(|view| view.life));
+        let lives = stretch.lives();
         for feed in Feed::ALL {
             if lives[feed.index()] != self.lives[feed.index()] {
                 self.hand_over_all(|kind| kind.profile.follows[feed.index()]);
@@ -395,6 +401,8 @@ impl Shard {
         };
         for _ in 0..READS_AT_ONCE {
             match client.stream.read(&mut self.scratch) {
+                // Its last words may want an answer.
+                Ok(0) if client.socket().has_input() => return self.hand_over(key),
                 Ok(0) => return self.drop_client(key),
                 Ok(count) => client.session.transport_mut().take_in(&self.scratch[..count]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -415,17 +423,26 @@ impl Shard {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        match client.write_out() {
-            Ok(true) => {}
-            Ok(false) => {
-                if let State::Live { from, joined } = client.state {
-                    let parked_at = *client.session.place();
-                    let place = self.place_of(from, &parked_at);
-                    let held = self.classes[self.clients[key].class].held.since(joined);
-                    self.clients[key].state = State::Behind(Behind::at(place, held));
+        let before = client.socket().unsent();
+        let sent = client.write_out();
+        let moved = client.socket().unsent() < before;
+        match (sent, &mut client.state) {
+            (Ok(true), _) => {}
+            (Ok(false), State::Live { from, .. }) => {
+                let from = *from;
+                if self.classes[client.class].kind.conflates() {
+                    return self.hand_over(key);
+                }
+                let parked_at = *client.session.place();
+                let place = self.place_of(from, &parked_at);
+                self.clients[key].state = State::Behind(Box::new(Behind::at(place)));
+            }
+            (Ok(false), State::Behind(behind)) => {
+                if moved {
+                    behind.moved_at = Instant::now();
                 }
             }
-            Err(_) => self.drop_client(key),
+            (Err(_), _) => self.drop_client(key),
         }
     }
 

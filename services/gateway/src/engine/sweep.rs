@@ -5,11 +5,7 @@ use super::{
     client::{Behind, State},
     shard::{NOBODY, Shard, Task},
 };
-use crate::{
-    frame::Frame,
-    held::{Held, next_tick},
-    hub::Place,
-};
+use crate::{frame::Frame, held::next_tick, hub::Place};
 use bytes::Bytes;
 use std::{
     io::{ErrorKind, Write},
@@ -32,8 +28,8 @@ struct Batch {
     bytes: Bytes,
     /// The frames in it, each with where it ends.
     frames: Vec<(Arc<Frame>, usize)>,
-    /// Of a class that conflates: the place of who has all of it.
-    tick_at: Option<Place>,
+    /// Whether it is what waited for a tick.
+    is_tick: bool,
 }
 
 impl Batch {
@@ -44,7 +40,7 @@ impl Batch {
             return Self {
                 bytes,
                 frames: vec![(Arc::clone(frame), end)],
-                tick_at: None,
+                is_tick: false,
             };
         }
         let mut bytes = Vec::new();
@@ -56,7 +52,7 @@ impl Batch {
         Self {
             bytes: bytes.into(),
             frames,
-            tick_at: None,
+            is_tick: false,
         }
     }
 
@@ -136,13 +132,14 @@ impl Shard {
         let mut at_once = Vec::new();
         let mut before = self.positions;
         let class_of = &mut self.classes[class];
+        let held = Arc::make_mut(&mut class_of.held);
         for frame in frames {
             let here = frame.positions();
             if frame.terminal {
-                class_of.held.overtake(&frame.key);
+                held.overtake(&frame.key);
                 at_once.push(frame);
             } else {
-                class_of.held.replace(frame, &before);
+                held.replace(frame, &before);
             }
             before = here;
         }
@@ -162,7 +159,7 @@ impl Shard {
         let batch = Batch {
             bytes,
             frames: vec![(Arc::clone(frame), end)],
-            tick_at: None,
+            is_tick: false,
         };
         self.write_to_all(class, &batch);
     }
@@ -174,12 +171,11 @@ impl Shard {
         };
         class.due = None;
         let kind = Arc::clone(&class.kind);
-        let released = class.held.release();
+        let released = std::mem::take(&mut class.held).released();
         self.engine.metrics().conflated.inc_by(released.conflated);
         let Some(last) = released.frames.last() else {
             return;
         };
-        let here = Place::at(self.positions, self.next);
         let mut bytes = Vec::new();
         let mut frames = Vec::new();
         for frame in &released.frames {
@@ -191,7 +187,7 @@ impl Shard {
         let batch = Batch {
             bytes: bytes.into(),
             frames,
-            tick_at: Some(here),
+            is_tick: true,
         };
         self.write_to_all(number, &batch);
     }
@@ -206,7 +202,8 @@ impl Shard {
             if key != NOBODY {
                 delivered += u64::from(self.write(key, batch));
             }
-            if at % WRITES_AT_ONCE == WRITES_AT_ONCE - 1 {
+            // During a tick nobody may be given back: what waited for him is in the batch.
+            if at % WRITES_AT_ONCE == WRITES_AT_ONCE - 1 && !batch.is_tick {
                 self.look(Some(Duration::ZERO));
             }
         }
@@ -224,7 +221,7 @@ impl Shard {
             return false;
         };
         // Who came in the middle of it has the first of it already.
-        let wants_from = if batch.tick_at.is_some() { joined } else { from };
+        let wants_from = if batch.is_tick { joined } else { from };
         let begin = if wants_from <= batch.first() {
             0
         } else {
@@ -246,7 +243,7 @@ impl Shard {
             }
         };
         if taken == bytes.len() {
-            if batch.tick_at.is_none() {
+            if !batch.is_tick {
                 client.state = State::Live {
                     from: batch.next(),
                     joined,
@@ -254,48 +251,55 @@ impl Shard {
             }
             return true;
         }
-        self.fall_behind(key, (from, joined), batch, begin + taken);
+        self.fall_behind(key, from, batch, begin + taken);
         false
     }
 
     /// A socket took the bytes before `cut`: the rest of the message under way waits there, the others in the ring.
-    fn fall_behind(&mut self, key: usize, (from, joined): (u64, u64), batch: &Batch, cut: usize) {
+    fn fall_behind(&mut self, key: usize, from: u64, batch: &Batch, cut: usize) {
+        self.engine.metrics().fell_behind.inc();
+        if batch.is_tick {
+            // All of a tick belongs to it. The bytes are shared with everybody whom they are for.
+            self.clients[key].socket().continue_with(batch.bytes.slice(cut..));
+            return self.hand_over(key);
+        }
         let whole = batch.frames.partition_point(|(_, end)| *end <= cut);
         let begins = whole.checked_sub(1).map_or(0, |before| batch.frames[before].1);
         let is_cut = cut > begins;
         let taken = if is_cut { whole + 1 } else { whole };
         let parked_at = *self.clients[key].session.place();
-        let held = if batch.tick_at.is_some() {
-            let mut rest = Held::default();
-            for (frame, _) in batch.frames[taken..]
-                .iter()
-                .filter(|(frame, _)| frame.number >= joined)
-            {
-                rest.replace(Arc::clone(frame), &self.positions);
-            }
-            rest
-        } else {
-            self.classes[self.clients[key].class].held.since(joined)
-        };
-        let place = match (batch.tick_at, taken.checked_sub(1)) {
-            (Some(here), _) => here,
-            (None, Some(last)) if batch.frames[last].0.number >= from => {
-                let frame = &batch.frames[last].0;
-                Place::at(frame.positions(), frame.number + 1)
-            }
-            (None, _) => self.place_of(from, &parked_at),
+        let place = match taken.checked_sub(1).map(|last| &batch.frames[last].0) {
+            Some(frame) if frame.number >= from => Place::at(frame.positions(), frame.number + 1),
+            _ => self.place_of(from, &parked_at),
         };
         let client = &mut self.clients[key];
         if is_cut {
             let end = batch.frames[whole].1;
-            client.socket().queue(&batch.bytes[cut..end]);
+            client.socket().continue_with(batch.bytes.slice(cut..end));
         }
-        client.state = State::Behind(Behind::at(place, held));
-        self.engine.metrics().fell_behind.inc();
+        if self.classes[client.class].kind.conflates() {
+            if let State::Live { from, .. } = &mut client.state {
+                *from = place.next();
+            }
+            return self.hand_over(key);
+        }
+        client.state = State::Behind(Box::new(Behind::at(place)));
+    }
+
+    /// Lets those go on whose sockets took bytes while something was given out.
+    pub(super) fn catch_up_writable(&mut self) {
+        for key in std::mem::take(&mut self.writable) {
+            self.follow(key);
+        }
     }
 
     /// Brings a client that was behind forward, as far as its socket takes bytes and its class has come.
     pub(super) fn follow(&mut self, key: usize) {
+        if self.sweeping.is_some() {
+            // What is given out now has passed it, or has not: it goes on when that is over.
+            self.writable.push(key);
+            return;
+        }
         loop {
             let Some(client) = self.clients.get_mut(key) else {
                 return;
@@ -303,9 +307,9 @@ impl Shard {
             if matches!(client.state, State::Live { .. }) {
                 return;
             }
-            let before = client.socket().unsent().len();
+            let before = client.socket().unsent();
             let sent = client.write_out();
-            let left = client.socket().unsent().len();
+            let left = client.socket().unsent();
             let State::Behind(behind) = &mut client.state else {
                 return;
             };
@@ -319,9 +323,6 @@ impl Shard {
             }
             let kind = Arc::clone(&self.classes[client.class].kind);
             let place = behind.place;
-            if kind.conflates() {
-                return self.hand_over(key);
-            }
             if place.next() >= self.next {
                 client.state = State::Live {
                     from: place.next(),
@@ -333,7 +334,7 @@ impl Shard {
                 return self.hand_over(key);
             }
             let stretch = self.hub.stretch(place.next(), FOLLOW_FRAMES, FOLLOW_BYTES);
-            if stretch.evicted {
+            if stretch.evicted || stretch.lives() != self.lives {
                 return self.hand_over(key);
             }
             self.queue_next(key, &kind, &stretch);

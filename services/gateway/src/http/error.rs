@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use oddswire_kit::{log::ReadError, publish::PublishError};
@@ -10,15 +10,20 @@ use oddswire_protocol::problem::{MEDIA_TYPE, Problem};
 
 /// An error, ready to be sent.
 #[derive(Debug)]
-pub(super) struct ApiError(Box<Problem>);
+pub(super) struct ApiError(Box<Problem>, Option<(HeaderName, &'static str)>);
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
-        Self(Box::new(Problem::new(status.as_u16(), code, title, detail)))
+        Self(Box::new(Problem::new(status.as_u16(), code, title, detail)), None)
     }
 
     pub(super) fn with(self, name: &str, value: impl Into<serde_json::Value>) -> Self {
-        Self(Box::new(self.0.with(name, value)))
+        Self(Box::new(self.0.with(name, value)), self.1)
+    }
+
+    /// A header that the answer must have.
+    pub(super) fn with_header(self, name: HeaderName, value: &'static str) -> Self {
+        Self(self.0, Some((name, value)))
     }
 
     pub(super) fn bad_query(detail: impl Into<String>) -> Self {
@@ -80,6 +85,9 @@ impl IntoResponse for ApiError {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+        }
+        if let Some((name, value)) = self.1 {
+            headers.insert(name, HeaderValue::from_static(value));
         }
         response
     }

@@ -28,6 +28,8 @@ const BEGINS: &[u8] = b"GET /api/events";
 /// The longest head of a request.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 100;
+/// How long a refusal may take to arrive.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Whether the first request of a connection is one for events. One that arrives letter by letter goes by the plain
 /// way, where it is answered all the same.
@@ -53,10 +55,13 @@ pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway) {
         Ok(request) => open(stream, gateway, request).await,
         Err(error) => {
             let bytes = encode(error.into_response()).await;
-            // The client may be gone.
-            let _ = timeout(HEAD_WITHIN, async {
+            // The client may be gone. What it still sends is read, or the kernel would cut it off before it has read.
+            let _ = timeout(LAST_WORDS_WITHIN, async {
                 stream.write_all(&bytes).await?;
-                stream.shutdown().await
+                stream.shutdown().await?;
+                let mut rest = [0; 1024];
+                while stream.read(&mut rest).await? > 0 {}
+                Ok::<_, std::io::Error>(())
             })
             .await;
         }
@@ -68,10 +73,15 @@ type Head = Result<(Uri, HeaderMap), ApiError>;
 async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Head>> {
     let mut bytes = Vec::with_capacity(1_024);
     loop {
+        let known = bytes.len();
         if stream.read_buf(&mut bytes).await? == 0 {
             return Ok(None);
         }
-        if let Some(head) = parse(&bytes) {
+        // Taken apart once, when all of it is there.
+        let ended = bytes[known.saturating_sub(3)..]
+            .windows(4)
+            .any(|four| four == b"\r\n\r\n");
+        if ended && let Some(head) = parse(&bytes) {
             return Ok(Some(head));
         }
         if bytes.len() > HEAD_BYTES_MAX {

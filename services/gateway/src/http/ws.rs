@@ -123,7 +123,13 @@ fn handshake_key(headers: &HeaderMap) -> Result<String, ApiError> {
     }
     let version = headers.get(header::SEC_WEBSOCKET_VERSION);
     if version.is_none_or(|version| version != "13") {
-        return Err(not_a_websocket("expected the header Sec-WebSocket-Version: 13"));
+        return Err(ApiError::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "not_a_websocket",
+            "WebSocket handshake expected",
+            "expected the header Sec-WebSocket-Version: 13",
+        )
+        .with_header(header::SEC_WEBSOCKET_VERSION, "13"));
     }
     headers
         .get(header::SEC_WEBSOCKET_KEY)

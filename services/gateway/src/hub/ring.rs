@@ -69,6 +69,11 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    /// Which lives of the feeds it is of.
+    pub fn lives(&self) -> PerFeed<Option<u64>> {
+        self.feeds.map(|view| view.map(|view| view.life))
+    }
+
     /// The position of a client that has all of it, and follows every feed.
     pub fn positions(&self) -> PerFeed<Option<Position>> {
         match self.frames.last() {

@@ -1,9 +1,9 @@
 //! The last images of runs, shared by the clients that begin with them.
 
 use super::{Filters, Logs, is_fresh};
-use crate::frame::Frame;
+use crate::frame::{Frame, is_terminal};
 use oddswire_kit::log::{ReadError, Stored};
-use oddswire_protocol::{Timestamp, header::CE_TIME};
+use oddswire_protocol::{Feed, Timestamp, header::CE_TIME};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{sync::Mutex, time::Instant};
 
@@ -22,8 +22,6 @@ pub struct Images {
 pub struct Image {
     /// Its sequence in the log.
     pub seq: u64,
-    /// When it was, or was stored where it does not say.
-    pub at: Timestamp,
     /// The image.
     pub frame: Arc<Frame>,
 }
@@ -31,46 +29,85 @@ pub struct Image {
 /// The images under the same filters.
 #[derive(Debug, Default)]
 pub(super) struct ImagesRead {
-    // Held while they are read: others who want them wait for the same read.
-    newest: Mutex<Option<Arc<Images>>>,
+    // Held while they are read: others who want them wait for the same read, and share its failure.
+    newest: Mutex<Newest>,
 }
+
+#[derive(Debug, Default)]
+struct Newest {
+    images: Option<Arc<Images>>,
+    failed: Option<(Instant, ReadError)>,
+}
+
+/// Which images are wanted.
+#[derive(Debug)]
+pub(super) struct ImagesWanted {
+    /// Those of runs too that ended long ago.
+    pub(super) everything: bool,
+    /// Where the ring ends.
+    pub(super) high: u64,
+    /// They are to be as of this sequence or later.
+    pub(super) at_least: u64,
+}
+
+/// A run that is over is part of a snapshot for this long.
+const RUN_SHOWN_MS: u64 = 10 * 60 * 1000;
 
 impl ImagesRead {
     /// Whether nothing is read and nothing serves any more.
     pub(super) fn is_idle(&self) -> bool {
         // Whoever holds the lock reads.
-        self.newest
-            .try_lock()
-            .is_ok_and(|newest| newest.as_ref().is_none_or(|images| !is_fresh(images.read_at)))
+        self.newest.try_lock().is_ok_and(|newest| {
+            newest
+                .images
+                .as_ref()
+                .is_none_or(|images| !is_fresh(images.read_at))
+        })
     }
 
     pub(super) async fn as_of(
         &self,
         logs: &Logs,
         filters: &Filters,
-        high: u64,
-        at_least: u64,
+        want: &ImagesWanted,
     ) -> Result<Arc<Images>, ReadError> {
+        let asked_at = Instant::now();
         let mut newest = self.newest.lock().await;
-        if let Some(images) = newest.as_ref()
+        if let Some((at, error)) = &newest.failed
+            && *at >= asked_at
+        {
+            return Err(error.clone());
+        }
+        if let Some(images) = &newest.images
             && is_fresh(images.read_at)
-            && images.as_of >= at_least
+            && images.as_of >= want.at_least
         {
             return Ok(Arc::clone(images));
         }
-        let images = Arc::new(read(logs, filters, high.max(at_least)).await?);
-        *newest = Some(Arc::clone(&images));
-        Ok(images)
+        match read(logs, filters, want).await {
+            Ok(images) => {
+                let images = Arc::new(images);
+                newest.images = Some(Arc::clone(&images));
+                Ok(images)
+            }
+            Err(error) => {
+                newest.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
     }
 }
 
 /// The last images as of `floor`. The copy that holds them may be behind the log; what it does not have yet is read from
 /// the log itself.
-async fn read(logs: &Logs, filters: &Filters, floor: u64) -> Result<Images, ReadError> {
+async fn read(logs: &Logs, filters: &Filters, want: &ImagesWanted) -> Result<Images, ReadError> {
+    let floor = want.high.max(want.at_least);
+    let now = Timestamp::now();
     let _permit = logs.admit().await;
     let bus = logs.bus();
     let names = bus.names();
-    let copied = bus.copied_to(&names.runs_last).await?;
+    let log = logs.state(Feed::Run).await?;
+    let copied = bus.copied_to(&names.runs_last, &log).await?;
     let mut last: BTreeMap<String, Stored> = BTreeMap::new();
     for filter in filters {
         let subject = bus.subjects().feed_filter(filter);
@@ -78,18 +115,19 @@ async fn read(logs: &Logs, filters: &Filters, floor: u64) -> Result<Images, Read
             let mut read = bus.read(stream, subject.clone(), from, to);
             while let Some(page) = read.next_page().await? {
                 // What is past the floor comes by the stream.
-                let known = page.into_iter().filter(|message| message.origin_seq() <= floor);
+                let known = page
+                    .into_iter()
+                    .filter(|message| message.is_of(&log) && message.origin_seq() <= floor);
                 last.extend(known.map(|message| (message.subject.clone(), message)));
             }
         }
     }
     let mut images: Vec<Image> = last
         .into_values()
+        .filter(|message| want.everything || worth_showing(message, now))
         .filter_map(|message| {
-            let said = message.header(CE_TIME).and_then(|text| text.parse().ok());
             Some(Image {
                 seq: message.origin_seq(),
-                at: said.unwrap_or(message.stored_at),
                 frame: logs.frame(&message)?,
             })
         })
@@ -100,4 +138,10 @@ async fn read(logs: &Logs, filters: &Filters, floor: u64) -> Result<Images, Read
         as_of: floor,
         read_at: Instant::now(),
     })
+}
+
+/// A run is part of a snapshot until ten minutes after its end.
+fn worth_showing(message: &Stored, now: Timestamp) -> bool {
+    let said = message.header(CE_TIME).and_then(|text| text.parse().ok());
+    !is_terminal(message) || now.ms_since(said.unwrap_or(message.stored_at)) <= RUN_SHOWN_MS
 }

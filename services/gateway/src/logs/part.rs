@@ -42,8 +42,11 @@ impl Part {
 /// The parts of one feed under the same filters, by where they begin.
 #[derive(Debug, Default)]
 pub(super) struct PartsRead {
-    parts: Mutex<BTreeMap<u64, Arc<OnceCell<Arc<Part>>>>>,
+    parts: Mutex<BTreeMap<u64, Arc<Reading>>>,
 }
+
+/// A read under way, or what it gave.
+type Reading = OnceCell<Result<Arc<Part>, ReadError>>;
 
 /// Reads begin at a multiple of this: clients that left at different moments share them. Where few messages pass the
 /// filters a read reaches far beyond it.
@@ -69,10 +72,11 @@ impl PartsRead {
         loop {
             let (begins, cell) = self.nearest(at, rounded);
             let part = cell
-                .get_or_try_init(async || read(logs, feed, filters, begins, floor).await.map(Arc::new))
-                .await?;
+                .get_or_init(async || read(logs, feed, filters, begins, floor).await.map(Arc::new))
+                .await
+                .clone()?;
             if part.reaches > at || begins == at {
-                return Ok(Arc::clone(part));
+                return Ok(part);
             }
             rounded = at;
         }
@@ -80,27 +84,30 @@ impl PartsRead {
 
     /// The last part that covers what comes after `at`, or may when it is read. Where there is none, a new one from
     /// `rounded`; from `at` itself when the one from there ended before, which all who come from that part share.
-    fn nearest(&self, at: u64, rounded: u64) -> (u64, Arc<OnceCell<Arc<Part>>>) {
+    fn nearest(&self, at: u64, rounded: u64) -> (u64, Arc<Reading>) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         parts.retain(|_, part| serves(part));
         let covering = parts.range(..=at).rev().find(|(begins, part)| match part.get() {
-            Some(part) => part.reaches > at,
+            Some(Ok(part)) => part.reaches > at,
+            Some(Err(_)) => false,
             None => **begins >= rounded,
         });
         if let Some((begins, part)) = covering {
             return (*begins, Arc::clone(part));
         }
         let from = if parts.contains_key(&rounded) { at } else { rounded };
-        let part = Arc::<OnceCell<_>>::default();
+        let part = Arc::<Reading>::default();
         parts.insert(from, Arc::clone(&part));
         (from, part)
     }
 }
 
-fn serves(part: &Arc<OnceCell<Arc<Part>>>) -> bool {
+fn serves(part: &Arc<Reading>) -> bool {
     match part.get() {
-        Some(part) => is_fresh(part.read_at),
-        // Somebody reads it, or its read failed and nobody tries again.
+        Some(Ok(part)) => is_fresh(part.read_at),
+        // Those who waited have the error; who comes now tries again.
+        Some(Err(_)) => false,
+        // Somebody reads it, or nobody does any more.
         None => Arc::strong_count(part) > 1,
     }
 }

@@ -1,10 +1,10 @@
 //! Moving a session: by the ring where it reaches back, by the log where it does not.
 
 use super::{BUS_RETRY, End, Progress, Session, Transport, join::BEGINNING};
-use crate::{frame::Frame, logs::Image};
+use crate::frame::Frame;
 use oddswire_kit::log::ReadError;
 use oddswire_protocol::{
-    Cursor, Feed, Timestamp, Topic,
+    Cursor, Feed, Topic,
     cursor::Position,
     server::{Resume, Verdict},
 };
@@ -22,9 +22,6 @@ pub(super) struct Side {
     /// The position that the session had.
     pub(super) floor: u64,
 }
-
-/// A run that is over is part of a snapshot for this long.
-const RUN_SHOWN_MS: u64 = 10 * 60 * 1000;
 
 impl<T: Transport> Session<T> {
     /// Delivers the next part of what the client has not got yet.
@@ -54,7 +51,8 @@ impl<T: Transport> Session<T> {
             return self.after_read(read);
         }
         if step.inactive.is_some() {
-            return Ok(Progress::Idle);
+            // It ended while this client came. It is made active again.
+            return Ok(Progress::Retry(Instant::now() + BUS_RETRY));
         }
         self.take(&step.frames, before).await?;
         if step.more {
@@ -99,8 +97,15 @@ impl<T: Transport> Session<T> {
         let seq = match feed {
             Feed::Odds => 0,
             Feed::Run => {
-                let images = self.shared.logs.images(&self.topics, 0, &view).await?;
-                for image in self.worth_sending(&images.images, &self.topics) {
+                let images = self
+                    .shared
+                    .logs
+                    .images(&self.topics, 0, self.one_run, &view)
+                    .await?;
+                for image in &images.images {
+                    if !wanted(&self.topics, &image.frame) {
+                        continue;
+                    }
                     // By rising sequence: every other run's later events come after this position.
                     let at = Position {
                         epoch: view.epoch,
@@ -166,12 +171,12 @@ impl<T: Transport> Session<T> {
         let view = self.shared.hub.view(feed).ok_or(ReadError::Timeout)?;
         let (frames, reaches) = match feed {
             Feed::Run => {
-                let images = self.shared.logs.images(&side.topics, floor, &view).await?;
+                let images = self.shared.logs.images(&side.topics, floor, false, &view).await?;
                 // What is newer comes by the stream.
-                let known = self
-                    .worth_sending(&images.images, &side.topics)
-                    .into_iter()
-                    .filter(|image| image.seq <= floor);
+                let known = images
+                    .images
+                    .iter()
+                    .filter(|image| image.seq <= floor && wanted(&side.topics, &image.frame));
                 let frames: Vec<_> = known.map(|image| Arc::clone(&image.frame)).collect();
                 (frames, floor)
             }
@@ -198,21 +203,6 @@ impl<T: Transport> Session<T> {
         }
         Ok(())
     }
-
-    /// The images that a client wants to see who begins. Of a single run all that there is.
-    fn worth_sending<'a>(&self, images: &'a [Image], topics: &[Topic]) -> Vec<&'a Image> {
-        let now = Timestamp::now();
-        images
-            .iter()
-            .filter(|image| wanted(topics, &image.frame))
-            .filter(|image| self.one_run || worth_showing(image, now))
-            .collect()
-    }
-}
-
-/// A run is part of a snapshot until ten minutes after its end.
-fn worth_showing(image: &Image, now: Timestamp) -> bool {
-    !image.frame.terminal || now.ms_since(image.at) <= RUN_SHOWN_MS
 }
 
 /// Whether what was read belongs to one of the topics: a read may have been made for more than them.

@@ -195,12 +195,14 @@ impl<T: Transport> Session<T> {
         }
         hub.ask_audit(feed);
         let mut changes = hub.changes();
-        let reached = || hub.view(feed).is_some_and(|view| view.high >= position.seq);
-        timeout(REACH_WITHIN, async {
-            while !reached() && changes.changed().await.is_ok() {}
-        })
-        .await
-        .map(|()| true)
-        .map_err(|_| ReadError::Behind)
+        // To the end, not to the cursor: what the log holds now belongs before the client's `caught_up`.
+        let high = || hub.view(feed).map_or(0, |view| view.high);
+        let waited = timeout(REACH_WITHIN, async {
+            while high() < state.last_seq && changes.changed().await.is_ok() {}
+        });
+        if waited.await.is_err() && high() < position.seq {
+            return Err(ReadError::Behind);
+        }
+        Ok(true)
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 pub(super) struct Pace {
     /// At most one message a key in this time; zero: all of them.
     conflate: Duration,
-    held: Held,
+    held: Arc<Held>,
     /// When what is held is due.
     due: Option<Instant>,
     flushed_at: Option<Instant>,
@@ -31,7 +31,7 @@ impl Pace {
     pub(super) fn new(conflate: Duration) -> Self {
         Self {
             conflate,
-            held: Held::default(),
+            held: Arc::default(),
             due: None,
             flushed_at: None,
             slow_since: None,
@@ -77,19 +77,19 @@ impl Pace {
 
     /// Drops what waits: the client begins anew.
     pub(super) fn forget(&mut self) {
-        self.held = Held::default();
+        self.held = Arc::default();
         self.due = None;
     }
 
     /// Goes on with what waited elsewhere.
-    pub(super) fn take_over(&mut self, held: Held, slow_since: Option<Timestamp>) {
+    pub(super) fn take_over(&mut self, held: Arc<Held>, slow_since: Option<Timestamp>) {
         self.due = (!held.is_empty()).then(|| next_tick(self.conflate, Instant::now()));
         self.held = held;
         self.live_at = slow_since.unwrap_or_else(Timestamp::now);
     }
 
     fn hold(&mut self, frame: Arc<Frame>, before: &PerFeed<Option<Position>>) {
-        self.held.replace(frame, before);
+        Arc::make_mut(&mut self.held).replace(frame, before);
         if self.due.is_none() {
             let not_before = self.flushed_at.map(|at| at + self.conflate);
             let tick = next_tick(self.conflate, Instant::now());
@@ -159,15 +159,18 @@ impl<T: Transport> Session<T> {
     ) -> Result<(), End> {
         if frame.terminal {
             // It goes at once. While older messages wait it has no position: that would be past theirs.
-            self.pace.held.overtake(&frame.key);
+            if !self.pace.held.is_empty() {
+                Arc::make_mut(&mut self.pace.held).overtake(&frame.key);
+            }
             let alone = self.pace.held.is_empty();
             let cursor = alone.then(|| self.pinned.unwrap_or_else(|| self.cursor_at(after)));
             return self.deliver(frame, cursor).await;
         }
-        self.pace.hold(Arc::clone(frame), before);
+        // Before it is copied, if it is shared: nobody has more than the budget to himself.
         if self.pace.held.bytes() as u64 > self.shared.budget_bytes {
-            self.flush_held(after).await?;
+            self.flush_held(before).await?;
         }
+        self.pace.hold(Arc::clone(frame), before);
         Ok(())
     }
 
@@ -186,12 +189,14 @@ impl<T: Transport> Session<T> {
 
     /// Sends what waits; the last of it carries the position, which is that of a client that has it all.
     async fn flush_held(&mut self, here: &PerFeed<Option<Position>>) -> Result<(), End> {
-        self.pace.due = None;
+        let due = self.pace.due.take();
         if self.pace.held.is_empty() {
             return Ok(());
         }
-        self.pace.flushed_at = Some(Instant::now());
-        let released = self.pace.held.release();
+        let now = Instant::now();
+        // The rhythm is that of the ticks, not of the moments at which they are noticed.
+        self.pace.flushed_at = Some(due.map_or(now, |due| due.min(now)));
+        let released = std::mem::take(&mut self.pace.held).released();
         self.shared.metrics.conflated.inc_by(released.conflated);
         // What was unsubscribed meanwhile is not sent any more.
         let wanted = |frame: &Arc<Frame>| self.topics.iter().any(|topic| topic.matches(&frame.key));

@@ -73,7 +73,7 @@ impl NatsCluster {
             "--routes".into(),
             self.routes.clone(),
         ];
-        node.server = Some(NatsServer::start_with(&node.dir, Some(node.port), &further).await?);
+        node.server = Some(NatsServer::start_with(&[], &node.dir, Some(node.port), &further).await?);
         Ok(())
     }
 
@@ -82,6 +82,11 @@ impl NatsCluster {
         if let Some(server) = self.nodes[number].server.take() {
             server.kill().await;
         }
+    }
+
+    /// One node, unless it was ended. Its name is `node-<number>`.
+    pub fn node(&self, number: usize) -> Option<&NatsServer> {
+        self.nodes.get(number)?.server.as_ref()
     }
 
     /// Where clients connect: all nodes, separated by commas.

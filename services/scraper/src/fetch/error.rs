@@ -1,5 +1,6 @@
 //! Why a page could not be had.
 
+use super::guard::Refused;
 use oddswire_protocol::progress::ErrorType;
 use std::{error::Error as _, time::Duration};
 
@@ -59,6 +60,52 @@ pub enum Error {
         /// The limit.
         limit_bytes: usize,
     },
+    /// robots.txt forbids it.
+    #[error("robots.txt forbids {place}")]
+    Robots {
+        /// The URL without its query.
+        place: String,
+    },
+    /// robots.txt could not be had, so nobody knows what it allows.
+    #[error("nothing is asked of {host} before it gives its robots.txt: {cause}")]
+    RobotsUnknown {
+        /// Scheme, host and port.
+        host: String,
+        /// Why it could not be had.
+        cause: Box<Self>,
+    },
+    /// The host failed again and again and is left alone for now.
+    #[error("{host} is left alone after {failures} failures in a row{}", last(cause.as_deref()))]
+    Unwell {
+        /// Scheme, host and port.
+        host: String,
+        /// How many.
+        failures: u32,
+        /// When it will be tried again.
+        retry_in: Duration,
+        /// The last of the failures.
+        cause: Option<Box<Self>>,
+    },
+    /// The host has an address that the source may not reach.
+    #[error("{place}: {reason}")]
+    Private {
+        /// The URL without its query.
+        place: String,
+        /// Which address, and what it is.
+        reason: String,
+    },
+    /// The run has asked for all the pages that it may ask for.
+    #[error("the run has asked for max_pages = {limit} pages")]
+    OutOfPages {
+        /// The limit.
+        limit: u32,
+    },
+    /// The run has taken all the time that it may take.
+    #[error("the run has taken max_duration = {limit:?}")]
+    OutOfTime {
+        /// The limit.
+        limit: Duration,
+    },
     /// The request would leave the host of the source.
     #[error("the request would leave the host of the source")]
     OtherHost,
@@ -72,9 +119,15 @@ impl Error {
     pub fn error_type(&self) -> ErrorType {
         match self {
             Self::Cancelled => ErrorType::Cancelled,
-            Self::Timeout { .. } => ErrorType::Timeout,
-            Self::Connect { .. } | Self::OtherHost | Self::Client(_) => ErrorType::Connect,
-            Self::RateLimited { .. } => ErrorType::RateLimited,
+            Self::Timeout { .. } | Self::OutOfTime { .. } => ErrorType::Timeout,
+            Self::Connect { .. } | Self::Private { .. } | Self::OtherHost | Self::Client(_) => {
+                ErrorType::Connect
+            }
+            Self::RateLimited { .. } | Self::OutOfPages { .. } => ErrorType::RateLimited,
+            Self::Robots { .. } | Self::RobotsUnknown { .. } => ErrorType::Robots,
+            Self::Unwell { cause, .. } => cause
+                .as_ref()
+                .map_or(ErrorType::Connect, |cause| cause.error_type()),
             Self::Refused { .. } => ErrorType::Blocked,
             Self::Status { .. } => ErrorType::HttpStatus,
             Self::TooLarge { .. } => ErrorType::Parse,
@@ -84,13 +137,30 @@ impl Error {
     /// Whether the same request may succeed later without anybody changing anything here.
     pub fn recoverable(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Connect { .. } | Self::RateLimited { .. } => true,
+            Self::Timeout { .. }
+            | Self::Connect { .. }
+            | Self::RateLimited { .. }
+            | Self::RobotsUnknown { .. }
+            | Self::Unwell { .. }
+            | Self::OutOfTime { .. } => true,
             Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 425),
             Self::Cancelled
             | Self::Refused { .. }
             | Self::TooLarge { .. }
+            | Self::Robots { .. }
+            | Self::Private { .. }
+            | Self::OutOfPages { .. }
             | Self::OtherHost
             | Self::Client(_) => false,
+        }
+    }
+
+    /// Whether the host is to blame: it could not be reached, or could not answer.
+    pub(super) fn is_hosts(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Connect { .. } => true,
+            Self::Status { status, .. } => *status >= 500,
+            _ => false,
         }
     }
 
@@ -99,6 +169,7 @@ impl Error {
         match self {
             Self::RateLimited { .. } => Some(429),
             Self::Refused { status, .. } | Self::Status { status, .. } => Some(*status),
+            Self::Unwell { cause, .. } => cause.as_ref()?.http_status(),
             _ => None,
         }
     }
@@ -123,6 +194,10 @@ impl Error {
         while let Some(deeper) = cause.and_then(|error| error.source()) {
             cause = Some(deeper);
         }
+        if let Some(refused) = cause.and_then(|cause| cause.downcast_ref::<Refused>()) {
+            let reason = refused.to_string();
+            return Self::Private { place, reason };
+        }
         let cause = cause.map_or_else(|| "no connection".to_owned(), ToString::to_string);
         let what = if cut { "the body was cut off" } else { "no answer" };
         Self::Connect {
@@ -130,4 +205,9 @@ impl Error {
             reason: format!("{what}: {cause}"),
         }
     }
+}
+
+/// How the message of a host that is not well goes on.
+fn last(cause: Option<&Error>) -> String {
+    cause.map_or_else(String::new, |cause| format!(", the last one: {cause}"))
 }

@@ -1,8 +1,7 @@
 //! When another try makes sense, and after which pause.
 
-use super::Error;
+use super::{Error, memory::http_date};
 use crate::source::Retry;
-use chrono::DateTime;
 use oddswire_protocol::Timestamp;
 use std::time::Duration;
 
@@ -17,16 +16,31 @@ impl Retry {
             Error::Timeout { .. } | Error::Connect { .. } => true,
             Error::RateLimited { .. } => self.on_status.contains(&429),
             Error::Status { status, .. } | Error::Refused { status, .. } => self.on_status.contains(status),
-            Error::Cancelled | Error::TooLarge { .. } | Error::OtherHost | Error::Client(_) => false,
+            // The breaker has waited as long as makes sense.
+            Error::Unwell { .. }
+            | Error::Cancelled
+            | Error::TooLarge { .. }
+            | Error::Robots { .. }
+            | Error::RobotsUnknown { .. }
+            | Error::Private { .. }
+            | Error::OutOfPages { .. }
+            | Error::OutOfTime { .. }
+            | Error::OtherHost
+            | Error::Client(_) => false,
         };
         if !again || attempt >= self.attempts {
             return None;
         }
-        if let Some(asked) = error.retry_after().filter(|_| self.respect_retry_after) {
-            return Some(asked.min(self.max));
+        if let Some(asked) = self.asked(error) {
+            return Some(asked);
         }
         let doubled = self.base.saturating_mul(2_u32.saturating_pow(attempt - 1));
         Some(doubled.min(self.max).mul_f64(random.clamp(0.0, 1.0)))
+    }
+    /// The pause that the site asks for, as far as we keep to it.
+    pub(super) fn asked(&self, error: &Error) -> Option<Duration> {
+        let asked = error.retry_after().filter(|_| self.respect_retry_after)?;
+        Some(asked.min(self.max))
     }
 }
 
@@ -40,8 +54,7 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<u32>() {
         return Some(Duration::from_secs(u64::from(seconds)));
     }
-    let at = DateTime::parse_from_rfc2822(text.trim()).ok()?;
-    let at = Timestamp::from(at.to_utc());
+    let at = http_date(text.trim())?;
     Some(Duration::from_millis(at.ms_since(now)))
 }
 
@@ -142,6 +155,9 @@ mod tests {
             read("Sun, 22 Nov 2026 19:45:30 GMT"),
             Some(Duration::from_secs(30))
         );
+        for older_form in ["Sunday, 22-Nov-26 19:45:30 GMT", "Sun Nov 22 19:45:30 2026"] {
+            assert_eq!(read(older_form), Some(Duration::from_secs(30)), "{older_form}");
+        }
         assert_eq!(read("Sun, 22 Nov 2026 19:44:30 GMT"), Some(Duration::ZERO));
         assert_eq!(read("soon"), None);
         assert_eq!(read("-1"), None);

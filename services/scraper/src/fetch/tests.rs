@@ -1,61 +1,76 @@
 //! The fetcher against a scripted server on a free port.
 
+mod bodies;
+mod hosts;
+mod manners;
+mod private;
+mod tries;
+
 use super::*;
-use crate::source::tests as definitions;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::source::{Limits, tests as definitions};
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::Barrier,
     task::JoinSet,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Answers each request with what a script makes of its number, from 0, and its text. Gone when it is dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
-    pub(crate) requests: Arc<Mutex<Vec<String>>>,
+    /// The first line and the body of each request.
+    requests: Arc<Mutex<Vec<String>>>,
+    /// All of each request.
+    whole: Arc<Mutex<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Server {
-    pub(crate) async fn start(script: impl Fn(usize, &str) -> String + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start<A: Into<Vec<u8>>>(
+        script: impl Fn(usize, &str) -> A + Send + Sync + 'static,
+    ) -> Self {
         Self::gated(script, 1).await
     }
 
     /// Answers only when so many requests wait for an answer.
-    pub(crate) async fn gated(
-        script: impl Fn(usize, &str) -> String + Send + Sync + 'static,
+    pub(crate) async fn gated<A: Into<Vec<u8>>>(
+        script: impl Fn(usize, &str) -> A + Send + Sync + 'static,
         together: usize,
     ) -> Self {
         oddswire_kit::tls::install_provider();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&requests);
+        let whole = Arc::new(Mutex::new(Vec::new()));
+        let (seen, seen_whole) = (Arc::clone(&requests), Arc::clone(&whole));
         let (script, gate) = (Arc::new(script), Arc::new(Barrier::new(together)));
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((mut stream, _)) = listener.accept().await {
-                let (script, gate, seen) = (Arc::clone(&script), Arc::clone(&gate), Arc::clone(&seen));
+                let (script, gate) = (Arc::clone(&script), Arc::clone(&gate));
+                let (seen, seen_whole) = (Arc::clone(&seen), Arc::clone(&seen_whole));
                 connections.spawn(async move {
-                    let request = read_request(&mut stream).await;
+                    let (text, request) = read_request(&mut stream).await;
+                    lock(&seen_whole).push(text);
                     let number = {
                         let mut seen = lock(&seen);
                         seen.push(request.clone());
                         seen.len() - 1
                     };
                     gate.wait().await;
-                    stream
-                        .write_all(script(number, &request).as_bytes())
-                        .await
-                        .unwrap();
+                    let answer = script(number, &request).into();
+                    // Whoever asked may not want to hear all of it.
+                    let _ = stream.write_all(&answer).await;
                 });
             }
         });
         Self {
             url,
             requests,
+            whole,
             _tasks: tasks,
         }
     }
@@ -63,10 +78,20 @@ impl Server {
     pub(crate) fn requests(&self) -> Vec<String> {
         lock(&self.requests).clone()
     }
+
+    /// The value of a header of a request.
+    pub(crate) fn header(&self, number: usize, name: &str) -> Option<String> {
+        let whole = lock(&self.whole)[number].clone();
+        let lines = whole.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .into_iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.to_owned())
+    }
 }
 
-/// The first line and the body of a request.
-async fn read_request(stream: &mut TcpStream) -> String {
+/// A request, and its first line with its body.
+async fn read_request(stream: &mut TcpStream) -> (String, String) {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes);
@@ -76,11 +101,12 @@ async fn read_request(stream: &mut TcpStream) -> String {
                 rest.split("\r\n").next().unwrap_or_default().parse().unwrap()
             });
             if body.len() >= length {
-                return format!("{}\n{body}", text.lines().next().unwrap_or_default());
+                let request = format!("{}\n{body}", text.lines().next().unwrap_or_default());
+                return (text.into_owned(), request);
             }
         }
         if stream.read_buf(&mut bytes).await.unwrap() == 0 {
-            return String::new();
+            return Default::default();
         }
     }
 }
@@ -91,9 +117,17 @@ pub(crate) fn answer(status: u16, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
 }
 
+const HURRY: &str = "limits = { requests_per_second = 1000, burst = 1000, concurrency = 8 }";
+
 fn site(url: &str, more: &str) -> Arc<Site> {
     let source = definitions::source(url, more);
-    Fetcher::new().site(&source).unwrap()
+    Fetcher::default().site(&source).unwrap()
+}
+
+/// The site of a source with this key.
+fn site_of(fetcher: &Fetcher, key: &str, url: &str, more: &str) -> Arc<Site> {
+    let text = definitions::text(more).replace("key = \"test\"", &format!("key = \"{key}\""));
+    fetcher.site(&definitions::parse_at(url, &text).unwrap()).unwrap()
 }
 
 fn get(url: &str, path: &str) -> Request {
@@ -105,12 +139,22 @@ fn get(url: &str, path: &str) -> Request {
     }
 }
 
+fn budget() -> Budget {
+    Budget::new(&Limits::default())
+}
+
 async fn fetch(site: &Site, request: &Request) -> (Result<Fetched, Error>, Vec<Error>) {
     let retried = Mutex::new(Vec::new());
     let on_retry = |error: &Error, _| lock(&retried).push(error.clone());
-    let result = site.fetch(request, &CancellationToken::new(), &on_retry).await;
+    let cancel = CancellationToken::new();
+    let result = site.fetch(request, &budget(), &cancel, &on_retry).await;
     let retried = std::mem::take(&mut *lock(&retried));
     (result, retried)
+}
+
+async fn fetch_path(site: &Site, path: &str) -> Result<Fetched, Error> {
+    let url = site.base_url.as_str().trim_end_matches('/').to_owned();
+    fetch(site, &get(&url, path)).await.0
 }
 
 fn body(result: Result<Fetched, Error>) -> String {
@@ -121,35 +165,6 @@ fn body(result: Result<Fetched, Error>) -> String {
 }
 
 #[tokio::test]
-async fn a_failure_that_may_pass_is_tried_again_and_told() {
-    let server = Server::start(|number, _| match number {
-        0 => answer(503, "", ""),
-        1 => answer(429, "retry-after: 0\r\n", ""),
-        _ => answer(200, "", "fine"),
-    })
-    .await;
-    let (result, retried) = fetch(&site(&server.url, ""), &get(&server.url, "/a?token=secret")).await;
-    assert_eq!(body(result), "fine");
-    let statuses: Vec<_> = retried.iter().map(Error::http_status).collect();
-    assert_eq!(statuses, [Some(503), Some(429)]);
-    assert!(
-        retried.iter().all(|error| !error.to_string().contains("secret")),
-        "{retried:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_failure_that_stays_is_told_once_and_not_tried_again() {
-    let server = Server::start(|_, _| answer(404, "", "")).await;
-    let (result, retried) = fetch(&site(&server.url, ""), &get(&server.url, "/a")).await;
-    assert_eq!(
-        result.unwrap_err().error_type(),
-        oddswire_protocol::progress::ErrorType::HttpStatus
-    );
-    assert_eq!((retried, server.requests().len()), (Vec::new(), 1));
-}
-
-#[tokio::test]
 async fn a_page_that_is_gone_is_no_failure() {
     let server = Server::start(|_, _| answer(410, "", "")).await;
     let (result, _) = fetch(&site(&server.url, ""), &get(&server.url, "/a")).await;
@@ -157,101 +172,81 @@ async fn a_page_that_is_gone_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_site_that_refuses_us_is_not_asked_again() {
-    let server = Server::start(|_, _| answer(403, "", "")).await;
-    let (result, _) = fetch(&site(&server.url, ""), &get(&server.url, "/a")).await;
+async fn we_say_who_we_are_unless_the_source_says_it() {
+    let server = Server::start(|_, _| answer(200, "", "")).await;
+    let fetcher = Fetcher::new(FetchOptions {
+        contact: Some("https://example.org/bot".into()),
+        ..FetchOptions::default()
+    });
+    let ours = site_of(&fetcher, "one", &server.url, "");
+    let its = site_of(&fetcher, "two", &server.url, "http = { user_agent = \"mine/1\" }");
+    fetch_path(&ours, "/").await.unwrap();
+    fetch_path(&its, "/").await.unwrap();
+    let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
-        result.unwrap_err().error_type(),
-        oddswire_protocol::progress::ErrorType::Blocked
+        server.header(0, "user-agent").unwrap(),
+        format!("oddswire/{version} (+https://example.org/bot)")
     );
-    assert_eq!(server.requests().len(), 1);
+    assert_eq!(server.header(1, "user-agent").unwrap(), "mine/1");
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_refused() {
-    let server = Server::start(|number, _| answer(200, "", &"x".repeat(1_024 + number))).await;
-    let site = site(&server.url, "http = { max_body = \"1KiB\" }");
-    let (result, _) = fetch(&site, &get(&server.url, "/a")).await;
-    assert_eq!(body(result).len(), 1_024);
-    let (result, _) = fetch(&site, &get(&server.url, "/a")).await;
-    assert!(
-        matches!(
-            result,
-            Err(Error::TooLarge {
-                limit_bytes: 1_024,
-                ..
-            })
-        ),
-        "{result:?}"
-    );
-}
-
-#[tokio::test]
-async fn redirects_are_followed_on_the_host_and_nowhere_else() {
-    let stranger = Server::start(|_, _| answer(200, "", "stolen")).await;
-    let elsewhere = format!("location: {}/x\r\n", stranger.url);
-    let server = Server::start(move |_, request| match request {
-        _ if request.contains("/here") => answer(302, "location: /there\r\n", ""),
-        _ if request.contains("/there") => answer(200, "", "found"),
-        _ if request.contains("/loop") => answer(302, "location: /loop\r\n", ""),
-        _ => answer(302, &elsewhere, ""),
-    })
-    .await;
+async fn a_cancel_ends_a_request_that_waits() {
+    let server = Server::gated(|_, _| answer(200, "", ""), 2).await;
+    let cancel = CancellationToken::new();
     let site = site(&server.url, "");
-    assert_eq!(body(fetch(&site, &get(&server.url, "/here")).await.0), "found");
-    for path in ["/away", "/loop"] {
-        let (result, _) = fetch(&site, &get(&server.url, path)).await;
-        assert_eq!(result.unwrap_err().http_status(), Some(302), "{path}");
-    }
-    let (result, _) = fetch(&site, &get(&stranger.url, "/")).await;
-    assert_eq!(result.unwrap_err(), Error::OtherHost);
-    assert!(stranger.requests().is_empty());
+    let (request, budget) = (get(&server.url, "/"), budget());
+    let fetching = site.fetch(&request, &budget, &cancel, &|_, _| ());
+    let cancelling = async {
+        while server.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let (result, ()) = tokio::join!(fetching, cancelling);
+    assert_eq!(result.unwrap_err(), Error::Cancelled);
 }
 
 #[tokio::test]
-async fn no_more_requests_are_in_flight_than_the_limit() {
-    let most = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&most);
-    // Each answer waits for a second request, so two at a time must be possible.
-    let answered = AtomicUsize::new(0);
-    let script = move |number, _: &str| {
-        let in_flight = number + 1 - answered.fetch_add(1, Ordering::SeqCst);
-        seen.fetch_max(in_flight, Ordering::SeqCst);
-        answer(200, "", "")
-    };
-    let server = Server::gated(script, 2).await;
-    let site = site(
-        &server.url,
-        "limits = { concurrency = 2, requests_per_second = 1000, burst = 100 }",
-    );
-    let requests: Vec<_> = (0..8).map(|_| get(&server.url, "/")).collect();
-    let all = futures_util::future::join_all(requests.iter().map(|request| fetch(&site, request))).await;
-    assert!(all.iter().all(|(result, _)| result.is_ok()));
-    assert!(most.load(Ordering::SeqCst) <= 2);
+async fn a_run_asks_for_no_more_pages_than_its_limit() {
+    let server = Server::start(|_, _| answer(200, "", "")).await;
+    let site = site(&server.url, "");
+    let budget = Budget::new(&Limits {
+        max_pages: 2,
+        ..Limits::default()
+    });
+    let request = get(&server.url, "/");
+    let cancel = CancellationToken::new();
+    let mut results = Vec::new();
+    for _ in 0..3 {
+        results.push(site.fetch(&request, &budget, &cancel, &|_, _| ()).await.err());
+    }
+    assert_eq!(results, [None, None, Some(Error::OutOfPages { limit: 2 })]);
+    assert_eq!(server.requests().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_the_site_asks_for_holds_all_requests_and_ends_with_a_cancel() {
-    oddswire_kit::tls::install_provider();
-    let site = site("http://127.0.0.1:1", "");
-    let start = Instant::now();
-    site.pause(Duration::from_secs(5));
-    site.pause(Duration::from_secs(2));
-    site.wait_for_pause().await;
-    assert_eq!(start.elapsed(), Duration::from_secs(5));
-    site.pause(Duration::from_secs(3_600));
-    let cancel = CancellationToken::new();
-    cancel.cancel();
+async fn a_run_fetches_no_longer_than_its_limit() {
+    let server = Server::gated(|_, _| answer(200, "", ""), 2).await;
+    let site = site(&server.url, "");
+    let limit = Duration::from_secs(1);
+    let budget = Budget::new(&Limits {
+        max_duration: limit,
+        ..Limits::default()
+    });
+    let request = get(&server.url, "/");
     let result = site
-        .fetch(&get("http://127.0.0.1:1", "/"), &cancel, &|_, _| ())
+        .fetch(&request, &budget, &CancellationToken::new(), &|_, _| ())
         .await;
-    assert_eq!(result.unwrap_err(), Error::Cancelled);
+    let error = result.unwrap_err();
+    assert_eq!(error, Error::OutOfTime { limit });
+    assert!(error.recoverable());
 }
 
 #[test]
 fn a_definition_keeps_its_site_until_it_changes() {
     oddswire_kit::tls::install_provider();
-    let fetcher = Fetcher::new();
+    let fetcher = Fetcher::default();
     let site = |more: &str| {
         fetcher
             .site(&definitions::source("http://127.0.0.1:1", more))

@@ -91,10 +91,8 @@ impl Paginate {
             Some(_) => Some(PageKind::LinkHeader),
             None => None,
         };
-        if kind.is_none() {
-            // Nobody knows which keys there are, so none of them is wrong.
-            return None;
-        }
+        // Without it nobody knows which keys there are, so none of them is wrong.
+        kind?;
         section.finish();
         Some(Self {
             kind: decoded?,

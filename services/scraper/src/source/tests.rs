@@ -69,10 +69,14 @@ pub(crate) fn source(url: &str, more: &str) -> Source {
     parse_at(url, &text(more)).unwrap()
 }
 
-/// A definition whose `${URL}` is `url`.
+/// A definition whose `${URL}` is `url`, as a rule on this machine: unless the text says otherwise the source may
+/// reach private addresses, and nobody asks for robots.txt.
 pub(crate) fn parse_at(url: &str, text: &str) -> Result<Source, Vec<LoadError>> {
     let lookup = |name: &str| (name == "URL").then(|| url.to_owned());
-    Source::parse(Path::new("sources/test.toml"), text, &lookup)
+    let mut source = Source::parse(Path::new("sources/test.toml"), text, &lookup)?;
+    source.allow_private |= !text.contains("allow_private");
+    source.obey_robots &= text.contains("robots");
+    Ok(source)
 }
 
 /// What is wrong with [`text`] when one part of it is replaced.

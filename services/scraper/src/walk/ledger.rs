@@ -110,6 +110,7 @@ impl Ledger {
         let fault = self.worst.clone()?;
         let outcome = match fault.error_type {
             ErrorType::Blocked => Outcome::Blocked,
+            ErrorType::Robots if !fault.recoverable => Outcome::Blocked,
             ErrorType::Parse | ErrorType::SchemaDrift => Outcome::Broken,
             _ => Outcome::Partial,
         };
@@ -122,6 +123,7 @@ impl Ledger {
 fn weight(fault: &Fault) -> u8 {
     match fault.error_type {
         ErrorType::Blocked => 3,
+        ErrorType::Robots if !fault.recoverable => 3,
         ErrorType::SchemaDrift => 2,
         ErrorType::Parse => 1,
         _ => 0,

@@ -96,18 +96,14 @@ impl<T: Rows> Reader<'_, T> {
                 return Ok(reads);
             };
             let followed = follow(vars, paginate, &next, here);
-            match followed.filter(|_| seen.insert(next)) {
-                Some(followed) => ask = followed,
-                None => {
-                    self.meter.list_has(reads.len() as u64);
-                    let what = format!(
-                        "step {:?}: the list leads back to a page that was read, or nowhere",
-                        self.step.id
-                    );
-                    reads.push(self.lost(Fault::drift(what), None));
-                    return Ok(reads);
-                }
-            }
+            let Some(followed) = followed.filter(|_| seen.insert(next)) else {
+                self.meter.list_has(reads.len() as u64);
+                let what = "the list leads back to a page that was read, or nowhere";
+                let what = format!("step {:?}: {what}", self.step.id);
+                reads.push(self.lost(Fault::drift(what), None));
+                return Ok(reads);
+            };
+            ask = followed;
         }
         self.meter.list_has(reads.len() as u64);
         reads.push(self.endless(paginate));

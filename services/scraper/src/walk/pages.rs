@@ -135,7 +135,10 @@ impl<T: Rows> Reader<'_, T> {
             let fault = Fault::fetching(&self.step.id, error, Some(pause));
             self.walk.observer.fault(fault);
         };
-        let body = match self.walk.way.fetch(&request, &self.walk.cancel, &on_retry).await {
+        let Walk {
+            way, budget, cancel, ..
+        } = self.walk;
+        let body = match way.fetch(&request, budget, cancel, &on_retry).await {
             Ok(Fetched::Page(body)) => body,
             Ok(Fetched::Missing) => return Ok(Read::Gone { page }),
             Err(fetch::Error::Cancelled) => return Err(WalkError::Cancelled),
@@ -149,6 +152,7 @@ impl<T: Rows> Reader<'_, T> {
                 Ok(Read::Rows { page, rows })
             }
             Err(error) => {
+                way.forget(&request);
                 let fault = Fault::extracting(&self.step.id, request.url.path(), &error);
                 Ok(self.lost(fault, page))
             }

@@ -1,9 +1,9 @@
 //! `oddswire source fetch`.
 
-use super::{Error, FetchOptions, Output};
+use super::{AskOptions, Error, Output};
 use crate::{
     extract,
-    fetch::{self, Fetched, Fetcher, Page},
+    fetch::{self, Budget, Fetched, Fetcher, Page},
     source::{Source, Step, Vars},
     walk::{first_ask, request},
 };
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Asks for one page and shows it.
 pub(super) async fn run(
-    options: &FetchOptions,
+    options: &AskOptions,
     source: &Source,
     output: &mut Output<'_>,
     stop: &CancellationToken,
@@ -26,7 +26,7 @@ pub(super) async fn run(
     let ask = first_ask(step, options.vars.iter().cloned().collect());
     check_vars(step, &ask.vars)?;
     let request = request(source, step, &ask).map_err(|fault| Error::Usage(fault.message))?;
-    let site = Fetcher::default().site(source)?;
+    let site = Fetcher::new(options.fetch.clone()).site(source)?;
 
     let method = if request.post { "POST" } else { "GET" };
     writeln!(output.aside, "{method} {}", request.url)?;
@@ -39,7 +39,9 @@ pub(super) async fn run(
         retries.lock().unwrap_or_else(PoisonError::into_inner).push(told);
     };
     let since = Instant::now();
-    let fetched = site.fetch(&request, stop, &on_retry).await;
+    let fetched = site
+        .fetch(&request, &Budget::new(&source.limits), stop, &on_retry)
+        .await;
     let took = since.elapsed();
     for retry in retries.into_inner().unwrap_or_else(PoisonError::into_inner) {
         writeln!(output.aside, "  {retry}")?;
@@ -126,18 +128,15 @@ fn rows(source: &Source, step: &Step, page: &Page, vars: &Vars) -> String {
     }
 }
 
-fn show(options: &FetchOptions, page: &Page, output: &mut Output<'_>) -> Result<(), Error> {
-    match &options.out {
-        Some(file) => {
-            std::fs::write(file, &page.body).map_err(|error| Error::file(file, error))?;
-            writeln!(output.aside, "written to {}", file.display())?;
-        }
-        None => {
-            output.out.write_all(&page.body)?;
-            if !page.body.ends_with(b"\n") {
-                output.out.write_all(b"\n")?;
-            }
-        }
+fn show(options: &AskOptions, page: &Page, output: &mut Output<'_>) -> Result<(), Error> {
+    if let Some(file) = &options.out {
+        std::fs::write(file, &page.body).map_err(|error| Error::file(file, error))?;
+        writeln!(output.aside, "written to {}", file.display())?;
+        return Ok(());
+    }
+    output.out.write_all(&page.body)?;
+    if !page.body.ends_with(b"\n") {
+        output.out.write_all(b"\n")?;
     }
     Ok(())
 }

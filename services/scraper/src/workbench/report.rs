@@ -32,7 +32,7 @@ impl fmt::Display for Report<'_> {
         writeln!(f, "{key}: {title}, read from {}\n", self.place)?;
         self.steps(f)?;
         if let Ok(harvest) = self.result {
-            self.markets(f, harvest)?;
+            Self::markets(f, harvest)?;
             self.events(f, harvest)?;
             self.unmapped(f, harvest)?;
         }
@@ -70,7 +70,7 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn markets(&self, f: &mut fmt::Formatter<'_>, harvest: &Harvest) -> fmt::Result {
+    fn markets(f: &mut fmt::Formatter<'_>, harvest: &Harvest) -> fmt::Result {
         let mut markets: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         for market in harvest.events.iter().flat_map(|event| &event.markets) {
             let count = markets

@@ -19,6 +19,8 @@ pub(super) struct Trial {
     pub(super) limit: usize,
     /// How many pages, or lists of pages, are asked for in each step.
     pub(super) pages: Option<usize>,
+    /// The way to the site.
+    pub(super) fetcher: Fetcher,
 }
 
 impl Trial {
@@ -35,7 +37,7 @@ impl Trial {
                 (Way::Recorded(Arc::new(tape)), dir.display().to_string())
             }
             None => (
-                Way::Site(Fetcher::default().site(&self.source)?),
+                Way::Site(self.fetcher.site(&self.source)?),
                 self.source.base_url.to_string(),
             ),
         };
@@ -51,7 +53,7 @@ impl Trial {
     ) -> Result<u8, Error> {
         let failed = |error| Error::file(dir, error);
         let recorder = Arc::new(Recorder::create(dir, &self.source).map_err(failed)?);
-        let way = Way::Recording(Fetcher::default().site(&self.source)?, Arc::clone(&recorder));
+        let way = Way::Recording(self.fetcher.site(&self.source)?, Arc::clone(&recorder));
         let place = self.source.base_url.to_string();
         let code = self.walk(way, &place, out, stop).await;
         // What came until somebody stopped it is worth keeping too.

@@ -24,6 +24,8 @@ key = "alpha"
 title = "Alpha"
 base_url = "${{SITE_URL}}"
 sport = "soccer"
+allow_private = true
+robots = "ignore"
 retry = {{ base = "1ms", max = "10ms" }}
 limits = {{ requests_per_second = 1000, burst = 1000, concurrency = 8 }}
 {more}

@@ -17,7 +17,7 @@ use oddswire_protocol::{
     progress::ScrapeProgress,
     stream::{Sizing, jobs_consumer, streams},
 };
-use oddswire_scraper::{Error, ScraperOptions};
+use oddswire_scraper::{Error, ScraperOptions, fetch::FetchOptions};
 use std::{fs, net::SocketAddr, time::Duration};
 use tempfile::TempDir;
 use tokio::{
@@ -267,6 +267,7 @@ pub(crate) fn options(nats: &Nats, worker_id: &str) -> ScraperOptions {
         concurrency: 4,
         worker_id: worker_id.to_owned(),
         no_schedule: false,
+        fetch: FetchOptions::default(),
     }
 }
 

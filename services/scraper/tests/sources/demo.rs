@@ -47,7 +47,7 @@ impl Demo {
         Self {
             url,
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
-            fetcher: Fetcher::new(),
+            fetcher: Fetcher::default(),
             _server: server,
         }
     }
@@ -99,8 +99,8 @@ impl Demo {
         let file = Path::new(SOURCES).join(format!("{book}.toml"));
         let text = std::fs::read_to_string(&file).unwrap();
         let text = text
-            .replace("requests_per_second = 50", "requests_per_second = 1000")
-            .replace("burst = 50", "burst = 1000")
+            .replace("requests_per_second = 20", "requests_per_second = 1000")
+            .replace("burst = 4", "burst = 1000")
             .replace("base = \"250ms\"", "base = \"1ms\"")
             .replace("max = \"15s\"", "max = \"10ms\"");
         let lookup = |name: &str| (name == "DEMO_URL").then(|| self.url.clone());

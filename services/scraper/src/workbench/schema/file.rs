@@ -51,9 +51,24 @@ pub(super) struct SourceTable {
     /// After how many complete runs in a row without it a quote is withdrawn. Default: 2.
     #[schemars(range(min = 1, max = 100))]
     withdraw_after: Option<u32>,
+    /// Whether the site may be at a loopback, private or link-local address. Default: false.
+    allow_private: Option<bool>,
+    /// Whether robots.txt is kept to. Default: obey.
+    robots: Option<RobotsName>,
     http: Option<HttpTable>,
     limits: Option<LimitsTable>,
     retry: Option<RetryTable>,
+}
+
+/// What robots.txt is worth.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "read by editors alone")]
+pub(super) enum RobotsName {
+    /// What it forbids is not asked for.
+    Obey,
+    /// It is not read.
+    Ignore,
 }
 
 /// How requests are sent.
@@ -70,6 +85,11 @@ pub(super) struct HttpTable {
     /// Longest body after decompression, 1KiB to 64MiB. Default: 8MiB.
     #[schemars(regex(pattern = r"^\d+(B|KiB|MiB)$"))]
     max_body: Option<String>,
+    /// Redirects that are followed for one request. Default: 3.
+    #[schemars(range(min = 0, max = 10))]
+    max_redirects: Option<u32>,
+    /// Whether the site is asked if a page has changed. Default: true.
+    conditional: Option<bool>,
     /// What we call ourselves. Default: oddswire/<version>.
     user_agent: Option<String>,
     /// Sent with each request. Secrets by `${NAME}` or `${file:PATH}`, never in the file.
@@ -90,6 +110,20 @@ pub(super) struct LimitsTable {
     /// Requests in flight. Default: 1.
     #[schemars(range(min = 1, max = 64))]
     concurrency: Option<u32>,
+    /// Whether requests slow down with the host. Default: true.
+    adaptive: Option<bool>,
+    /// So many requests in flight the adaptive delay leads to. Default: `concurrency`.
+    #[schemars(range(min = 0.1, max = 64))]
+    target_concurrency: Option<f64>,
+    /// The longest adaptive delay, 1 ms to 10 m. Default: 60s.
+    #[schemars(regex(pattern = r"^\d+(ms|s|m|h)$"))]
+    max_delay: Option<String>,
+    /// Pages that one run asks for. Default: 100000.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    max_pages: Option<u32>,
+    /// The time that one run takes to fetch, 1 s to 24 h. Default: 1h.
+    #[schemars(regex(pattern = r"^\d+(ms|s|m|h)$"))]
+    max_duration: Option<String>,
 }
 
 /// When a request is tried again.
@@ -111,6 +145,20 @@ pub(super) struct RetryTable {
     on_status: Option<Vec<u32>>,
     /// Whether `Retry-After` decides how long the pause is. Default: true.
     respect_retry_after: Option<bool>,
+    breaker: Option<BreakerTable>,
+}
+
+/// When a host that fails is left alone.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "read by editors alone")]
+pub(super) struct BreakerTable {
+    /// After so many failures in a row; 0: never. Default: 10.
+    #[schemars(range(min = 0, max = 1000))]
+    failures: Option<u32>,
+    /// For so long, 1 ms to 1 h. Default: 30s.
+    #[schemars(regex(pattern = r"^\d+(ms|s|m|h)$"))]
+    open_for: Option<String>,
 }
 
 /// What a good run looks like.

@@ -15,6 +15,7 @@ const TABLES: &[(&str, &[(&str, &str)])] = &[
     ("HttpTable", &[("title =", "http = { Q = 1 }\ntitle =")]),
     ("LimitsTable", &[("limits = {", "limits = { Q = 1,")]),
     ("RetryTable", &[("retry = {", "retry = { Q = 1,")]),
+    ("BreakerTable", &[("retry = {", "retry = { breaker = { Q = 1 },")]),
     ("ExpectTable", &[("[expect]", "[expect]\nQ = 1")]),
     (
         "BlockTable",
