@@ -105,6 +105,8 @@ pub enum Outcome {
     Partial,
     /// The site answered properly and offers nothing.
     Empty,
+    /// The site could not be reached, or answered with errors alone: nothing was read.
+    Unreachable,
     /// The site refused us: block page, captcha, 403.
     Blocked,
     /// The site answered in a form that the source definition does not know.
@@ -276,4 +278,30 @@ pub struct ErrorGroup {
     pub first_at: Timestamp,
     /// Last time.
     pub last_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_are_these_words_and_no_others() {
+        let words = [
+            "initializing",
+            "discovering",
+            "scraping",
+            "mapping",
+            "storing",
+            "completed",
+            "failed",
+            "cancelled",
+        ];
+        for word in words {
+            let phase: Phase = serde_json::from_value(word.into()).unwrap();
+            assert_eq!(serde_json::to_value(phase).unwrap(), word);
+        }
+        for word in ["starting", "discovery", "Scraping", "", "scraping "] {
+            assert!(serde_json::from_value::<Phase>(word.into()).is_err(), "{word:?}");
+        }
+    }
 }

@@ -263,10 +263,15 @@ fn odds_streams(
     let history = StreamSpec {
         name: names.history.clone(),
         description: "The odds of the last day, for charts; nothing depends on it".into(),
-        subjects: vec![subjects.live_quotes()],
+        // Not what is republished: that carries what its publisher expected of ODDS, and a stream that stores it refuses
+        // what does not fit its own sequences.
+        copy_of: Some(names.odds.clone()),
         max_age_s: DAY_S,
         max_bytes: sizing.history_bytes,
         max_msgs_per_subject: 500,
+        allow_msg_ttl: true,
+        deny_delete: false,
+        deny_purge: false,
         replicas: 1,
         ..base.clone()
     };

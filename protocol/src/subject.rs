@@ -189,11 +189,6 @@ impl Subjects {
         format!("{}.live.{feed}.>", self.prefix)
     }
 
-    /// Where committed quotes come by live.
-    pub fn live_quotes(&self) -> String {
-        format!("{}.live.odds.quote.>", self.prefix)
-    }
-
     /// The queue place of a source: its un-acknowledged job is the source's lock.
     pub fn job(&self, source: &SourceKey) -> String {
         format!("{}.jobs.scrape.{source}", self.prefix)

@@ -86,6 +86,46 @@ test("silence_is_a_lost_connection", async () => {
   await page.close();
 });
 
+test("a_connection_that_dies_young_is_waited_for_longer_each_time", async () => {
+  const { page, connected, gateway } = await settled();
+  await page.evaluate(() => (Math.random = () => 0.999));
+  // Loses a connection, and gives the next one, which comes after about `ms` and not before.
+  const lose = async (connection, ms) => {
+    let came = false;
+    const next = Promise.resolve(connected()).then((value) => ((came = true), value));
+    connection.close(1012);
+    await badge(page, "reconnecting");
+    await page.clock.runFor(ms - 100);
+    // A way to the page and back: a connection that was opened would be known by now.
+    await page.evaluate(() => 0);
+    assert.equal(came, false, `it came back within ${ms - 100} ms`);
+    await page.clock.runFor(200);
+    const again = await next;
+    again.ack("replayed");
+    again.say("caught_up", { cursor: "c2", replayed: 0 });
+    await badge(page, "live");
+    return again;
+  };
+  let connection = gateway;
+  for (const ms of [500, 1000, 2000, 4000]) connection = await lose(connection, ms);
+  // Ten seconds of life are a connection worth the name: from the beginning.
+  await page.clock.runFor(10_000);
+  await lose(connection, 500);
+  await page.close();
+});
+
+test("a_page_without_odds_says_why", async () => {
+  const { page, connected } = await openScripted(browser);
+  const gateway = await connected();
+  gateway.ack("snapshot");
+  gateway.say("caught_up", { cursor: "c1", replayed: 0 });
+  await badge(page, "live");
+  assert.equal(await page.textContent("#board-empty"), "Never scraped yet.");
+  gateway.say("scrape_progress", run("alpha", 1), "c2");
+  await page.getByText("No odds yet: no run has published any.").waitFor();
+  await page.close();
+});
+
 test("a_final_close_code_stops_the_page_with_a_word", async () => {
   const { page, gateway } = await settled();
   gateway.close(4500);

@@ -3,6 +3,7 @@
 mod board;
 mod connection;
 mod events;
+pub(crate) mod frames;
 mod process;
 mod sse;
 mod ws;

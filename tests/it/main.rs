@@ -12,6 +12,7 @@ mod chaos;
 mod compression;
 mod conflation;
 mod delivery;
+mod envelopes;
 mod interest;
 mod outage;
 mod rest;

@@ -1,6 +1,6 @@
 //! The pair, end to end: bookmakers' pages over HTTP, the scraper, NATS, gateways, clients; and the truth to compare.
 
-use crate::harness::{Board, Gateway, Sse, World, Ws, until, within};
+use crate::harness::{Board, Gateway, Sse, World, Ws, frames, until, within};
 use oddswire_demo_site::{DemoOptions, truth::Truth};
 use oddswire_protocol::{
     RunId,
@@ -126,6 +126,7 @@ async fn follow(client: &mut impl Client, runs: &[RunId]) -> (Vec<String>, Vec<S
     let (mut texts, mut ends) = (Vec::new(), Vec::new());
     while !open.is_empty() {
         let text = client.next_text().await;
+        frames::check_whole(&text);
         let message: Received = serde_json::from_str(&text).unwrap();
         if message.message_type == MessageType::ScrapeProgress {
             let progress: ScrapeProgress = message.data().unwrap();

@@ -33,11 +33,12 @@ pub(crate) fn run(minutes: u64, seed: Option<u64>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A seed that was not asked for.
 #[expect(
     clippy::disallowed_methods,
     reason = "a seed is any number that is another one each time"
 )]
-fn new_seed() -> u64 {
+pub(crate) fn new_seed() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -1,5 +1,6 @@
 //! The house invariants: most are about what is absent. Each is printed with its sentence, as ARCHITECTURE.md has it.
 
+mod defects;
 mod files;
 mod imports;
 mod manifests;
@@ -36,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
         report(rule.sentence, rule.check(&tree));
     }
     report(manifests::SENTENCE, manifests::check(&tree));
+    report(defects::SENTENCE, defects::check(&tree));
     for warning in files::long(&tree) {
         println!(" note  {warning}");
     }

@@ -8,6 +8,7 @@
 mod apt;
 mod autobahn;
 mod bench;
+mod bench_scraper;
 mod browser;
 mod chaos;
 mod checks;
@@ -20,6 +21,7 @@ mod process;
 mod product;
 mod python;
 mod types;
+mod zombies;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -58,6 +60,21 @@ enum Task {
         /// The seed that an earlier run printed.
         #[arg(long)]
         seed: Option<u64>,
+    },
+    /// Kills and freezes scrapers in the middle of runs, and looks whether anything was lost, doubled or overwritten.
+    Zombies {
+        /// How many rounds of each kind.
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        times: u32,
+        /// The seed that an earlier run printed.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Measures the scraper: four bookmakers scraped whole, optimised and without limits.
+    BenchScraper {
+        /// Events of the bookmakers' world.
+        #[arg(long, default_value_t = 2_000, value_name = "N")]
+        events: u32,
     },
     /// Measures the gateway against the least that a server can do: ratios of CPU, memory, latency.
     Bench {
@@ -108,6 +125,8 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test { only, .. } => checks::run(&only),
         Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
         Task::Bench { args } => bench::run(&args),
+        Task::Zombies { times, seed } => zombies::run(times, seed),
+        Task::BenchScraper { events } => bench_scraper::run(events).map(|()| ExitCode::SUCCESS),
         Task::Autobahn { cases } => autobahn::run(&cases),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| ExitCode::SUCCESS),
         Task::House => house::run().map(|()| ExitCode::SUCCESS),

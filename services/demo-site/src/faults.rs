@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::book::Book;
+use crate::world::noise::Noise;
 
+mod alter;
 mod inject;
 
 pub(crate) use inject::inject;
@@ -24,10 +26,20 @@ pub enum Fault {
         /// How late, in real milliseconds, 1 to [`MAX_LATENCY_MS`].
         ms: u64,
     },
-    /// Status 429 with `Retry-After` in seconds.
+    /// The answer comes late, each time by another amount: log-normal, so that most are quick and some are very slow.
+    LatencyLogNormal {
+        /// The median, in real milliseconds, 1 to [`MAX_LATENCY_MS`].
+        median_ms: u64,
+        /// The standard deviation of its logarithm, in percent, 1 to 300.
+        sigma_percent: u32,
+    },
+    /// Status 429 with `Retry-After`.
     RateLimited {
         /// The value of `Retry-After`, 0 to 86400.
         retry_after_s: u32,
+        /// Whether it is written as a date in place of seconds.
+        #[serde(default)]
+        as_date: bool,
     },
     /// A server error with a plain text body.
     ServerError {
@@ -40,18 +52,70 @@ pub enum Fault {
     TruncatedJson,
     /// Status 200 with an HTML page that asks for a captcha.
     BlockPage,
+    /// The whole answer, in [`PIECES`] pieces with a pause before each.
+    SlowDrip {
+        /// The pause, in real milliseconds, 1 to [`MAX_LATENCY_MS`].
+        ms: u64,
+    },
+    /// The right body with `content-type: application/octet-stream`.
+    WrongContentType,
+    /// A small gzip body that inflates to so much more.
+    GzipBomb {
+        /// Mebibytes inflated, 1 to 1024.
+        mib: u32,
+    },
+    /// Status 302 to the same page, again and again.
+    RedirectLoop,
+    /// Lists show their first row a second time at their end, as a list does that moves while it is read.
+    PageShift,
+    /// Only the match result is there; all other markets have vanished.
+    MarketsVanish,
+    /// Dates that say that they are UTC no longer say so.
+    NaiveDates,
+    /// The site's own clock, in the header `date`, is wrong.
+    ClockSkew {
+        /// By so many seconds, -31536000 to 31536000.
+        s: i64,
+    },
+    /// robots.txt forbids the book's pages.
+    RobotsDisallow,
+    /// robots.txt asks for a pause between requests.
+    RobotsCrawlDelay {
+        /// Of so many seconds, 1 to 86400.
+        s: u32,
+    },
+    /// robots.txt itself is an error.
+    RobotsError {
+        /// The status, 400 to 599.
+        status: u16,
+    },
     /// Status 200, but the keys of the JSON or the classes and data attributes of the HTML have other names.
     LayoutDrift,
 }
 
+/// Into how many pieces a slow answer is cut.
+pub const PIECES: usize = 16;
+
 /// The kinds of [`Fault`], as the control interface names them.
-pub const KINDS: [&str; 7] = [
+pub const KINDS: [&str; 19] = [
     "latency",
+    "latency_log_normal",
     "rate_limited",
     "server_error",
     "reset_in_body",
     "truncated_json",
     "block_page",
+    "slow_drip",
+    "wrong_content_type",
+    "gzip_bomb",
+    "redirect_loop",
+    "page_shift",
+    "markets_vanish",
+    "naive_dates",
+    "clock_skew",
+    "robots_disallow",
+    "robots_crawl_delay",
+    "robots_error",
     "layout_drift",
 ];
 
@@ -167,6 +231,9 @@ impl Faults {
     pub(crate) fn meet(&self, book: Book, path: &str) -> Option<Fault> {
         let mut active = self.locked();
         let entry = active.get_mut(&book)?;
+        if entry.fault.is_of_robots() {
+            return None;
+        }
         if entry
             .path_contains
             .as_ref()
@@ -174,7 +241,7 @@ impl Faults {
         {
             return None;
         }
-        let fault = entry.fault;
+        let fault = entry.fault.drawn(entry.hits);
         entry.hits += 1;
         if let Some(remaining) = &mut entry.remaining {
             *remaining -= 1;
@@ -185,20 +252,78 @@ impl Faults {
         Some(fault)
     }
 
+    /// Gives the fault of robots.txt that a book has, if it has one, and counts it.
+    pub(crate) fn meet_robots(&self, book: Book) -> Option<Fault> {
+        let mut active = self.locked();
+        let entry = active.get_mut(&book).filter(|entry| entry.fault.is_of_robots())?;
+        entry.hits += 1;
+        Some(entry.fault)
+    }
+
     fn locked(&self) -> std::sync::MutexGuard<'_, BTreeMap<Book, ActiveFault>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Fault {
+    /// Whether it is one of robots.txt, and of no page.
+    fn is_of_robots(self) -> bool {
+        matches!(
+            self,
+            Self::RobotsDisallow | Self::RobotsCrawlDelay { .. } | Self::RobotsError { .. }
+        )
+    }
+
+    /// What is random about it, drawn for the request of this number.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a latency; it is limited to its range after the cast, which saturates"
+    )]
+    fn drawn(self, hit: u64) -> Self {
+        let Self::LatencyLogNormal {
+            median_ms,
+            sigma_percent,
+        } = self
+        else {
+            return self;
+        };
+        let draw = Noise::new(hit).named("latency");
+        // Twelve uniform numbers make a normal one, well enough.
+        let normal = (0..12).map(|number| draw.at(number).unit()).sum::<f64>() - 6.0;
+        let ms = median_ms as f64 * (normal * f64::from(sigma_percent) / 100.0).exp();
+        Self::Latency {
+            ms: (ms as u64).clamp(1, MAX_LATENCY_MS),
+        }
+    }
+
     fn check(self) -> Result<(), Error> {
         match self {
-            Self::Latency { ms } => within("ms", ms, 1, MAX_LATENCY_MS),
-            Self::RateLimited { retry_after_s } => {
+            Self::Latency { ms } | Self::SlowDrip { ms } => within("ms", ms, 1, MAX_LATENCY_MS),
+            Self::LatencyLogNormal {
+                median_ms,
+                sigma_percent,
+            } => within("median_ms", median_ms, 1, MAX_LATENCY_MS)
+                .and_then(|()| within("sigma_percent", u64::from(sigma_percent), 1, 300)),
+            Self::GzipBomb { mib } => within("mib", u64::from(mib), 1, 1_024),
+            Self::ClockSkew { s } => within("s", s.unsigned_abs(), 0, 31_536_000),
+            Self::RobotsCrawlDelay { s } => within("s", u64::from(s), 1, 86_400),
+            Self::RobotsError { status } => within("status", u64::from(status), 400, 599),
+            Self::RateLimited { retry_after_s, .. } => {
                 within("retry_after_s", u64::from(retry_after_s), 0, 86_400)
             }
             Self::ServerError { status } => within("status", u64::from(status), 500, 599),
-            Self::ResetInBody | Self::TruncatedJson | Self::BlockPage | Self::LayoutDrift => Ok(()),
+            Self::ResetInBody
+            | Self::TruncatedJson
+            | Self::BlockPage
+            | Self::WrongContentType
+            | Self::RedirectLoop
+            | Self::PageShift
+            | Self::MarketsVanish
+            | Self::NaiveDates
+            | Self::RobotsDisallow
+            | Self::LayoutDrift => Ok(()),
         }
     }
 }

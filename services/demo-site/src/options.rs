@@ -24,8 +24,8 @@ pub struct DemoOptions {
     #[arg(long, default_value_t = 1.0, value_parser = parse_speed)]
     pub speed: f64,
 
-    /// How many football events the world holds at any moment, 1 to 1000
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// How many football events the world holds at any moment, 1 to 4000
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=4000))]
     pub events: u32,
 
     /// How often prices and availability change, in percent of the default pace, 1 to 10000
@@ -90,7 +90,7 @@ mod tests {
             "--speed=NaN",
             "--speed=1e9",
             "--events=0",
-            "--events=1001",
+            "--events=4001",
             "--pace-percent=0",
         ] {
             assert!(Cli::try_parse_from(["demo", bad]).is_err(), "{bad}");

@@ -1,10 +1,17 @@
 //! The pages of the four books, and the two pages of the site itself.
 
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use crate::book::Book;
+use crate::faults::Fault;
+use crate::site::Site;
 use crate::timestamp;
 
 pub(crate) mod alpha;
@@ -37,8 +44,27 @@ async fn unknown_json_path() -> Response {
     (StatusCode::NOT_FOUND, axum::Json(json!({ "error": "not found" }))).into_response()
 }
 
-pub(crate) async fn robots() -> &'static str {
-    "User-agent: *\nAllow: /\n"
+/// What robots may do: everything, but for the faults of the books.
+pub(crate) async fn robots(State(site): State<Arc<Site>>) -> Response {
+    let mut rules = String::from("User-agent: *\n");
+    for book in Book::ALL {
+        match site.faults.meet_robots(book) {
+            Some(Fault::RobotsDisallow) => {
+                // Writing to a string cannot fail.
+                let _ = writeln!(rules, "Disallow: /{book}/");
+            }
+            Some(Fault::RobotsCrawlDelay { s }) => {
+                let _ = writeln!(rules, "Crawl-delay: {s}");
+            }
+            Some(Fault::RobotsError { status }) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                return (status, "the demo site was told to fail\n").into_response();
+            }
+            _ => {}
+        }
+    }
+    rules.push_str("Allow: /\n");
+    rules.into_response()
 }
 
 pub(crate) async fn index() -> Html<&'static str> {

@@ -26,7 +26,7 @@ const KNOWN_MS: (i64, i64) = (31_536_000_000, 32_503_593_600_000);
 pub struct WorldSpec {
     /// Equal seeds show equal worlds.
     pub seed: u64,
-    /// How many events there are at any moment, 1 to 1000; other values are taken as the nearer limit.
+    /// How many events there are at any moment, 1 to 4000; other values are taken as the nearer limit.
     pub events: u32,
     /// How often prices and availability change, in percent of the default pace, 1 to 10000; other values are
     /// taken as the nearer limit. Kick-offs and the life of events do not depend on it.
@@ -54,7 +54,7 @@ impl World {
     /// Gives the world of a specification.
     pub fn new(spec: WorldSpec) -> Self {
         let spec = WorldSpec {
-            events: spec.events.clamp(1, 1_000),
+            events: spec.events.clamp(1, 4_000),
             pace_percent: spec.pace_percent.clamp(1, 10_000),
             ..spec
         };

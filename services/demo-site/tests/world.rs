@@ -386,3 +386,17 @@ fn moments_out_of_range_are_answered() {
         check(&world.truth(at, None));
     }
 }
+
+#[test]
+fn a_large_world_has_an_id_of_its_own_for_each_event() {
+    let world = World::new(WorldSpec {
+        events: 2_500,
+        ..WorldSpec::default()
+    });
+    let at = "2026-11-22T12:00:00Z".parse().unwrap();
+    let truth = world.truth(at, Some(Book::Alpha));
+    let events = &truth.books[&Book::Alpha].events;
+    let ids: BTreeSet<_> = events.iter().map(|event| &event.match_id).collect();
+    assert!(events.len() > 2_200, "{}", events.len());
+    assert_eq!(ids.len(), events.len());
+}

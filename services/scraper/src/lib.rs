@@ -23,9 +23,10 @@ mod service;
 mod shelf;
 pub mod source;
 mod tape;
+pub mod trial;
 pub mod walk;
 pub mod workbench;
 mod worker;
 
 pub use options::ScraperOptions;
-pub use service::{Error, Problems, run};
+pub use service::{Error, Problems, run, run_on_trial};

@@ -8,7 +8,10 @@ use oddswire_protocol::{
     odds::{Event, QuoteStatus},
     progress,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// One event and all its markets that are mapped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +70,7 @@ pub struct Harvest {
     /// How well it went, as far as reading goes.
     pub outcome: progress::Outcome,
     /// The events, ordered by id, each once.
-    pub events: Vec<EventReading>,
+    pub events: Vec<Arc<EventReading>>,
     /// Events that were not read, though the site may still have them: their pages failed.
     pub unconfirmed: BTreeSet<EventId>,
     /// Whether pages failed of which nobody knows the events. **Every** event that is not in `events` is unconfirmed

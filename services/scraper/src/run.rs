@@ -68,7 +68,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// Makes the attempt; ends promptly with `stop`.
     pub(crate) async fn make(self, delivery: &Delivery, stop: &CancellationToken) -> Verdict {
-        let rein = Arc::new(Rein::new(self.since, self.ack_wait, stop));
+        let rein = Arc::new(Rein::new(self.since, self.ack_wait, stop).on_trial(self.worker.trial));
         let verdict = tokio::select! {
             verdict = self.conduct(&rein) => verdict,
             never = lease::keep(delivery, self.ack_wait, &rein) => match never {},
@@ -122,6 +122,7 @@ impl Attempt {
             rein: Arc::clone(rein),
             metrics: Arc::clone(&self.worker.metrics),
             written: Arc::default(),
+            trial: self.worker.trial,
         };
         tokio::select! {
             // First, so that a run that was cancelled while it waited is not begun.

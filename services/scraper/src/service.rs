@@ -7,6 +7,7 @@ use crate::{
     records, schedule,
     shelf::Shelf,
     source::LoadError,
+    trial::Trial,
     worker::{Worker, bury_the_exhausted},
 };
 use oddswire_kit::{
@@ -78,6 +79,20 @@ pub async fn run(
     lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    run_on_trial(options, ops_listener, lookup, Trial::default(), stop).await
+}
+
+/// Like [`run`], with mechanisms off: for tests.
+///
+/// # Errors
+/// [`Error`].
+pub async fn run_on_trial(
+    options: ScraperOptions,
+    ops_listener: TcpListener,
+    lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    trial: Trial,
+    stop: CancellationToken,
+) -> Result<(), Error> {
     tls::install_provider();
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
@@ -105,6 +120,7 @@ pub async fn run(
         Arc::clone(&shelf),
         Fetcher::new(options.fetch),
         Arc::clone(&metrics),
+        trial,
     ));
     let ops = Ops {
         health: Arc::new(health(&worker, probe, inner.clone())),

@@ -41,8 +41,8 @@ pub enum WalkError {
     /// No page at all could be read, so there is nothing to go on with.
     #[error("nothing could be read: {}", fault.message)]
     Unreadable {
-        /// `Blocked` when the site refused us, `Broken` when its pages are not as the definition says, `Partial`
-        /// when it could not be reached or answered with errors.
+        /// `Blocked` when the site refused us, `Broken` when its pages are not as the definition says,
+        /// `Unreachable` when it could not be reached or answered with errors.
         outcome: Outcome,
         /// The failure that says most. The observer has it already.
         fault: Fault,

@@ -2,9 +2,9 @@
 
 mod ask;
 mod check;
+mod rehearsal;
 mod report;
 mod schema;
-mod trial;
 mod watch;
 
 pub use schema::source_schema;
@@ -211,23 +211,23 @@ pub async fn run(
         Command::Test(options) => {
             let source = one_source(&options.file, lookup)?;
             let from = options.from.as_deref();
-            let trial = trial::Trial {
+            let rehearsal = rehearsal::Rehearsal {
                 source,
                 limit: options.limit,
                 pages: options.pages,
                 fetcher: Fetcher::new(options.fetch),
             };
-            trial.test(from, output.out, stop).await
+            rehearsal.test(from, output.out, stop).await
         }
         Command::Record(options) => {
             let source = one_source(&options.file, lookup)?;
-            let trial = trial::Trial {
+            let rehearsal = rehearsal::Rehearsal {
                 source,
                 limit: options.limit,
                 pages: options.pages,
                 fetcher: Fetcher::new(options.fetch),
             };
-            trial.record(&options.out, output.out, stop).await
+            rehearsal.record(&options.out, output.out, stop).await
         }
     }
 }
@@ -246,6 +246,3 @@ fn one_source(file: &Path, lookup: Lookup<'_>) -> Result<Arc<Source>, Error> {
         .next()
         .ok_or_else(|| Error::Usage(format!("{} holds no source", file.display())))
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,6 +11,7 @@ use crate::{
     run::{Attempt, Verdict},
     shelf::Shelf,
     source::Source,
+    trial::Trial,
 };
 use oddswire_kit::{
     bus::Bus,
@@ -52,6 +53,8 @@ pub(crate) struct Worker {
     pub(crate) fetcher: Fetcher,
     /// What the operations port shows.
     pub(crate) metrics: Arc<Metrics>,
+    /// What is off.
+    pub(crate) trial: Trial,
     state: Mutex<State>,
 }
 
@@ -73,6 +76,7 @@ impl Worker {
         shelf: Arc<Shelf>,
         fetcher: Fetcher,
         metrics: Arc<Metrics>,
+        trial: Trial,
     ) -> Self {
         Self {
             bus,
@@ -80,6 +84,7 @@ impl Worker {
             shelf,
             fetcher,
             metrics,
+            trial,
             state: Mutex::new(State {
                 fault: Some("the queue was not asked yet".into()),
                 ..State::default()

@@ -92,7 +92,7 @@ async fn the_same_event_has_one_id_at_all_four() {
     let mut ids: BTreeMap<EventId, usize> = BTreeMap::new();
     for book in Book::ALL {
         for reading in demo.harvest(book).await.0.events {
-            *ids.entry(reading.event.event_id).or_default() += 1;
+            *ids.entry(reading.event.event_id.clone()).or_default() += 1;
         }
     }
     assert!(ids.values().any(|books| *books == 4), "{ids:?}");
@@ -121,19 +121,19 @@ async fn a_site_that_fails_altogether_is_told_for_what_it_is() {
         ),
         (
             json!({ "kind": "server_error", "status": 503 }),
-            Outcome::Partial,
+            Outcome::Unreachable,
             ErrorType::HttpStatus,
             Some(503),
         ),
         (
             json!({ "kind": "reset_in_body" }),
-            Outcome::Partial,
+            Outcome::Unreachable,
             ErrorType::Connect,
             None,
         ),
         (
             json!({ "kind": "rate_limited", "retry_after_s": 0 }),
-            Outcome::Partial,
+            Outcome::Unreachable,
             ErrorType::RateLimited,
             Some(429),
         ),

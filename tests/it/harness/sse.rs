@@ -1,6 +1,6 @@
 //! A reader of Server-Sent Events that knows the contract alone.
 
-use super::within;
+use super::{frames, within};
 use oddswire_protocol::envelope::{MessageType, Received};
 use reqwest::Response;
 
@@ -71,6 +71,7 @@ impl Sse {
             if let Some(end) = self.bytes.windows(2).position(|w| w == b"\n\n") {
                 let block: Vec<u8> = self.bytes.drain(..end + 2).collect();
                 if let Some(event) = parse(std::str::from_utf8(&block).unwrap()) {
+                    frames::check(&event.data);
                     return Some(event);
                 }
                 continue;

@@ -1,6 +1,6 @@
 //! A WebSocket client that knows the contract alone.
 
-use super::within;
+use super::{frames, within};
 use futures_util::{SinkExt, StreamExt};
 use oddswire_protocol::envelope::{MessageType, Received};
 use tokio::net::TcpStream;
@@ -33,7 +33,7 @@ impl Ws {
     pub(crate) async fn try_text(&mut self) -> Option<String> {
         loop {
             match self.socket.next().await?.ok()? {
-                Message::Text(text) => return Some(text.as_str().to_owned()),
+                Message::Text(text) => return Some(frames::check(text.as_str()).to_owned()),
                 Message::Close(_) => return None,
                 _ => {}
             }
@@ -66,7 +66,7 @@ impl Ws {
     pub(crate) async fn text(&mut self) -> String {
         loop {
             match within("a message", self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => return text.as_str().to_owned(),
+                Some(Ok(Message::Text(text))) => return frames::check(text.as_str()).to_owned(),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => panic!("expected a message, got {other:?}"),
             }

@@ -1,27 +1,20 @@
 //! The one place where faults meet requests.
 
-use std::convert::Infallible;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
-use serde_json::Value;
+use chrono::{TimeDelta, Utc};
+use flate2::{Compression, write::GzEncoder};
 
-use super::Fault;
+use super::{Fault, alter};
 use crate::book::Book;
 use crate::site::Site;
-
-/// How long the connection stays open after half of a body, so that the half reaches the reader first.
-const BEFORE_RESET: Duration = Duration::from_millis(50);
-
-/// The keys that layout drift leaves alone: the status envelopes, so that the answer still looks well.
-const ENVELOPE: [&str; 3] = ["bizCode", "message", "R"];
 
 const BLOCK_PAGE: &str = "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Access denied</title>\
 </head>\n<body><h1>Access denied</h1><p>Please solve the captcha to show that you are human.</p>\
@@ -36,17 +29,30 @@ pub(crate) async fn inject(State(site): State<Arc<Site>>, request: Request, next
     let fault = site.faults.meet(book, path);
     site.requests.count(book, path, fault.is_some());
     match fault {
-        None => next.run(request).await,
+        // A random latency was drawn when the request met it; faults of robots.txt meet no page.
+        None
+        | Some(
+            Fault::LatencyLogNormal { .. }
+            | Fault::RobotsDisallow
+            | Fault::RobotsCrawlDelay { .. }
+            | Fault::RobotsError { .. },
+        ) => next.run(request).await,
         Some(Fault::Latency { ms }) => tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(ms)) => next.run(request).await,
             () = site.stop.cancelled() => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
         },
-        Some(Fault::RateLimited { retry_after_s }) => (
-            StatusCode::TOO_MANY_REQUESTS,
-            [(header::RETRY_AFTER, retry_after_s.to_string())],
-            "too many requests\n",
-        )
-            .into_response(),
+        Some(Fault::RateLimited {
+            retry_after_s,
+            as_date,
+        }) => {
+            let when = if as_date {
+                http_date(i64::from(retry_after_s))
+            } else {
+                retry_after_s.to_string()
+            };
+            let headers = [(header::RETRY_AFTER, when)];
+            (StatusCode::TOO_MANY_REQUESTS, headers, "too many requests\n").into_response()
+        }
         Some(Fault::ServerError { status }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (status, "the demo site was told to fail\n").into_response()
@@ -54,73 +60,60 @@ pub(crate) async fn inject(State(site): State<Arc<Site>>, request: Request, next
         Some(Fault::BlockPage) => {
             ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], BLOCK_PAGE).into_response()
         }
-        Some(Fault::ResetInBody) => altered(next.run(request).await, reset_half_way).await,
-        Some(Fault::TruncatedJson) => altered(next.run(request).await, truncated).await,
-        Some(Fault::LayoutDrift) => altered(next.run(request).await, drifted).await,
-    }
-}
-
-/// Replaces the body and corrects `content-length` where the new body does not set its own.
-async fn altered(response: Response, change: fn(Bytes) -> (Body, usize)) -> Response {
-    let (mut parts, body) = response.into_parts();
-    // The site's own bodies are whole texts in memory, so reading one cannot fail.
-    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let (body, length) = change(bytes);
-    parts
-        .headers
-        .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    Response::from_parts(parts, body)
-}
-
-fn reset_half_way(bytes: Bytes) -> (Body, usize) {
-    let half = bytes.slice(..bytes.len() / 2);
-    let torn = async {
-        tokio::time::sleep(BEFORE_RESET).await;
-        Err(io::Error::from(io::ErrorKind::ConnectionReset))
-    };
-    let parts = stream::StreamExt::chain(stream::iter([Ok(half)]), stream::once(torn));
-    (Body::from_stream(parts), bytes.len())
-}
-
-fn truncated(bytes: Bytes) -> (Body, usize) {
-    let half = bytes.slice(..bytes.len() / 2);
-    let length = half.len();
-    (
-        Body::from_stream(stream::iter([Ok::<_, Infallible>(half)])),
-        length,
-    )
-}
-
-fn drifted(bytes: Bytes) -> (Body, usize) {
-    let text = match serde_json::from_slice::<Value>(&bytes) {
-        Ok(value) => renamed(value).to_string(),
-        Err(_) => String::from_utf8_lossy(&bytes)
-            .replace(" class=\"", " class=\"v2-")
-            .replace(" data-", " data-v2-"),
-    };
-    let length = text.len();
-    (Body::from(text), length)
-}
-
-/// Adds `V2` to each key at each depth but those of the envelopes.
-fn renamed(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let rename = |key: String| {
-                if ENVELOPE.contains(&key.as_str()) {
-                    key
-                } else {
-                    format!("{key}V2")
-                }
-            };
-            Value::Object(
-                fields
-                    .into_iter()
-                    .map(|(key, value)| (rename(key), renamed(value)))
-                    .collect(),
-            )
+        Some(Fault::ResetInBody) => alter::altered(next.run(request).await, alter::reset_half_way).await,
+        Some(Fault::TruncatedJson) => alter::altered(next.run(request).await, alter::truncated).await,
+        Some(Fault::LayoutDrift) => alter::altered(next.run(request).await, alter::drifted).await,
+        Some(Fault::PageShift) => alter::altered(next.run(request).await, alter::shifted).await,
+        Some(Fault::MarketsVanish) => alter::altered(next.run(request).await, alter::without_markets).await,
+        Some(Fault::NaiveDates) => alter::altered(next.run(request).await, alter::naive).await,
+        Some(Fault::SlowDrip { ms }) => {
+            let pause = Duration::from_millis(ms);
+            alter::altered(next.run(request).await, |bytes| alter::dripping(bytes, pause)).await
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(renamed).collect()),
-        other => other,
+        Some(Fault::RedirectLoop) => {
+            let headers = [(header::LOCATION, path_again(&request))];
+            (StatusCode::FOUND, headers).into_response()
+        }
+        Some(Fault::WrongContentType) => {
+            let value = HeaderValue::from_static("application/octet-stream");
+            with_header(next.run(request).await, header::CONTENT_TYPE, value)
+        }
+        Some(Fault::ClockSkew { s }) => {
+            let value = HeaderValue::from_str(&http_date(s)).unwrap_or(HeaderValue::from_static(""));
+            with_header(next.run(request).await, header::DATE, value)
+        }
+        Some(Fault::GzipBomb { mib }) => bomb(mib).await,
     }
+}
+
+fn path_again(request: &Request) -> String {
+    format!("{}?again", request.uri().path())
+}
+
+fn with_header(mut response: Response, name: HeaderName, value: HeaderValue) -> Response {
+    response.headers_mut().insert(name, value);
+    response
+}
+
+/// # Source
+/// RFC 9110, section 5.6.7: IMF-fixdate.
+fn http_date(seconds_from_now: i64) -> String {
+    let at = Utc::now() + TimeDelta::try_seconds(seconds_from_now).unwrap_or_default();
+    at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+async fn bomb(mib: u32) -> Response {
+    let packed = tokio::task::spawn_blocking(move || {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        let spaces = io::repeat(b' ').take(u64::from(mib) << 20);
+        // A vector takes everything.
+        let _ = io::copy(&mut { spaces }, &mut gzip);
+        let _ = gzip.flush();
+        gzip.finish().unwrap_or_default()
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CONTENT_ENCODING, "gzip"),
+    ];
+    (headers, Body::from(packed.await.unwrap_or_default())).into_response()
 }

@@ -47,8 +47,15 @@ impl Fixture {
 
         // The generation is a number of days since 1970 and fits; the world knows no moment before 1971.
         let day = u32::try_from(generation).unwrap_or(0);
-        let serial = day.wrapping_mul(1_000).wrapping_add(slot);
-        let match_id = u64::from(day) * 1_000_000 + u64::from(slot) * 1_000 + spec.seed % 1_000;
+        // A thousand slots have ids of their own each day; further thousands begin far above them.
+        let (thousand, rest) = (slot / 1_000, slot % 1_000);
+        let serial = (thousand.wrapping_mul(1_000_000_000))
+            .wrapping_add(day.wrapping_mul(1_000))
+            .wrapping_add(rest);
+        let match_id = u64::from(thousand) * 1_000_000_000_000
+            + u64::from(day) * 1_000_000
+            + u64::from(rest) * 1_000
+            + spec.seed % 1_000;
         let noise = world.named("fixture").at(u64::from(slot)).bucket(generation);
 
         // Four teams belong to each slot, so no team ever plays in two events at once.

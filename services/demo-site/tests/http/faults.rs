@@ -167,3 +167,92 @@ async fn unknown_faults_and_books_are_refused_by_name() {
     let list: FaultList = site.get("/__demo/faults").await.json().await.unwrap();
     assert_eq!(list.faults.len(), 1);
 }
+
+#[tokio::test]
+async fn a_rate_limit_may_name_a_date() {
+    let site = Site::paused().await;
+    let fault = r#"{"kind":"rate_limited","retry_after_s":60,"as_date":true}"#;
+    site.set_fault("alpha", fault).await;
+    let response = site.get(PAGE).await;
+    let date = response.headers()["retry-after"].to_str().unwrap();
+    chrono::DateTime::parse_from_rfc2822(date).unwrap();
+    assert!(date.ends_with(" GMT"), "{date}");
+}
+
+#[tokio::test]
+async fn a_slow_drip_gives_the_whole_body_late() {
+    let site = Site::paused().await;
+    let whole = site.get(PAGE).await.bytes().await.unwrap();
+    site.set_fault("alpha", r#"{"kind":"slow_drip","ms":10}"#).await;
+    let start = Instant::now();
+    assert_eq!(site.get(PAGE).await.bytes().await.unwrap(), whole);
+    assert!(start.elapsed() >= Duration::from_millis(150));
+}
+
+#[tokio::test]
+async fn headers_can_lie() {
+    let site = Site::paused().await;
+    site.set_fault("alpha", r#"{"kind":"wrong_content_type"}"#).await;
+    let response = site.get(PAGE).await;
+    assert_eq!(response.headers()["content-type"], "application/octet-stream");
+    site.set_fault("alpha", r#"{"kind":"clock_skew","s":-7200}"#)
+        .await;
+    let response = site.get(PAGE).await;
+    let date = response.headers()["date"].to_str().unwrap();
+    let date = chrono::DateTime::parse_from_rfc2822(date).unwrap();
+    let off = chrono::Utc::now().signed_duration_since(date).num_seconds();
+    assert!((7_190..7_300).contains(&off), "{off}");
+}
+
+#[tokio::test]
+async fn a_gzip_bomb_is_small_on_the_wire() {
+    let site = Site::paused().await;
+    site.set_fault("alpha", r#"{"kind":"gzip_bomb","mib":8}"#).await;
+    let response = site.get(PAGE).await;
+    assert_eq!(response.headers()["content-encoding"], "gzip");
+    assert!(response.bytes().await.unwrap().len() < 100_000);
+}
+
+#[tokio::test]
+async fn a_redirect_loop_leads_to_itself() {
+    let site = Site::paused().await;
+    site.set_fault("alpha", r#"{"kind":"redirect_loop"}"#).await;
+    let response = site.get(PAGE).await;
+    assert_eq!(response.status(), 302);
+    assert!(response.headers()["location"].to_str().unwrap().starts_with(PAGE));
+}
+
+#[tokio::test]
+async fn lists_that_move_show_a_row_twice() {
+    let site = Site::paused().await;
+    let rows = async |site: &Site| {
+        let page: Value = serde_json::from_slice(&site.get(PAGE).await.bytes().await.unwrap()).unwrap();
+        page["data"].as_array().unwrap().clone()
+    };
+    let before = rows(&site).await;
+    site.set_fault("alpha", r#"{"kind":"page_shift"}"#).await;
+    let after = rows(&site).await;
+    assert_eq!(after.len(), before.len() + 1);
+    assert_eq!(after.last(), before.first());
+}
+
+#[tokio::test]
+async fn robots_faults_meet_robots_txt_alone() {
+    let site = Site::paused().await;
+    let robots = async |site: &Site| {
+        let response = site.get("/robots.txt").await;
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    site.set_fault("alpha", r#"{"kind":"robots_disallow"}"#).await;
+    assert_eq!(
+        robots(&site).await,
+        (200, "User-agent: *\nDisallow: /alpha/\nAllow: /\n".into())
+    );
+    site.set_fault("alpha", r#"{"kind":"robots_crawl_delay","s":3}"#)
+        .await;
+    assert!(robots(&site).await.1.contains("Crawl-delay: 3\n"));
+    site.set_fault("alpha", r#"{"kind":"robots_error","status":503}"#)
+        .await;
+    assert_eq!(robots(&site).await.0, 503);
+    assert_eq!(site.get(PAGE).await.status(), 200);
+}

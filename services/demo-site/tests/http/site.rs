@@ -45,6 +45,9 @@ impl Site {
         tasks.spawn(run(options, listener, stop.clone()));
         let client = Client::builder()
             .timeout(Duration::from_secs(20))
+            // What came over the wire is what the tests are about.
+            .no_gzip()
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
         Self {

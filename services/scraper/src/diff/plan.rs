@@ -122,9 +122,8 @@ pub(crate) fn plan(
     };
     let mut read: BTreeMap<EventId, (Arc<EventReading>, BTreeSet<QuoteKey>)> = BTreeMap::new();
     for event in &harvest.events {
-        let event = Arc::new(event.clone());
-        let keys = planner.read_event(&event);
-        read.insert(event.event.event_id.clone(), (event, keys));
+        let keys = planner.read_event(event);
+        read.insert(event.event.event_id.clone(), (Arc::clone(event), keys));
     }
     for (key, known) in known {
         let live = known.image.as_deref().is_some_and(|image| !is_withdrawn(image));

@@ -1,5 +1,6 @@
 //! When a run has to stop, and how.
 
+use crate::trial::Trial;
 use std::{
     sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -44,6 +45,7 @@ pub(crate) struct Rein {
     /// When the last sign of life that was acknowledged was sent.
     renewed_at: Mutex<Instant>,
     lease: Duration,
+    trial: Trial,
 }
 
 impl Rein {
@@ -57,7 +59,13 @@ impl Rein {
             why: OnceLock::new(),
             renewed_at: Mutex::new(since),
             lease: ack_wait * 2 / 3,
+            trial: Trial::default(),
         }
+    }
+
+    /// The same, with mechanisms off.
+    pub(crate) fn on_trial(self, trial: Trial) -> Self {
+        Self { trial, ..self }
     }
 
     /// Cancelled when the work must end.
@@ -77,6 +85,14 @@ impl Rein {
 
     /// The run is no longer this worker's. The first reason stays.
     pub(crate) fn abandon(&self, why: Abandoned) {
+        let off = match why {
+            Abandoned::LeaseLost => self.trial.no_lease,
+            Abandoned::Fenced | Abandoned::Over => self.trial.no_fence,
+            Abandoned::Refused | Abandoned::Stopped => false,
+        };
+        if off {
+            return;
+        }
         // Only the first one is kept.
         let _ = self.why.set(why);
         self.publishing.cancel();

@@ -9,6 +9,7 @@ use crate::{
     diff::{Known, QuoteKey, Sight, Target, diff},
     metrics::Metrics,
     publish::{Author, Claim},
+    trial::Trial,
     walk::Observer as _,
 };
 use futures_util::{StreamExt as _, stream};
@@ -41,6 +42,8 @@ pub(super) struct Store {
     pub(super) metrics: Arc<Metrics>,
     /// The greatest sequence of ODDS that this run wrote; 0: none.
     pub(super) written: Arc<AtomicU64>,
+    /// What is off.
+    pub(super) trial: Trial,
 }
 
 /// What became of one key.
@@ -171,6 +174,10 @@ impl Store {
             };
             let expected = known.as_ref().map_or(0, |known| known.seq);
             let message = match self.author.quote(&target.key, &image, self.claim, expected) {
+                Ok(message) if self.trial.no_fence => Publication {
+                    expected: None,
+                    ..message
+                },
                 Ok(message) => message,
                 Err(error) => {
                     self.refused(&error.to_string());

@@ -83,7 +83,7 @@ fn verdict(
         listing_complete: !ledger.listing_lost && broken.is_none(),
         unmapped,
         pages,
-        events: events.into_values().collect(),
+        events: events.into_values().map(Arc::new).collect(),
     }
 }
 

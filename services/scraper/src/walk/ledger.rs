@@ -112,7 +112,7 @@ impl Ledger {
             ErrorType::Blocked => Outcome::Blocked,
             ErrorType::Robots if !fault.recoverable => Outcome::Blocked,
             ErrorType::Parse | ErrorType::SchemaDrift => Outcome::Broken,
-            _ => Outcome::Partial,
+            _ => Outcome::Unreachable,
         };
         Some((outcome, fault))
     }

@@ -1,4 +1,4 @@
-//! What a trial read, in plain words.
+//! What a rehearsal read, in plain words.
 
 use super::{
     check::counted,
@@ -15,7 +15,7 @@ use oddswire_protocol::{
 };
 use std::{collections::BTreeMap, fmt};
 
-/// What a trial read.
+/// What a rehearsal read.
 pub(super) struct Report<'a> {
     pub(super) source: &'a Source,
     /// Where the pages came from.
@@ -168,6 +168,7 @@ impl Report<'_> {
                     "Not usable as it is: the pages are as they should be, but hold no event.".to_owned()
                 }
                 Outcome::Blocked => "Not usable: the site refuses us.".to_owned(),
+                Outcome::Unreachable => "Not usable: the site could not be reached.".to_owned(),
                 Outcome::Broken => {
                     "Not usable: the site is not as the file says. A run would be broken.".to_owned()
                 }

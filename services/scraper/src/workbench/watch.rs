@@ -1,4 +1,4 @@
-//! What a trial hears of its walk.
+//! What a rehearsal hears of its walk.
 
 use crate::walk::{Fault, Observer};
 use oddswire_protocol::progress::ErrorType;

@@ -1,11 +1,16 @@
 //! Runs that somebody cancels, or that nobody can end.
 
-use crate::world::{RunMessage, World, alpha};
+use crate::{
+    takeover::check_chain,
+    world::{RunMessage, World, alpha},
+};
 use oddswire_protocol::{
     RunId,
     progress::{ErrorType, Outcome, Phase, Status},
     stream::JOBS_CONSUMER,
 };
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::sleep;
 
 fn statuses(messages: &[RunMessage]) -> Vec<Status> {
     let mut statuses: Vec<Status> = messages.iter().map(|message| message.image.status).collect();
@@ -40,6 +45,50 @@ async fn a_running_run_that_is_cancelled_says_so_and_ends() {
         statuses(&world.whole_run().await),
         [Status::Running, Status::Completed]
     );
+}
+
+/// Cancels runs at moments that are spread over the whole of a run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_cancelled_at_any_moment_ends_once_and_frees_its_source() {
+    const ROUNDS: u32 = 12;
+    let world = World::start(30_000, 60, "").await;
+    world.site.slow_down(10);
+    let _scraper = world.scraper("w-1").await;
+    world.whole_run().await;
+    let whole = world.whole_run().await.pop().unwrap().image.elapsed_ms;
+    let mut cancelled_in = BTreeSet::new();
+    for round in 0..ROUNDS {
+        (1..=60).for_each(|event| world.site.show(event, &format!("2.{round:02}")));
+        let run_id = world.next_job().await;
+        sleep(Duration::from_millis(
+            whole * u64::from(round) / u64::from(ROUNDS),
+        ))
+        .await;
+        world.intend_cancel(&run_id).await;
+        world.bus.ask(world.bus.subjects().control(&run_id)).await;
+        let messages = world.ended(&run_id).await;
+        check_chain(&messages);
+        let last = &messages.last().unwrap().image;
+        // The last moments may be too late.
+        assert!(
+            matches!(last.status, Status::Cancelled | Status::Completed),
+            "{last:?}"
+        );
+        if last.status == Status::Cancelled {
+            assert_eq!(last.outcome, None);
+            cancelled_in.insert(last.phases.iter().rev().nth(1).map(|phase| phase.phase));
+        }
+    }
+    assert!(cancelled_in.len() > 1, "cancelled in {cancelled_in:?} alone");
+    let messages = world.whole_run().await;
+    assert_eq!(messages.last().unwrap().image.status, Status::Completed);
+    for (_, image) in world.odds().await {
+        let home = image.market.quotes[0]
+            .outcomes
+            .iter()
+            .find(|outcome| outcome.name == "home");
+        assert_eq!(home.unwrap().price.unwrap().to_string(), "2.11");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

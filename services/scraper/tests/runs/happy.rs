@@ -1,6 +1,6 @@
 //! Runs that nothing disturbs.
 
-use crate::world::World;
+use crate::world::{World, until};
 use oddswire_kit::log::Stored;
 use oddswire_kit::publish::PublishError;
 use oddswire_protocol::{
@@ -171,6 +171,29 @@ async fn what_vanished_is_unconfirmed_first_and_withdrawn_the_second_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_image_is_in_the_history() {
+    let world = World::start(CALM_MS, 2, "").await;
+    let _scraper = world.scraper("w-1").await;
+    for price in ["1.9", "2.05", "1.75"] {
+        (1..=2).for_each(|event| world.site.show(event, price));
+        world.whole_run().await;
+    }
+    world.site.remove(2);
+    world.whole_run().await;
+    world.whole_run().await;
+    // Three images of each, and one that says that the second one is withdrawn.
+    until("all images are in the history", async || {
+        let written = world.history_after(0).await?;
+        let quote = |image: &oddswire_protocol::odds::OddsUpdate| image.market.quotes[0].status;
+        let withdrawn = written
+            .iter()
+            .filter(|(_, image)| quote(image) == QuoteStatus::Withdrawn);
+        ((written.len(), withdrawn.count()) == (7, 1)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_has_one_run_at_a_time() {
     let world = World::start(CALM_MS, 3, "").await;
     let _scraper = world.scraper("w-1").await;
@@ -191,11 +214,11 @@ async fn a_source_tells_how_it_does() {
         let value = world.bus.kv_get("source.alpha").await.ok()??;
         serde_json::from_slice::<SourceRecord>(&value).ok()
     };
-    let first = crate::world::until("the source is announced", record).await;
+    let first = until("the source is announced", record).await;
     assert_eq!((first.health, first.last_run_id), (SourceHealth::Unknown, None));
     let run_id = world.job().await.unwrap();
     world.ended(&run_id).await;
-    crate::world::until("the run is noted", async || {
+    until("the run is noted", async || {
         let record = record().await?;
         (record.health == SourceHealth::Ok && record.last_run_id.as_ref() == Some(&run_id)).then_some(())
     })
@@ -208,7 +231,7 @@ async fn a_source_tells_how_it_does() {
             .ok()
             .map(|workers| workers.len())
     };
-    crate::world::until("the worker is listed", async || {
+    until("the worker is listed", async || {
         (workers().await? == 1).then_some(())
     })
     .await;

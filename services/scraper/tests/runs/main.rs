@@ -6,8 +6,10 @@
     reason = "a panic is how a test fails, in its helper functions too"
 )]
 
+mod defects;
 mod demo;
 mod ends;
+mod faults;
 mod happy;
 mod nats;
 mod proxy;
@@ -15,3 +17,4 @@ mod service;
 mod site;
 mod takeover;
 mod world;
+mod zombies;

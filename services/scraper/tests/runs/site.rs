@@ -5,15 +5,20 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
+    time::sleep,
 };
+
+/// What stands on a page and no definition asks for.
+pub(crate) const UNREAD: &str = "buy two, get a third";
 
 /// The definition of the source that reads the site. `more` stands in `[source]`.
 pub(crate) fn definition(more: &str) -> String {
@@ -71,13 +76,17 @@ pub(crate) struct Site {
 
 struct Shared {
     /// The price of the home team, by number of the event.
-    events: Mutex<BTreeMap<u32, &'static str>>,
+    events: Mutex<BTreeMap<u32, String>>,
+    /// How long a page of an event takes, in milliseconds.
+    takes_ms: AtomicU64,
     /// Whether every request is answered with 403.
     refuses: AtomicBool,
     /// Whether pages of events are answered.
     open: watch::Sender<bool>,
     /// Requests that came so far.
     requests: watch::Sender<usize>,
+    /// Requests that were answered so far.
+    answers: watch::Sender<usize>,
 }
 
 impl Site {
@@ -86,10 +95,17 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
-            events: Mutex::new(events.into_iter().map(|event| (event, "1.85")).collect()),
+            events: Mutex::new(
+                events
+                    .into_iter()
+                    .map(|event| (event, "1.85".to_owned()))
+                    .collect(),
+            ),
+            takes_ms: AtomicU64::new(0),
             refuses: AtomicBool::new(false),
             open: watch::Sender::new(true),
             requests: watch::Sender::new(0),
+            answers: watch::Sender::new(0),
         });
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, Arc::clone(&shared)));
@@ -113,14 +129,19 @@ impl Site {
         self.shared.open.send_replace(true);
     }
 
+    /// From now on a page of an event takes so long.
+    pub(crate) fn slow_down(&self, takes_ms: u64) {
+        self.shared.takes_ms.store(takes_ms, Ordering::Relaxed);
+    }
+
     /// From now on every request is answered with 403.
     pub(crate) fn refuse(&self) {
         self.shared.refuses.store(true, Ordering::Relaxed);
     }
 
     /// Shows another price, or an event more.
-    pub(crate) fn show(&self, event: u32, price: &'static str) {
-        self.shared.events.lock().unwrap().insert(event, price);
+    pub(crate) fn show(&self, event: u32, price: &str) {
+        self.shared.events.lock().unwrap().insert(event, price.to_owned());
     }
 
     /// Shows the event no longer.
@@ -131,6 +152,12 @@ impl Site {
     /// Requests so far.
     pub(crate) fn requests(&self) -> usize {
         *self.shared.requests.borrow()
+    }
+
+    /// Waits until so many requests were answered.
+    pub(crate) async fn answered(&self, times: usize) {
+        let mut answers = self.shared.answers.subscribe();
+        answers.wait_for(|count| *count >= times).await.unwrap();
     }
 
     /// Waits until so many requests came.
@@ -164,6 +191,7 @@ async fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     if path.starts_with("/event/") {
         let mut open = shared.open.subscribe();
         let _ = open.wait_for(|open| *open).await;
+        sleep(Duration::from_millis(shared.takes_ms.load(Ordering::Relaxed))).await;
     }
     let (status, body) = match page(path, &shared.events.lock().unwrap()) {
         _ if shared.refuses.load(Ordering::Relaxed) => ("403 Forbidden", String::new()),
@@ -175,21 +203,22 @@ async fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         body.len()
     );
     stream.write_all(format!("{head}{body}").as_bytes()).await?;
+    shared.answers.send_modify(|count| *count += 1);
     stream.shutdown().await
 }
 
-fn page(path: &str, events: &BTreeMap<u32, &'static str>) -> Option<Value> {
+fn page(path: &str, events: &BTreeMap<u32, String>) -> Option<Value> {
     if path == "/list" {
         let ids: Vec<Value> = events.keys().map(|id| json!({ "id": id.to_string() })).collect();
         return Some(json!({ "events": ids }));
     }
     let id: u32 = path.strip_prefix("/event/")?.parse().ok()?;
     let price = events.get(&id)?;
-    let outcome = |id, price| json!({ "id": id, "label": id, "price": price });
-    let outcomes = [outcome("1", *price), outcome("x", "3.4"), outcome("2", "4.2")];
+    let outcome = |id, price: &str| json!({ "id": id, "label": id, "price": price });
+    let outcomes = [outcome("1", price), outcome("x", "3.4"), outcome("2", "4.2")];
     Some(json!({ "events": [{
         "id": id.to_string(), "home": format!("Home {id}"), "away": "Away", "league": "First",
-        "start": "2030-01-01T12:00:00Z",
+        "start": "2030-01-01T12:00:00Z", "advertisement": UNREAD,
         "markets": [{ "id": "1", "open": true, "outcomes": outcomes }],
     }] }))
 }

@@ -18,7 +18,7 @@ const HASTY_MS: u64 = 3_000;
 const CALM_MS: u64 = 30_000;
 
 /// No number is missing, none is doubled, and only the last one ends the run.
-fn check_chain(messages: &[RunMessage]) {
+pub(crate) fn check_chain(messages: &[RunMessage]) {
     let seqs: Vec<u64> = messages.iter().map(|message| message.image.seq).collect();
     assert_eq!(seqs, (1..=messages.len() as u64).collect::<Vec<_>>());
     let terminal = messages

@@ -18,7 +18,7 @@ use oddswire_protocol::{
     stream::{Sizing, jobs_consumer, streams},
 };
 use oddswire_scraper::{Error, ScraperOptions, fetch::FetchOptions};
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::{
     net::TcpListener,
@@ -60,13 +60,18 @@ impl World {
     /// A world whose jobs go to another worker after `ack_wait_ms` without a sign of life. `more` stands in the
     /// definition of its source.
     pub(crate) async fn start(ack_wait_ms: u64, events: u32, more: &str) -> Self {
-        oddswire_kit::tls::install_provider();
-        let nats = Nats::start().await;
-        let bus = Bus::connect(&bus_options(&nats), "test", "test").await.unwrap();
         let sizing = Sizing {
             job_ack_wait_ms: ack_wait_ms,
             ..Sizing::DEV
         };
+        Self::start_sized(sizing, events, more).await
+    }
+
+    /// A world whose streams are of this size.
+    pub(crate) async fn start_sized(sizing: Sizing, events: u32, more: &str) -> Self {
+        oddswire_kit::tls::install_provider();
+        let nats = Nats::start().await;
+        let bus = Bus::connect(&bus_options(&nats), "test", "test").await.unwrap();
         let subjects = bus.subjects().clone();
         let (streams, consumer) = (streams(&subjects, &sizing), jobs_consumer(&subjects, &sizing));
         provision(&bus, &streams, &consumer, false).await.unwrap();
@@ -86,6 +91,11 @@ impl World {
         let text = fs::read_to_string(&file).unwrap();
         assert!(text.contains(from), "{from}");
         fs::write(file, text.replace(from, to)).unwrap();
+    }
+
+    /// The folder of the definition of its source.
+    pub(crate) fn sources(&self) -> &Path {
+        self.sources.path()
     }
 
     /// Starts a scraper.
@@ -206,6 +216,55 @@ impl World {
                 let image = serde_json::from_slice(&stored.payload).unwrap();
                 (stored, image)
             })
+            .collect()
+    }
+
+    /// All images of odds that were written after this sequence of the history; `None` when the bus does not answer.
+    pub(crate) async fn history_after(&self, seq: u64) -> Option<Vec<(Stored, OddsUpdate)>> {
+        let history = &self.bus.names().history;
+        let mut stored = self
+            .stored(history, self.bus.subjects().feed_filter("odds.quote.>"))
+            .await?;
+        stored.retain(|stored| stored.seq > seq);
+        let image = |stored: Stored| {
+            let image = serde_json::from_slice(&stored.payload).unwrap();
+            (stored, image)
+        };
+        Some(stored.into_iter().map(image).collect())
+    }
+
+    /// Brings the streams to this size, which must not be smaller.
+    pub(crate) async fn resize(&self, sizing: Sizing) {
+        let subjects = self.bus.subjects();
+        let (streams, consumer) = (streams(subjects, &sizing), jobs_consumer(subjects, &sizing));
+        provision(&self.bus, &streams, &consumer, true).await.unwrap();
+    }
+
+    /// The payloads of all messages of all streams, as text.
+    pub(crate) async fn everything_stored(&self) -> Vec<String> {
+        let names = self.bus.names();
+        let control = names.control_stream();
+        let mut texts = Vec::new();
+        for stream in [&names.runs, &names.odds, &names.history, &names.jobs, &control] {
+            let stored = self.stored(stream, ">".to_owned()).await.unwrap();
+            texts.extend(
+                stored
+                    .iter()
+                    .map(|stored| String::from_utf8_lossy(&stored.payload).into_owned()),
+            );
+        }
+        texts
+    }
+
+    /// The last confirmation of each source.
+    pub(crate) async fn confirmations(&self) -> BTreeMap<SourceKey, OddsConfirmed> {
+        let filter = self.bus.subjects().feed_filter("odds.confirmed.>");
+        let stored = self.stored(&self.bus.names().odds, filter).await.unwrap();
+        let confirmed = stored
+            .iter()
+            .map(|stored| serde_json::from_slice(&stored.payload).unwrap());
+        confirmed
+            .map(|confirmed: OddsConfirmed| (confirmed.source.clone(), confirmed))
             .collect()
     }
 

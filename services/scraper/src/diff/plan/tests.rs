@@ -51,7 +51,7 @@ fn harvest(events: Vec<EventReading>) -> Harvest {
     events.sort_by(|a, b| a.event.event_id.cmp(&b.event.event_id));
     Harvest {
         outcome: Outcome::Complete,
-        events,
+        events: events.into_iter().map(Arc::new).collect(),
         unconfirmed: BTreeSet::new(),
         unconfirmed_all: false,
         gone: BTreeSet::new(),

@@ -13,7 +13,7 @@ use std::{io::Write, path::Path, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// A walk that publishes nothing.
-pub(super) struct Trial {
+pub(super) struct Rehearsal {
     pub(super) source: Arc<Source>,
     /// How many problems and events are shown.
     pub(super) limit: usize,
@@ -23,7 +23,7 @@ pub(super) struct Trial {
     pub(super) fetcher: Fetcher,
 }
 
-impl Trial {
+impl Rehearsal {
     /// Walks over the site, or over the pages in `from`.
     pub(super) async fn test(
         self,
