@@ -9,7 +9,10 @@ use oddswire_demo_site::DemoOptions;
 use oddswire_dev::DevOptions;
 use oddswire_gateway::GatewayOptions;
 use oddswire_kit::{env, shutdown, telemetry, telemetry::LogOptions, tls};
-use oddswire_scraper::ScraperOptions;
+use oddswire_scraper::{
+    ScraperOptions,
+    workbench::{self, SourceOptions},
+};
 use std::{net::SocketAddr, process::ExitCode};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +35,8 @@ enum Command {
     Gateway(GatewayOptions),
     /// Scrapes sources and publishes runs and odds.
     Scraper(ScraperOptions),
+    /// Writes and debugs source files: check, fetch, test, record, schema. Publishes nothing.
+    Source(SourceOptions),
     /// The demo bookmakers: four sites of one fictional football world.
     DemoSite(DemoOptions),
     /// Creates the streams on NATS, and shows where they differ from what they should be.
@@ -44,7 +49,7 @@ impl Command {
     /// What is logged unless configured otherwise.
     fn default_log(&self) -> &'static str {
         match self {
-            Self::Dev(_) | Self::Provision(_) | Self::Healthcheck(_) => "warn",
+            Self::Dev(_) | Self::Source(_) | Self::Provision(_) | Self::Healthcheck(_) => "warn",
             _ => telemetry::SERVICE_DEFAULT,
         }
     }
@@ -96,10 +101,11 @@ fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
-    match error.downcast_ref::<oddswire_scraper::Error>() {
-        Some(error) if error.is_configuration() => BAD_CONFIGURATION,
-        _ => 1,
-    }
+    let scraper = error.downcast_ref::<oddswire_scraper::Error>();
+    let source = error.downcast_ref::<workbench::Error>();
+    let configuration = scraper.is_some_and(oddswire_scraper::Error::is_configuration)
+        || source.is_some_and(workbench::Error::is_configuration);
+    if configuration { BAD_CONFIGURATION } else { 1 }
 }
 
 async fn run(command: Command) -> Result<ExitCode> {
@@ -125,6 +131,12 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
             let operators = listen(options.ops_listen)?;
             tracing::info!(ops = %options.ops_listen, nats = options.bus.nats_url, worker = options.worker_id, "scraper");
             oddswire_scraper::run(options, operators, env::lookup, stop).await?;
+        }
+        Command::Source(options) => {
+            let (out, aside) = (&mut std::io::stdout(), &mut std::io::stderr());
+            let output = workbench::Output { out, aside };
+            let code = workbench::run(options, &env::lookup, output, stop).await?;
+            return Ok(code.into());
         }
         Command::DemoSite(options) => {
             let listener = listen(options.listen)?;

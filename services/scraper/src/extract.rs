@@ -4,17 +4,21 @@
 //! A block page, a page that was cut off, a page of another layout and a page without rows are four different
 //! answers.
 
+mod body;
 mod document;
 mod error;
 mod event;
 mod market;
 mod node;
+mod onward;
+mod transform;
 mod value;
 
 pub(crate) use error::Error;
 #[cfg(test)]
 use event::MissingRow;
 pub(crate) use event::{EventRows, RawEvent, RawLine, RawMarket, RawOutcome};
+pub(crate) use onward::Onward;
 pub(crate) use value::{Quoted, quoted};
 
 use crate::{
@@ -22,7 +26,6 @@ use crate::{
     source::{Source, Step, Vars},
 };
 use document::Document;
-use node::Node;
 
 /// The rows of a listing, as variables for the step after. Each holds the variables of the steps before too.
 ///
@@ -31,7 +34,7 @@ use node::Node;
 pub(crate) fn listing(source: &Source, step: &Step, page: &Page, vars: &Vars) -> Result<Listing, Error> {
     let document = Document::parse(source, step, page)?;
     let root = document.root();
-    let total_pages = total_pages(step, root, vars);
+    let onward = Onward::of(step, root, page, vars);
     let rows = node::page_rows(step, root)?;
     let count = rows.len();
     let mut missing: Vec<String> = Vec::new();
@@ -55,7 +58,7 @@ pub(crate) fn listing(source: &Source, step: &Step, page: &Page, vars: &Vars) ->
             rows: found,
             missing,
             count,
-            total_pages,
+            onward,
         }),
     }
 }
@@ -69,8 +72,8 @@ pub(crate) struct Listing {
     pub(crate) missing: Vec<String>,
     /// Rows of both kinds.
     pub(crate) count: usize,
-    /// How many pages there are, where the page tells.
-    pub(crate) total_pages: Option<u32>,
+    /// Where the list goes on.
+    pub(crate) onward: Onward,
 }
 
 /// The rows of a page of the event step.
@@ -80,7 +83,7 @@ pub(crate) struct Listing {
 pub(crate) fn events(source: &Source, step: &Step, page: &Page, vars: &Vars) -> Result<EventRows, Error> {
     let document = Document::parse(source, step, page)?;
     let root = document.root();
-    let total_pages = total_pages(step, root, vars);
+    let onward = Onward::of(step, root, page, vars);
     let rule = step
         .event
         .as_ref()
@@ -88,7 +91,7 @@ pub(crate) fn events(source: &Source, step: &Step, page: &Page, vars: &Vars) -> 
     let mut found = EventRows {
         events: Vec::new(),
         missing: Vec::new(),
-        total_pages,
+        onward,
     };
     for row in node::page_rows(step, root)? {
         match event::read(rule, row, vars) {
@@ -100,13 +103,6 @@ pub(crate) fn events(source: &Source, step: &Step, page: &Page, vars: &Vars) -> 
         Some(row) if found.events.is_empty() => Err(Error::Drift(format!("no row has {}", row.field))),
         _ => Ok(found),
     }
-}
-
-fn total_pages(step: &Step, root: Node<'_>, vars: &Vars) -> Option<u32> {
-    let crate::source::Until::TotalPages(pick) = &step.paginate.as_ref()?.until else {
-        return None;
-    };
-    root.picked(pick, vars)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -50,8 +50,8 @@ struct Shared {
     memory: Arc<Memory>,
     /// By origin.
     hosts: Mutex<HashMap<String, Arc<Host>>>,
-    /// By source, with the hash of the definition that the site was made for.
-    sites: Mutex<HashMap<SourceKey, (String, Arc<Site>)>>,
+    /// By source, with the key of the definition and the secrets that the site was made for.
+    sites: Mutex<HashMap<SourceKey, (u64, Arc<Site>)>>,
 }
 
 impl Fetcher {
@@ -72,9 +72,8 @@ impl Fetcher {
     /// [`Error::Client`] when the HTTP client cannot be made, for want of a TLS provider for example.
     pub fn site(&self, source: &Source) -> Result<Arc<Site>, Error> {
         let mut sites = lock(&self.shared.sites);
-        if let Some((hash, site)) = sites.get(&source.key)
-            && hash == source.definition_hash()
-            && site.base_url == source.base_url
+        if let Some((key, site)) = sites.get(&source.key)
+            && *key == source.client_key()
         {
             return Ok(Arc::clone(site));
         }
@@ -92,8 +91,7 @@ impl Fetcher {
         }
         host.join(&source.key, manners);
         let site = Arc::new(site);
-        let hash = source.definition_hash().to_owned();
-        sites.insert(source.key.clone(), (hash, Arc::clone(&site)));
+        sites.insert(source.key.clone(), (source.client_key(), Arc::clone(&site)));
         Ok(site)
     }
 

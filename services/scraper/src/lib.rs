@@ -20,9 +20,12 @@ mod records;
 mod run;
 mod schedule;
 mod service;
+mod shelf;
 pub mod source;
+mod tape;
 pub mod trial;
 pub mod walk;
+pub mod workbench;
 mod worker;
 
 pub use options::ScraperOptions;

@@ -69,6 +69,10 @@ pub(crate) struct Metrics {
     pub(crate) jobs_turned_away: Family<ReasonLabel, Counter>,
     /// Runs that nobody could end and that were ended as failed.
     pub(crate) dead_jobs: Counter,
+    /// What is wrong with the folder of definitions.
+    definition_problems: Gauge,
+    /// Times that the folder had changed, by what came of it.
+    definition_reads: Family<ReasonLabel, Counter>,
 }
 
 impl Metrics {
@@ -87,10 +91,13 @@ impl Metrics {
             skipped_ticks: Family::default(),
             jobs_turned_away: Family::default(),
             dead_jobs: Counter::default(),
+            definition_problems: Gauge::default(),
+            definition_reads: Family::default(),
         };
         let registry = registry.sub_registry_with_prefix("oddswire_scraper");
         metrics.enter_runs(registry);
         metrics.enter_bus(registry);
+        metrics.enter_definitions(registry);
         metrics
     }
 
@@ -154,6 +161,36 @@ impl Metrics {
             "Jobs that were not worked at, by reason",
             self.jobs_turned_away.clone(),
         );
+    }
+
+    fn enter_definitions(&self, registry: &mut Registry) {
+        registry.register(
+            "definition_problems",
+            "Problems of the folder of source definitions; while there are any, the ones from before go on",
+            self.definition_problems.clone(),
+        );
+        registry.register(
+            "definition_reads",
+            "Times that the folder of source definitions had changed, by what came of it: taken or refused",
+            self.definition_reads.clone(),
+        );
+    }
+
+    /// Changed definitions were good.
+    pub(crate) fn definitions_taken(&self) {
+        self.definition_problems.set(0);
+        self.definition_reads
+            .get_or_create(&ReasonLabel { reason: "taken" })
+            .inc();
+    }
+
+    /// Changed definitions were wrong in so many places.
+    pub(crate) fn definitions_refused(&self, problems: usize) {
+        self.definition_problems
+            .set(i64::try_from(problems).unwrap_or(i64::MAX));
+        self.definition_reads
+            .get_or_create(&ReasonLabel { reason: "refused" })
+            .inc();
     }
 
     /// One more attempt ended.

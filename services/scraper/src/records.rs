@@ -37,22 +37,35 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Writes the record of each source whose definition is another than the bus has, until all are there or `stop`.
+/// Writes the record of each source whose definition is another than the bus has, now and after each change, until
+/// `stop`.
 pub(crate) async fn announce_sources(worker: &Worker, stop: &CancellationToken) {
-    for source in worker.sources.values() {
-        let key = record_key(source);
-        let Some(found) = patiently(stop, || worker.bus.kv_get(&key)).await else {
-            return;
-        };
-        let before = found.and_then(|found| serde_json::from_slice::<SourceRecord>(&found).ok());
-        let wanted = record(source, before.as_ref());
-        let same = before.is_some_and(|before| {
-            let updated_at = wanted.updated_at;
-            SourceRecord { updated_at, ..before } == wanted
-        });
-        if !same {
-            put(&worker.bus, &key, &wanted, None, stop).await;
+    let mut changes = worker.shelf.subscribe();
+    loop {
+        let sources = Arc::clone(&changes.borrow_and_update());
+        for source in sources.values() {
+            announce(&worker.bus, source, stop).await;
         }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn announce(bus: &Bus, source: &Source, stop: &CancellationToken) {
+    let key = record_key(source);
+    let Some(found) = patiently(stop, || bus.kv_get(&key)).await else {
+        return;
+    };
+    let before = found.and_then(|found| serde_json::from_slice::<SourceRecord>(&found).ok());
+    let wanted = record(source, before.as_ref());
+    let same = before.is_some_and(|before| {
+        let updated_at = wanted.updated_at;
+        SourceRecord { updated_at, ..before } == wanted
+    });
+    if !same {
+        put(bus, &key, &wanted, None, stop).await;
     }
 }
 
@@ -87,7 +100,7 @@ pub(crate) async fn keep_alive(worker: Arc<Worker>, concurrency: usize, stop: Ca
             seen_at: Timestamp::now(),
             concurrency,
             running: worker.running(),
-            sources: worker.sources.keys().cloned().collect(),
+            sources: worker.shelf.current().keys().cloned().collect(),
         };
         // An old sign of life is worth nothing: the next one is written anew.
         let _ = timeout(RENEW_EVERY, put(&worker.bus, &key, &record, Some(ttl), &stop)).await;

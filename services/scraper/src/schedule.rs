@@ -5,7 +5,10 @@
 //! job's message id is `<source>:<number>`, so that the first one is stored and the others are duplicates. A source
 //! whose run before is not over refuses the job; that tick is skipped and counted.
 
-use crate::{metrics::Metrics, source::Source};
+use crate::{
+    metrics::Metrics,
+    shelf::{Shelf, Sources},
+};
 use oddswire_kit::{
     bus::Bus,
     publish::{Publication, PublishError},
@@ -14,7 +17,11 @@ use oddswire_protocol::{
     BatchId, RunId, SourceKey, Timestamp,
     job::{Job, RequestedBy},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -82,17 +89,45 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 }
 
 /// Ticks every enabled source that has an interval, until `stop`.
-pub(crate) async fn run(bus: Bus, sources: Vec<Arc<Source>>, metrics: Arc<Metrics>, stop: CancellationToken) {
-    let mut ticking = JoinSet::new();
-    for source in sources {
-        if let Some(interval) = source.interval.filter(|_| source.enabled) {
-            let ticks = Ticks::of(&source.key, interval, source.jitter);
-            let (bus, metrics, stop) = (bus.clone(), Arc::clone(&metrics), stop.clone());
-            ticking.spawn(async move { tick_source(&bus, &source.key, ticks, &metrics, &stop).await });
+pub(crate) async fn run(bus: Bus, shelf: Arc<Shelf>, metrics: Arc<Metrics>, stop: CancellationToken) {
+    let mut changes = shelf.subscribe();
+    let mut ticking: BTreeMap<SourceKey, (Ticks, CancellationToken)> = BTreeMap::new();
+    let mut tasks = JoinSet::new();
+    loop {
+        let wanted = wanted(&changes.borrow_and_update());
+        // A source whose moments are the same goes on, so that no change of a definition costs a tick.
+        ticking.retain(|key, (ticks, stop)| {
+            let same = wanted.get(key) == Some(ticks);
+            if !same {
+                stop.cancel();
+            }
+            same
+        });
+        for (key, ticks) in wanted {
+            if let Entry::Vacant(place) = ticking.entry(key.clone()) {
+                let stop = stop.child_token();
+                place.insert((ticks, stop.clone()));
+                let (bus, metrics) = (bus.clone(), Arc::clone(&metrics));
+                tasks.spawn(async move { tick_source(&bus, &key, ticks, &metrics, &stop).await });
+            }
+        }
+        while tasks.try_join_next().is_some() {}
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { break },
+            () = stop.cancelled() => break,
         }
     }
     stop.cancelled().await;
-    while ticking.join_next().await.is_some() {}
+    while tasks.join_next().await.is_some() {}
+}
+
+fn wanted(sources: &Sources) -> BTreeMap<SourceKey, Ticks> {
+    let enabled = sources.values().filter(|source| source.enabled);
+    let ticks = enabled.filter_map(|source| {
+        let ticks = Ticks::of(&source.key, source.interval?, source.jitter);
+        Some((source.key.clone(), ticks))
+    });
+    ticks.collect()
 }
 
 async fn tick_source(

@@ -5,7 +5,8 @@ use crate::{
     metrics::Metrics,
     options::ScraperOptions,
     records, schedule,
-    source::{LoadError, load_dir},
+    shelf::Shelf,
+    source::LoadError,
     trial::Trial,
     worker::{Worker, bury_the_exhausted},
 };
@@ -63,7 +64,8 @@ impl fmt::Display for Problems {
 /// How long everything together may take to stop: the runs' five seconds, and some for what comes after.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
 
-/// Scrapes until `stop`. `lookup` gives the environment variables that source definitions refer to.
+/// Scrapes until `stop`. `lookup` gives the environment variables that source definitions refer to; it is
+/// asked again when they change.
 ///
 /// A bus that is missing, at the start or later, is no error: the scraper tries for ever, and `/readyz` says so. With
 /// `stop` it takes no new job; runs under way are let go of within five seconds, without a terminal event, so that
@@ -74,7 +76,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(8);
 pub async fn run(
     options: ScraperOptions,
     ops_listener: TcpListener,
-    lookup: impl Fn(&str) -> Option<String>,
+    lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     run_on_trial(options, ops_listener, lookup, Trial::default(), stop).await
@@ -87,19 +89,21 @@ pub async fn run(
 pub async fn run_on_trial(
     options: ScraperOptions,
     ops_listener: TcpListener,
-    lookup: impl Fn(&str) -> Option<String>,
+    lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     trial: Trial,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     tls::install_provider();
-    let sources = load_dir(&options.sources, &lookup).map_err(|found| Error::Sources(Problems(found)))?;
-    let name = format!("oddswire scraper {}", options.worker_id);
-    let bus = Bus::connect(&options.bus, &name, "scraper").await?;
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::new(&mut registry));
+    let shelf = Shelf::open(options.sources, lookup, Arc::clone(&metrics))
+        .map_err(|found| Error::Sources(Problems(found)))?;
+    let shelf = Arc::new(shelf);
+    let name = format!("oddswire scraper {}", options.worker_id);
+    let bus = Bus::connect(&options.bus, &name, "scraper").await?;
     tracing::info!(
         worker_id = options.worker_id,
-        sources = sources.len(),
+        sources = shelf.current().len(),
         "scraper starts"
     );
 
@@ -110,11 +114,10 @@ pub async fn run_on_trial(
     let mut streams: Vec<String> = streams.into_iter().cloned().collect();
     streams.push(bus.names().control_stream());
     let (probe, probing) = Probe::new(&bus, streams, inner.clone());
-    let ticked = sources.clone();
     let worker = Arc::new(Worker::new(
         bus.clone(),
         options.worker_id,
-        sources,
+        Arc::clone(&shelf),
         Fetcher::new(options.fetch),
         Arc::clone(&metrics),
         trial,
@@ -131,9 +134,10 @@ pub async fn run_on_trial(
     });
     parts.add("the bus probe", probing);
     if !options.no_schedule {
-        let ticking = schedule::run(bus, ticked, metrics, inner.clone());
+        let ticking = schedule::run(bus, Arc::clone(&shelf), metrics, inner.clone());
         parts.add("the schedule", ticking);
     }
+    parts.add("the watch over definitions", shelf.watch(inner.clone()));
     parts.add_worker(worker, options.concurrency, &inner);
     parts.run(&inner, &ops_stop).await
 }
@@ -144,7 +148,7 @@ fn health(worker: &Arc<Worker>, probe: Probe, stop: CancellationToken) -> Health
         .with("bus", move || probe.check())
         .with("jobs", move || intake.check())
         .with("sources", move || {
-            if sources.sources.is_empty() {
+            if sources.shelf.current().is_empty() {
                 Err("there is no source definition".into())
             } else {
                 Ok(())

@@ -4,39 +4,53 @@
 //! A file is read completely or refused with everything that is wrong with it: paths, selectors, expressions and
 //! templates are compiled here, so that none of them can fail in a run.
 
+mod body;
 mod condition;
 mod event;
 mod expect;
 mod field;
+mod folder;
 mod http;
 mod market_map;
+mod paginate;
 mod pick;
 mod problem;
 mod quantity;
 mod section;
 mod step;
+mod surroundings;
 mod template;
+mod transform;
+mod zone;
 
+pub(crate) use body::{Body, CsvRule, Embedded};
 pub(crate) use condition::{Condition, OpenRule};
 pub(crate) use event::{CellRule, EventRule, FlatRule, MarketRule, NestedRule, OutcomeRule};
 pub(crate) use expect::{BlockRule, Expect};
-pub(crate) use field::{Field, TimeField, TimeForm, Transform};
+pub(crate) use field::{Field, TimeField, TimeForm};
+pub use folder::load_dir;
+pub(crate) use folder::{Loaded, definitions, load_files};
 pub(crate) use http::{BreakerRule, Http, Limits, Retry};
 pub(crate) use market_map::MarketMap;
-pub(crate) use pick::{Each, Format, Pick};
+pub(crate) use paginate::{Numbering, PageKind, Paginate, Until};
+pub(crate) use pick::{Each, Pick};
 pub use problem::LoadError;
-pub(crate) use step::{Paginate, Step, Until};
+pub(crate) use step::Step;
 pub(crate) use template::Vars;
+pub(crate) use transform::{Factor, Transform};
+#[cfg(test)]
+pub(crate) use zone::Zone;
 
 use oddswire_protocol::{SourceKey, SportKey};
 use problem::Problems;
 use section::Section;
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-    sync::Arc,
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::Path,
     time::Duration,
 };
+use surroundings::Surroundings;
 use toml::de::DeTable;
 use url::Url;
 use uuid::Uuid;
@@ -85,11 +99,16 @@ pub struct Source {
 }
 
 impl Source {
-    /// Reads a definition from its text. `file` is for messages only; nothing is read from disk.
+    /// Reads a definition from its text. `file` is for messages, and the place where the paths of included files and
+    /// of secrets begin; only these are read from disk.
     ///
     /// # Errors
     /// Everything that is wrong with it, ordered by line. A text that is no TOML is told for its syntax alone.
     pub fn parse(file: &Path, text: &str, lookup: Lookup<'_>) -> Result<Self, Vec<LoadError>> {
+        Self::parse_around(&Surroundings::new(file, lookup), file, text)
+    }
+
+    fn parse_around(around: &Surroundings<'_>, file: &Path, text: &str) -> Result<Self, Vec<LoadError>> {
         let problems = Problems::new(file, text);
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
@@ -100,7 +119,7 @@ impl Source {
         }
         let source = if errors.is_empty() {
             let root = Section::new(table.get_ref(), 0..0, "file".to_owned(), &problems);
-            Self::decode(root, lookup, hash(text))
+            Self::decode(root, around, text)
         } else {
             None
         };
@@ -115,19 +134,27 @@ impl Source {
     /// # Errors
     /// That the file cannot be read, or everything that is wrong with it.
     pub fn load(file: &Path, lookup: Lookup<'_>) -> Result<Self, Vec<LoadError>> {
-        match std::fs::read_to_string(file) {
-            Ok(text) => Self::parse(file, &text, lookup),
-            Err(error) => Err(vec![unreadable(file, &error)]),
-        }
+        folder::load(file, lookup).0
     }
 
-    /// Which definition this is: equal texts have equal hashes. 36 characters of `[0-9a-f-]`. The values that came
+    /// Which definition this is: equal texts, included ones among them, have equal hashes. 36 characters of `[0-9a-f-]`. The values that came
     /// from the lookup are not part of it.
     pub fn definition_hash(&self) -> &str {
         &self.definition_hash
     }
 
-    fn decode(root: Section<'_>, lookup: Lookup<'_>, definition_hash: String) -> Option<Self> {
+    /// What its requests depend on: the definition, and the values that came from elsewhere. Not to be shown, for
+    /// secrets are part of it.
+    pub(crate) fn client_key(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.definition_hash, self.base_url.as_str()).hash(&mut hasher);
+        for (name, value) in &self.http.headers {
+            (name.as_str(), value.as_bytes()).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    fn decode(root: Section<'_>, around: &Surroundings<'_>, text: &str) -> Option<Self> {
         if root.has("version") {
             root.integer("version", 1..=1, 1);
         } else {
@@ -136,7 +163,7 @@ impl Source {
         }
         let steps = decode_steps(&root);
         let expect = Expect::decode(&root);
-        let markets = market_map::decode(&root);
+        let markets = market_map::decode(&root, around);
         let section = root.require("source", root.section("source", "[source]"));
         root.finish();
         let section = section?;
@@ -144,7 +171,7 @@ impl Source {
         let key = section.parsed("key", str::parse::<SourceKey>);
         let key = section.require("key", key);
         let title = section.require("title", section.text("title"));
-        let base_url = section.parsed("base_url", |text| base_url(&quantity::substituted(text, lookup)?));
+        let base_url = section.parsed("base_url", |text| base_url(&quantity::substituted(text, around)?));
         let base_url = section.require("base_url", base_url);
         let sport_key = section.parsed("sport", str::parse::<SportKey>);
         let sport_key = section.require("sport", sport_key);
@@ -160,7 +187,7 @@ impl Source {
             "ignore" => Ok(false),
             _ => Err("must be \"obey\" or \"ignore\""),
         });
-        let http = Http::decode(&section, lookup);
+        let http = Http::decode(&section, around);
         let limits = Limits::decode(&section);
         let retry = Retry::decode(&section);
         section.finish();
@@ -182,7 +209,7 @@ impl Source {
             steps: steps?,
             expect,
             markets,
-            definition_hash,
+            definition_hash: around.with_included(|included| hash(text, included)),
         })
     }
 }
@@ -223,53 +250,9 @@ fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn hash(text: &str) -> String {
+fn hash(text: &str, included: &str) -> String {
+    let text = format!("{text}{included}");
     Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()).to_string()
-}
-
-fn unreadable(file: &Path, error: &std::io::Error) -> LoadError {
-    LoadError::Unreadable {
-        file: file.to_owned(),
-        reason: error.to_string(),
-    }
-}
-
-/// Reads all `*.toml` files that are directly in `dir`, ordered by the key of the source. Blocks on the disk.
-///
-/// # Errors
-/// Everything that is wrong with any of them, and every key that two files claim: all are good or none is taken.
-pub fn load_dir(dir: &Path, lookup: Lookup<'_>) -> Result<Vec<Arc<Source>>, Vec<LoadError>> {
-    let mut files = std::fs::read_dir(dir)
-        .and_then(|entries| {
-            entries
-                .map(|entry| Ok(entry?.path()))
-                .collect::<Result<Vec<PathBuf>, _>>()
-        })
-        .map_err(|error| vec![unreadable(dir, &error)])?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
-    files.sort();
-    let mut problems = Vec::new();
-    let mut sources: BTreeMap<SourceKey, (PathBuf, Arc<Source>)> = BTreeMap::new();
-    for file in files {
-        match Source::load(&file, lookup) {
-            Err(found) => problems.extend(found),
-            Ok(source) => match sources.get(&source.key) {
-                Some((first, _)) => problems.push(LoadError::Duplicate {
-                    first: first.clone(),
-                    file,
-                    key: source.key.to_string(),
-                }),
-                None => {
-                    sources.insert(source.key.clone(), (file, Arc::new(source)));
-                }
-            },
-        }
-    }
-    if problems.is_empty() {
-        Ok(sources.into_values().map(|(_, source)| source).collect())
-    } else {
-        Err(problems)
-    }
 }
 
 #[cfg(test)]

@@ -7,16 +7,21 @@
 
 mod harvest;
 mod ledger;
+mod lists;
 mod mapping;
 mod meter;
 mod observer;
 mod pages;
+mod way;
 
+pub(crate) use lists::first_ask;
 pub use observer::{Fault, Observer};
+pub(crate) use pages::request;
+pub(crate) use way::Way;
 
 use crate::{
     extract,
-    fetch::{self, Budget, Fetcher, Site},
+    fetch::{self, Budget, Fetcher},
     reading::{Harvest, Pages},
     source::{Source, Step, Vars},
 };
@@ -47,12 +52,14 @@ pub enum WalkError {
 /// One scrape of one source. Its futures are `Send`; dropping one drops its requests.
 pub struct Walk {
     source: Arc<Source>,
-    site: Arc<Site>,
+    way: Way,
     budget: Budget,
     observer: Arc<dyn Observer>,
     cancel: CancellationToken,
     /// Which events stood on which page last time.
     known: Pages,
+    /// No more pages, or lists of pages, than this are asked for in a step.
+    most: usize,
 }
 
 impl fmt::Debug for Walk {
@@ -115,14 +122,36 @@ impl Walk {
         cancel: CancellationToken,
         known: Pages,
     ) -> Result<Self, fetch::Error> {
+        let way = Way::Site(fetcher.site(&source)?);
         Ok(Self {
-            site: fetcher.site(&source)?,
+            way,
             budget: Budget::new(&source.limits),
             source,
             observer,
             cancel,
             known,
+            most: usize::MAX,
         })
+    }
+
+    /// Prepares a walk whose pages come by another way, and that asks for no more than `most` pages, or lists of
+    /// pages, in each step.
+    pub(crate) fn by(
+        way: Way,
+        source: Arc<Source>,
+        observer: Arc<dyn Observer>,
+        cancel: CancellationToken,
+        most: usize,
+    ) -> Self {
+        Self {
+            way,
+            budget: Budget::new(&source.limits),
+            source,
+            observer,
+            cancel,
+            known: Pages::new(),
+            most,
+        }
     }
 
     /// Runs the steps before the event step. Counts pages.
@@ -135,7 +164,9 @@ impl Walk {
         let mut items = vec![Vars::new()];
         let (_, listings) = self.steps();
         for (index, step) in listings.iter().enumerate() {
+            self.sample(&mut items, &mut ledger);
             let reads = self.read_step(index, items, extract::listing, &meter).await?;
+            let before = ledger.rows.all;
             items = Vec::new();
             for read in reads {
                 match read {
@@ -152,6 +183,7 @@ impl Walk {
                     Read::Failed { fault, .. } => ledger.fail(fault, None),
                 }
             }
+            self.count_rows(step, ledger.rows.all - before, &mut ledger);
             // A list that moves while it is read shows a row twice.
             items.sort();
             items.dedup();
@@ -167,8 +199,12 @@ impl Walk {
     /// # Errors
     /// [`WalkError::Unreadable`] when there were pages and each of them failed.
     pub async fn scrape(&self, targets: Targets) -> Result<Scraped, WalkError> {
-        let Targets { items, mut ledger } = targets;
+        let Targets {
+            mut items,
+            mut ledger,
+        } = targets;
         ledger.end_listing();
+        self.sample(&mut items, &mut ledger);
         let meter = Meter::new(&*self.observer);
         let (step, listings) = self.steps();
         let reads = self
@@ -210,6 +246,7 @@ impl Walk {
                 }
             }
         }
+        self.count_rows(step, ledger.rows.all, &mut ledger);
         match ledger.worst() {
             Some((outcome, fault)) if asked && !readable => Err(WalkError::Unreadable { outcome, fault }),
             _ => Ok(Scraped { events, ledger }),
@@ -219,6 +256,28 @@ impl Walk {
     /// Puts rows into our names and says how well the whole walk went. Counts events. Does not wait for anything.
     pub fn map(&self, scraped: Scraped) -> Harvest {
         harvest::of(&self.source, &*self.observer, &self.known, scraped)
+    }
+
+    /// Leaves out what a sample does without. What is not asked for is not known to be absent.
+    fn sample(&self, items: &mut Vec<Vars>, ledger: &mut Ledger) {
+        if items.len() > self.most {
+            items.truncate(self.most);
+            ledger.lose_all();
+        }
+    }
+
+    /// A step that was read whole must have as many rows as the definition expects.
+    fn count_rows(&self, step: &Step, rows: u64, ledger: &mut Ledger) {
+        let min = step.expect.min_rows;
+        if rows < min.into() && ledger.is_clean() {
+            let what = format!(
+                "step {:?}: {rows} rows, though at least {min} are expected",
+                step.id
+            );
+            let fault = Fault::drift(what);
+            self.observer.fault(fault.clone());
+            ledger.break_by(fault);
+        }
     }
 
     /// The event step and the steps before it.

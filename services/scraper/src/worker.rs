@@ -9,6 +9,7 @@ use crate::{
     metrics::Metrics,
     reading::Pages,
     run::{Attempt, Verdict},
+    shelf::Shelf,
     source::Source,
     trial::Trial,
 };
@@ -19,7 +20,7 @@ use oddswire_kit::{
 };
 use oddswire_protocol::{RunId, SourceKey, job::Job, stream::JOBS_CONSUMER};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -47,7 +48,7 @@ pub(crate) struct Worker {
     /// The name of this process.
     pub(crate) id: String,
     /// The sources that it can scrape.
-    pub(crate) sources: BTreeMap<SourceKey, Arc<Source>>,
+    pub(crate) shelf: Arc<Shelf>,
     /// The way to their sites.
     pub(crate) fetcher: Fetcher,
     /// What the operations port shows.
@@ -72,7 +73,7 @@ impl Worker {
     pub(crate) fn new(
         bus: Bus,
         id: String,
-        sources: Vec<Arc<Source>>,
+        shelf: Arc<Shelf>,
         fetcher: Fetcher,
         metrics: Arc<Metrics>,
         trial: Trial,
@@ -80,10 +81,7 @@ impl Worker {
         Self {
             bus,
             id,
-            sources: sources
-                .into_iter()
-                .map(|source| (source.key.clone(), source))
-                .collect(),
+            shelf,
             fetcher,
             metrics,
             trial,
@@ -166,6 +164,7 @@ impl Worker {
         permit: OwnedSemaphorePermit,
     ) {
         let since = Instant::now();
+        self.shelf.refresh().await;
         let verdict = match self.accept(&delivery) {
             Ok((job, source)) => {
                 let run_id = job.run_id.clone();
@@ -201,12 +200,13 @@ impl Worker {
                 "the job stands in the place of another source".into(),
             ));
         }
-        let source = self.sources.get(&job.source).ok_or_else(|| {
+        let source = self.shelf.current().get(&job.source).cloned();
+        let source = source.ok_or_else(|| {
             self.metrics.turn_away("unknown_source");
             tracing::warn!(source = %job.source, "no definition of this source here: the job goes back");
             Verdict::GiveBack(Some(unknown_for(delivery.times())))
         })?;
-        Ok((job, Arc::clone(source)))
+        Ok((job, source))
     }
 }
 

@@ -1,9 +1,9 @@
 //! A page that was parsed and found to be one.
 
-use super::{Error, node::Node};
+use super::{Error, body, node::Node};
 use crate::{
     fetch::Page,
-    source::{BlockRule, Format, Source, Step, Vars},
+    source::{BlockRule, Body, Source, Step, Vars},
 };
 use scraper::Html;
 use serde_json::Value;
@@ -26,34 +26,23 @@ impl Document {
                 BlockRule::Body(_) => "its text says so".to_owned(),
             }));
         }
-        let body = page
-            .body
-            .strip_prefix(b"\xef\xbb\xbf")
-            .unwrap_or(&page.body)
-            .trim_ascii();
-        let document = match step.format {
-            Format::Json if body.first() == Some(&b'<') => {
-                return Err(Error::Blocked("HTML in place of JSON".to_owned()));
-            }
-            Format::Json => serde_json::from_slice(body).map(Self::Json).map_err(|error| {
-                let what = if error.is_eof() { "cut off" } else { "not JSON" };
-                let (line, column) = (error.line(), error.column());
-                Error::Parse(format!(
-                    "{what} at line {line}, column {column} of {} bytes",
-                    body.len()
-                ))
-            })?,
-            Format::Html => {
-                let text = std::str::from_utf8(body).map_err(|_| Error::Parse("not UTF-8".to_owned()))?;
-                if let Some(marker) = &step.end_marker
-                    && !contains_ignoring_case(text, marker)
-                {
-                    return Err(Error::Parse(format!("cut off: {marker} is not in it")));
-                }
-                Self::Html(Box::new(Html::parse_document(text)))
-            }
+        let whole = page.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&page.body);
+        let bytes = whole.trim_ascii();
+        if let Some(marker) = &step.end_marker
+            && !contains_ignoring_case(bytes, marker)
+        {
+            body::text(bytes)?;
+            return Err(Error::Parse(format!("cut off: {marker} is not in it")));
+        }
+        let document = match &step.body {
+            Body::Json => Self::Json(body::json(bytes)?),
+            Body::Ndjson => Self::Json(body::ndjson(bytes)?),
+            Body::Csv(rule) => Self::Json(body::csv(whole, rule)?),
+            Body::Embedded(rule) => Self::Json(body::embedded(bytes, rule)?),
+            Body::Html => Self::Html(Box::new(Html::parse_document(body::text(bytes)?))),
         };
         document.check_envelope(step)?;
+        document.check_required(step)?;
         Ok(document)
     }
 
@@ -62,6 +51,14 @@ impl Document {
         match self {
             Self::Json(value) => Node::Json(value),
             Self::Html(html) => Node::Html(html.root_element()),
+        }
+    }
+
+    fn check_required(&self, step: &Step) -> Result<(), Error> {
+        let required = &step.expect.required;
+        match required.iter().find(|(_, pick)| !self.root().has(pick)) {
+            Some((place, _)) => Err(Error::Drift(format!("{place} is not there"))),
+            None => Ok(()),
         }
     }
 
@@ -93,8 +90,8 @@ fn applies(rule: &BlockRule, page: &Page) -> bool {
     }
 }
 
-fn contains_ignoring_case(text: &str, part: &str) -> bool {
+fn contains_ignoring_case(text: &[u8], part: &str) -> bool {
     // Searched from the end, where the marker of a whole page stands.
-    let mut windows = text.as_bytes().windows(part.len()).rev();
+    let mut windows = text.windows(part.len()).rev();
     windows.any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
 }

@@ -1,6 +1,6 @@
 //! A row of the event step as an event of raw texts.
 
-use super::{market, node::Node, value::moment};
+use super::{Onward, market, node::Node, value::moment};
 use crate::source::{EventRule, Field, TimeField, Vars};
 use oddswire_protocol::Timestamp;
 
@@ -60,8 +60,8 @@ pub(crate) struct EventRows {
     pub(crate) events: Vec<RawEvent>,
     /// The others.
     pub(crate) missing: Vec<MissingRow>,
-    /// How many pages there are, where the page tells.
-    pub(crate) total_pages: Option<u32>,
+    /// Where the list goes on.
+    pub(crate) onward: Onward,
 }
 
 /// A row that lacks a required field.

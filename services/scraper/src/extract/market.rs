@@ -71,7 +71,8 @@ fn flat(rule: &FlatRule, event: Node<'_>) -> Option<Vec<RawMarket>> {
         },
     };
     let mut groups = Groups::default();
-    for (key, value) in fields {
+    let skipped = |key: &str| rule.skip.as_ref().is_some_and(|skip| skip.is_match(key));
+    for (key, value) in fields.iter().filter(|(key, _)| !skipped(key)) {
         let parts = rule.key.captures(key);
         let part = |name| {
             parts

@@ -70,6 +70,17 @@ impl Node<'_> {
         }
     }
 
+    /// Whether there is something, of whatever kind.
+    pub(super) fn has(self, pick: &Pick) -> bool {
+        match (self, pick) {
+            (Self::Json(value), Pick::Json(path)) => path.query(value).first().is_some(),
+            (Self::Html(element), Pick::Css { selector, .. }) => selector
+                .as_ref()
+                .is_none_or(|selector| visible(element, selector).next().is_some()),
+            _ => false,
+        }
+    }
+
     /// The text of the place itself, blank for a JSON null.
     pub(super) fn own_text(self) -> Option<String> {
         match self {

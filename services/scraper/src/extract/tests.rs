@@ -92,7 +92,7 @@ fn nested_markets_are_read_with_prices_as_they_are_written() {
         {"id":"118","specifier":"total=2.25","status":0}"#,
     );
     let rows = read(&source(BRAVO), &body).unwrap();
-    assert_eq!(rows.total_pages, Some(3));
+    assert_eq!(rows.onward.pages, Some(3));
     let event = &rows.events[0];
     assert_eq!(event.external_id.as_deref(), Some("mc:match:7"));
     assert_eq!(event.commence_time.to_string(), "2026-11-22T19:45:00.000Z");
@@ -349,3 +349,5 @@ mod hostile {
         assert_eq!(kind(&source(BRAVO), &"[".repeat(100_000)), ErrorType::Parse);
     }
 }
+
+mod bodies;

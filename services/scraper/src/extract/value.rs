@@ -1,6 +1,7 @@
 //! Texts of pages as values: fields, moments, prices.
 
-use crate::source::{Field, TimeField, TimeForm, Transform};
+use super::transform;
+use crate::source::{Field, TimeField, TimeForm};
 use chrono::{DateTime, Utc};
 use oddswire_protocol::{Line, Price, Timestamp};
 
@@ -30,10 +31,11 @@ pub(super) fn text_of(field: &Field, picked: Option<String>) -> Text {
     let Some(mut text) = picked else {
         return Text::None;
     };
-    for transform in &field.transforms {
-        text = match transform {
-            Transform::Trim => text.trim().to_owned(),
-            Transform::DecimalComma => decimal_comma(&text),
+    for step in &field.transforms {
+        text = match transform::apply(step, text) {
+            Ok(text) => text,
+            Err(unknown) if unknown.trim().is_empty() => return Text::None,
+            Err(unknown) => return Text::Strange(unknown),
         };
     }
     if text.trim().is_empty() {
@@ -53,15 +55,6 @@ pub(super) fn text_of(field: &Field, picked: Option<String>) -> Text {
     }
 }
 
-/// Makes `1234.5` of `1.234,5`: points group, the comma is the decimal point. A text without a comma stays.
-fn decimal_comma(text: &str) -> String {
-    if text.contains(',') {
-        text.replace('.', "").replace(',', ".")
-    } else {
-        text.to_owned()
-    }
-}
-
 /// Reads a moment in the form that its field says. `None` when it is not of this form.
 pub(super) fn moment(field: &TimeField, text: &str) -> Option<Timestamp> {
     let text = text.trim();
@@ -74,11 +67,11 @@ pub(super) fn moment(field: &TimeField, text: &str) -> Option<Timestamp> {
             .parse::<i64>()
             .ok()
             .map(|seconds| seconds.checked_mul(1_000).and_then(Timestamp::from_unix_ms)),
-        // The pattern holds no offset, so the definition's own one, UTC, is written behind both.
-        TimeForm::Utc(pattern) => {
+        // The pattern holds no offset: clocks in UTC are read first, and then those of the zone.
+        TimeForm::Clock(pattern, zone) => {
             DateTime::parse_from_str(&format!("{text} +0000"), &format!("{pattern} %z"))
                 .ok()
-                .map(|at| checked(at.to_utc()))
+                .map(|shown| zone.moment(shown.to_utc()).and_then(checked))
         }
     }?
 }
@@ -119,7 +112,7 @@ pub(crate) fn quoted(text: &str) -> Quoted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Pick;
+    use crate::source::{Pick, Transform, Zone};
     use regex::Regex;
 
     fn field() -> Field {
@@ -167,16 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn a_decimal_comma_is_read_and_points_group() {
-        assert_eq!(decimal_comma("1.234,50"), "1234.50");
-        assert_eq!(decimal_comma("1,85"), "1.85");
-        assert_eq!(decimal_comma("1.85"), "1.85");
-    }
-
-    #[test]
     fn moments_of_each_form_are_utc_and_others_are_refused() {
         let expected = Some("2026-11-22T19:45:00.000Z".to_owned());
-        let utc = || TimeForm::Utc("%Y-%m-%d %H:%M".to_owned());
+        let utc = || TimeForm::Clock("%Y-%m-%d %H:%M".to_owned(), Zone::Named(chrono_tz::UTC));
         assert_eq!(time(TimeForm::Rfc3339, "2026-11-22T20:45:00+01:00"), expected);
         assert_eq!(time(TimeForm::EpochMs, "1795376700000"), expected);
         assert_eq!(time(TimeForm::EpochSeconds, "1795376700"), expected);

@@ -80,6 +80,8 @@ pub(crate) struct FlatRule {
     pub(crate) object: JsonPath,
     /// Its groups `market` and `outcome`, and where they are there `line` and `quote`, say what a key is.
     pub(crate) key: Regex,
+    /// Keys that are no prices.
+    pub(crate) skip: Option<Regex>,
     /// The array of the `quote`s that are suspended.
     pub(crate) suspended: Option<JsonPath>,
 }
@@ -216,6 +218,7 @@ impl FlatRule {
                 Ok(key)
             }),
         );
+        let skip = section.parsed("skip_regex", field::regex);
         let suspended = match suspended {
             Some(text) => Some(json_each(section, "suspended_quotes", &text)?),
             None => None,
@@ -223,6 +226,7 @@ impl FlatRule {
         Some(Self {
             object: object?,
             key: key?,
+            skip,
             suspended,
         })
     }

@@ -1,6 +1,11 @@
 //! `[expect]`: what a good run looks like, so that a blocked and a changed site are told from an empty one.
 
-use super::{field, quantity, section::Section};
+use super::{
+    field,
+    pick::{Pick, Scope},
+    quantity,
+    section::Section,
+};
 use regex::{Regex, bytes};
 use reqwest::header::HeaderName;
 
@@ -55,6 +60,34 @@ impl Expect {
             ),
             max_missing_required: share.unwrap_or(default.max_missing_required),
             blocked_when,
+        };
+        section.finish();
+        expect
+    }
+}
+
+/// `expect` of a step.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StepExpect {
+    /// Fewer rows than this on all pages of the step together mean that the site changed.
+    pub(crate) min_rows: u32,
+    /// What must be on each page, as the file writes it.
+    pub(crate) required: Vec<(String, Pick)>,
+}
+
+impl StepExpect {
+    pub(super) fn decode(step: &Section<'_>, scope: &Scope) -> Self {
+        let Some(section) = step.section("expect", &format!("{}: expect", step.name())) else {
+            return Self::default();
+        };
+        let required = section.array("required").into_iter().filter_map(|value| {
+            let text = section.as_text("required", value)?;
+            let pick = Pick::short(&section, "required", &text, scope.format)?;
+            Some((text.text.to_owned(), pick))
+        });
+        let expect = Self {
+            required: required.collect(),
+            min_rows: section.integer("min_rows", 0..=1_000_000, 0),
         };
         section.finish();
         expect

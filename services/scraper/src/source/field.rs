@@ -3,6 +3,8 @@
 use super::{
     pick::{Format, Pick, Scope},
     section::{Section, Text},
+    transform::Transform,
+    zone::Zone,
 };
 use regex::Regex;
 use toml::{
@@ -28,15 +30,6 @@ pub(crate) struct Field {
     pub(crate) optional: bool,
 }
 
-/// What can be done with a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Transform {
-    /// Takes white space away from both ends.
-    Trim,
-    /// Makes `1,85` of `1.85` and `1.234,5` of `1234.5`, read from right to left.
-    DecimalComma,
-}
-
 /// A moment of a row.
 #[derive(Debug, Clone)]
 pub(crate) struct TimeField {
@@ -55,8 +48,8 @@ pub(crate) enum TimeForm {
     EpochMs,
     /// Seconds since 1970.
     EpochSeconds,
-    /// This pattern of `strftime`, in UTC.
-    Utc(String),
+    /// This pattern of `strftime`, on the clocks of this zone.
+    Clock(String, Zone),
 }
 
 impl Field {
@@ -106,7 +99,9 @@ impl Field {
     fn of_table(table: &Section<'_>, scope: &Scope) -> Option<Self> {
         let pick = Pick::decode(table, scope);
         let transforms = table.array("transforms").into_iter();
-        let transforms = transforms.filter_map(|value| transform(table, value)).collect();
+        let transforms = transforms
+            .filter_map(|value| Transform::decode(table, value))
+            .collect();
         let regex = table.parsed("regex", regex);
         let prefix = table.text("prefix").map(|text| text.text.to_owned());
         let optional = table.boolean("optional", false);
@@ -143,25 +138,25 @@ impl TimeField {
             "s" => Ok(TimeForm::EpochSeconds),
             _ => Err(format!("{text:?} is no unit: write \"ms\" or \"s\"")),
         });
-        let timezone = table.parsed("timezone", |text| match text {
-            "UTC" => Ok(()),
-            _ => Err(format!("{text:?} is not supported: only \"UTC\" is")),
-        });
+        let timezone = table.parsed("timezone", Zone::parse);
         let format = table.parsed("format", |text| {
             chrono::format::StrftimeItems::new(text)
                 .all(|item| item != chrono::format::Item::Error)
-                .then(|| TimeForm::Utc(text.to_owned()))
+                .then(|| text.to_owned())
                 .ok_or_else(|| format!("{text:?} is no pattern of strftime, as in \"%Y-%m-%d %H:%M\""))
         });
-        match (&epoch, &format, timezone) {
+        match (&epoch, &format, &timezone) {
             (Some(_), Some(_), _) => table.problem("epoch and format exclude each other"),
-            (None, Some(_), None) => {
+            (None, Some(_), None) if !table.has("timezone") => {
                 table.problem("timezone is missing: a time without an offset is never guessed");
             }
-            (_, None, Some(())) => table.problem("timezone stands only beside format"),
+            (_, None, Some(_)) => table.problem("timezone stands only beside format"),
             _ => {}
         }
-        epoch.or(format).unwrap_or(TimeForm::Rfc3339)
+        let clock = format
+            .zip(timezone)
+            .map(|(format, zone)| TimeForm::Clock(format, zone));
+        epoch.or(clock).unwrap_or(TimeForm::Rfc3339)
     }
 }
 
@@ -175,21 +170,4 @@ pub(super) fn regex(text: &str) -> Result<Regex, String> {
         let reason = error.lines().last().unwrap_or_default();
         format!("bad regular expression {text:?}: {reason}")
     })
-}
-
-fn transform<'t>(table: &Section<'t>, value: &'t Spanned<DeValue<'t>>) -> Option<Transform> {
-    let text = table.as_text("transforms", value)?;
-    match text.text {
-        "trim" => Some(Transform::Trim),
-        "decimal_comma" => Some(Transform::DecimalComma),
-        other => {
-            let known = "known: trim, decimal_comma";
-            table.problem_at(
-                "transforms",
-                &text.at,
-                format_args!("unknown transform {other:?} ({known})"),
-            );
-            None
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! How a source is asked: `[source.http]`, `[source.limits]`, `[source.retry]`.
 
-use super::{Lookup, quantity, section::Section};
+use super::{quantity, section::Section, surroundings::Surroundings};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::{collections::BTreeSet, time::Duration};
 
@@ -126,7 +126,7 @@ impl Default for Retry {
 }
 
 impl Http {
-    pub(super) fn decode(source: &Section<'_>, lookup: Lookup<'_>) -> Self {
+    pub(super) fn decode(source: &Section<'_>, around: &Surroundings<'_>) -> Self {
         let default = Self::default();
         let Some(section) = source.section("http", "[source.http]") else {
             return default;
@@ -142,7 +142,7 @@ impl Http {
         let user_agent = section.parsed("user_agent", |text| {
             HeaderValue::from_str(text).map_err(|_| "cannot stand in a header".to_owned())
         });
-        let headers = Self::headers(&section, lookup);
+        let headers = Self::headers(&section, around);
         section.finish();
         Self {
             timeout: timeout.unwrap_or(default.timeout),
@@ -155,7 +155,7 @@ impl Http {
         }
     }
 
-    fn headers(section: &Section<'_>, lookup: Lookup<'_>) -> HeaderMap {
+    fn headers(section: &Section<'_>, around: &Surroundings<'_>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let Some(table) = section.section("headers", "[source.http.headers]") else {
             return headers;
@@ -168,7 +168,7 @@ impl Http {
                 table.problem_at(key.text, &key.at, "is no name of a header");
                 continue;
             };
-            match quantity::substituted(text.text, lookup).map(|text| HeaderValue::from_str(&text)) {
+            match quantity::substituted(text.text, around).map(|text| HeaderValue::from_str(&text)) {
                 Ok(Ok(mut value)) => {
                     value.set_sensitive(true);
                     headers.insert(name, value);

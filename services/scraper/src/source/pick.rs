@@ -4,13 +4,14 @@ use super::section::{Section, Text};
 use scraper::Selector;
 use serde_json_path::JsonPath;
 use std::{collections::BTreeSet, fmt::Display};
+use toml::de::DeValue;
 
-/// The format of a page.
+/// How values are looked for in a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// JSON in UTF-8.
+    /// As in JSON, by paths.
     Json,
-    /// HTML in UTF-8.
+    /// As in HTML, by selectors.
     Html,
 }
 
@@ -61,6 +62,19 @@ impl Pick {
         }
     }
 
+    /// Reads the place under `key`, if it is there: in its short form, or as a table.
+    pub(super) fn of_key(section: &Section<'_>, key: &'static str, scope: &Scope) -> Option<Self> {
+        let value = section.value(key)?;
+        if let DeValue::String(text) = value.get_ref() {
+            let at = value.span();
+            return Self::short(section, key, &Text { text, at }, scope.format);
+        }
+        let table = section.as_section(key, value, format!("{}: {key}", section.name()))?;
+        let pick = Self::decode(&table, scope);
+        table.finish();
+        pick
+    }
+
     /// Reads `path`, or `css` and `attr`, or `var`.
     pub(super) fn decode(section: &Section<'_>, scope: &Scope) -> Option<Self> {
         if let Some(name) = section.text("var") {
@@ -70,7 +84,12 @@ impl Pick {
             }
             return Some(Self::Var(name.text.to_owned()));
         }
-        match scope.format {
+        Self::in_page(section, scope.format)
+    }
+
+    /// Reads `path`, or `css` and `attr`.
+    pub(super) fn in_page(section: &Section<'_>, format: Format) -> Option<Self> {
+        match format {
             Format::Json => {
                 let path = section.require("path", section.text("path"))?;
                 json_path(section, "path", &path).map(Self::Json)
@@ -108,6 +127,11 @@ pub(crate) enum Each {
 }
 
 impl Each {
+    /// All members of the page itself.
+    pub(super) fn all() -> Self {
+        Self::Json(JsonPath::parse("$").expect("$ is a path"))
+    }
+
     /// Reads the rows of a page: `each`, and in HTML also `within`.
     pub(super) fn of_page(section: &Section<'_>, format: Format) -> Option<Self> {
         let each = section.text("each");

@@ -37,6 +37,15 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// The file that is wrong.
+    pub fn file(&self) -> &Path {
+        match self {
+            Self::Unreadable { file, .. } | Self::Invalid { file, .. } | Self::Duplicate { file, .. } => file,
+        }
+    }
+}
+
 impl std::error::Error for LoadError {}
 
 impl fmt::Display for LoadError {
@@ -80,6 +89,11 @@ impl<'t> Problems<'t> {
             line,
             message,
         });
+    }
+
+    /// Notes what was found in another file.
+    pub(super) fn absorb(&self, found: Vec<LoadError>) {
+        self.found.borrow_mut().extend(found);
     }
 
     /// Everything that was noted, ordered by line.

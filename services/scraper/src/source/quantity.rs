@@ -1,6 +1,7 @@
-//! Quantities as texts: `"10s"`, `"8MiB"`, `"2%"`, and values from the environment: `"${NAME:-default}"`.
+//! Quantities as texts: `"10s"`, `"8MiB"`, `"2%"`, and values from elsewhere: `"${NAME:-default}"`,
+//! `"${file:PATH}"`.
 
-use super::Lookup;
+use super::surroundings::Surroundings;
 use std::time::Duration;
 
 /// Reads a whole number of `ms`, `s`, `m` or `h`.
@@ -45,8 +46,9 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is no share: write a number from 0 to 100 and %, as in \"2%\""))
 }
 
-/// Puts values in the place of each `${NAME}` and `${NAME:-default}`. An empty value counts as none.
-pub(super) fn substituted(text: &str, lookup: Lookup<'_>) -> Result<String, String> {
+/// Puts values in the place of each `${NAME}`, `${file:PATH}` and the same with `:-default`. An empty value counts as
+/// none.
+pub(super) fn substituted(text: &str, around: &Surroundings<'_>) -> Result<String, String> {
     let mut rest = text;
     let mut whole = String::new();
     while let Some((before, after)) = rest.split_once("${") {
@@ -57,9 +59,12 @@ pub(super) fn substituted(text: &str, lookup: Lookup<'_>) -> Result<String, Stri
             Some((name, default)) => (name, Some(default)),
             None => (inside, None),
         };
-        let value = lookup(name).filter(|value| !value.is_empty());
-        let value = value.or_else(|| default.map(str::to_owned)).ok_or_else(|| {
-            format!("{name} is not set; set it or give a default, as in ${{{name}:-default}}")
+        let value = around.value(name)?.or_else(|| default.map(str::to_owned));
+        let value = value.ok_or_else(|| match name.strip_prefix("file:") {
+            Some(path) => {
+                format!("there is no file {path}, or it is empty; paths begin at the folder of this file")
+            }
+            None => format!("{name} is not set; set it or give a default, as in ${{{name}:-default}}"),
         })?;
         whole.push_str(before);
         whole.push_str(&value);
@@ -77,6 +82,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn quantities_need_a_number_and_a_known_unit() {
@@ -100,11 +106,31 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let get = |text| substituted(text, &lookup);
+        let around = Surroundings::new(Path::new("a.toml"), &lookup);
+        let get = |text| substituted(text, &around);
         assert_eq!(get("http://${HOST:-a}/x").unwrap(), "http://example.org/x");
         assert_eq!(get("${NO:-http://b}/${EMPTY:-c}").unwrap(), "http://b/c");
         assert_eq!(get("plain $ text").unwrap(), "plain $ text");
         assert!(get("${NO}").unwrap_err().contains("NO is not set"));
         assert!(get("${HOST").is_err());
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file_and_its_path_begins_at_the_source_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("token"), "hunter2\n").unwrap();
+        std::fs::write(dir.path().join("blank"), "\n").unwrap();
+        let file = dir.path().join("a.toml");
+        let around = Surroundings::new(&file, &|_| None);
+        assert_eq!(
+            substituted("Bearer ${file:token}", &around).unwrap(),
+            "Bearer hunter2"
+        );
+        assert_eq!(substituted("${file:no:-none}", &around).unwrap(), "none");
+        for missing in ["${file:no}", "${file:blank}"] {
+            let told = substituted(missing, &around).unwrap_err();
+            assert!(told.contains("there is no file"), "{told}");
+        }
+        assert_eq!(around.into_read().len(), 4);
     }
 }

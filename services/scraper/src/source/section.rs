@@ -1,7 +1,7 @@
 //! A table of a source file, read key by key: each wrong, missing or unknown key is noted and reading goes on.
 
 use super::{
-    problem::{Problems, nearest},
+    problem::{LoadError, Problems, nearest},
     quantity,
 };
 use std::{cell::RefCell, fmt::Display, ops::Range, ops::RangeInclusive, time::Duration};
@@ -67,6 +67,16 @@ impl<'t> Section<'t> {
     pub(super) fn value(&self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.asked.borrow_mut().push(key);
         self.table.get(key)
+    }
+
+    /// The value of a key, without a word about it.
+    pub(super) fn peek(&self, key: &str) -> Option<&'t DeValue<'t>> {
+        self.table.get(key).map(Spanned::get_ref)
+    }
+
+    /// Notes what is wrong with a file that this one includes.
+    pub(super) fn absorb(&self, found: Vec<LoadError>) {
+        self.problems.absorb(found);
     }
 
     /// Whether the key is there, right or wrong.

@@ -1,11 +1,14 @@
 //! `[[step]]`: one kind of page, how it is asked for and what rows it has.
 
 use super::{
+    body::Body,
     condition::Condition,
     event::EventRule,
+    expect::StepExpect,
     field::Field,
     http::statuses,
-    pick::{Each, Format, Pick, Scope},
+    paginate::{Paginate, RESERVED},
+    pick::{Each, Scope},
     section::Section,
     template::{JsonTemplate, Template, is_name},
 };
@@ -21,8 +24,8 @@ pub(crate) struct Step {
     /// What is asked.
     pub(crate) request: RequestRule,
     /// What its pages are.
-    pub(crate) format: Format,
-    /// What stands in every whole page; a page without it was cut off. HTML only.
+    pub(crate) body: Body,
+    /// What stands in every whole page; a page without it was cut off. HTML only, and NDJSON and CSV if they say it.
     pub(crate) end_marker: Option<String>,
     /// The status envelope of an answer that is none of an error.
     pub(crate) ok_when: Option<Condition>,
@@ -34,6 +37,8 @@ pub(crate) struct Step {
     pub(crate) paginate: Option<Paginate>,
     /// Statuses that say that the page is gone.
     pub(crate) missing_on: BTreeSet<u16>,
+    /// What a good page and all of them together have.
+    pub(crate) expect: StepExpect,
     /// How rows become events; the last step has it and no other.
     pub(crate) event: Option<EventRule>,
 }
@@ -47,28 +52,6 @@ pub(crate) struct RequestRule {
     pub(crate) url: Template,
     /// The JSON body.
     pub(crate) json: Option<JsonTemplate>,
-}
-
-/// How a list that has several pages goes on.
-#[derive(Debug, Clone)]
-pub(crate) struct Paginate {
-    /// The first page's number.
-    pub(crate) start: u32,
-    /// Rows of a page, for `{{size}}`.
-    pub(crate) size: u32,
-    /// How the end is known.
-    pub(crate) until: Until,
-    /// More pages than this are not asked for; the listing then counts as incomplete.
-    pub(crate) max_pages: u32,
-}
-
-/// How the end of a list is known.
-#[derive(Debug, Clone)]
-pub(crate) enum Until {
-    /// By a page without rows; pages are asked for one after another.
-    Empty,
-    /// By the number of pages that the first page tells; the others are asked for at once.
-    TotalPages(Pick),
 }
 
 impl Step {
@@ -87,18 +70,16 @@ impl Step {
         }
         let (parent, vars) = before.map_or((None, BTreeSet::new()), |(id, vars)| (Some(id), vars));
         check_parent(&section, parent);
-        let format = section.parsed("format", |text| match text {
-            "json" => Ok(Format::Json),
-            "html" => Ok(Format::Html),
-            _ => Err(format!("{text:?} is no format: write \"json\" or \"html\"")),
-        });
-        let format = format.unwrap_or(Format::Json);
+        let body = Body::decode(&section);
+        let format = body.format();
         let scope = Scope { format, vars };
         let paginate = Paginate::decode(&section, format);
-        let request = RequestRule::decode(&section, &scope, paginate.is_some());
-        let end_marker = end_marker(&section, format);
+        let request = RequestRule::decode(&section, &scope, paginate.as_ref());
+        let end_marker = end_marker(&section, &body);
         let ok_when = Condition::decode(&section, "ok_when", &scope);
         let each = Each::of_page(&section, format);
+        let each = each.or_else(|| (body.is_list() && !section.has("each")).then(Each::all));
+        let expect = StepExpect::decode(&section, &scope);
         let missing_on = statuses(&section, "missing_on").unwrap_or_default();
         let vars = decode_vars(&section, &scope);
         let event = EventRule::decode(&section, &scope);
@@ -108,20 +89,22 @@ impl Step {
             (true, true) if !vars.is_empty() => section.problem("no step follows that could use vars"),
             _ => {}
         }
-        if each.is_none() && !section.has("each") && (!last || paginate.is_some()) {
+        let listed = !last || section.has("paginate");
+        if each.is_none() && !section.has("each") && listed {
             section.problem("each is missing");
         }
         section.finish();
         Some(Self {
             id: id?.text.to_owned(),
             request: request?,
-            format,
+            body,
             end_marker,
             ok_when,
             each,
             vars,
             paginate,
             missing_on,
+            expect,
             event,
         })
     }
@@ -153,14 +136,15 @@ fn check_parent(section: &Section<'_>, parent: Option<&str>) {
     }
 }
 
-fn end_marker(section: &Section<'_>, format: Format) -> Option<String> {
+fn end_marker(section: &Section<'_>, body: &Body) -> Option<String> {
     let marker = section.text("end_marker");
-    match (format, marker) {
-        (Format::Html, None) => Some("</html>".to_owned()),
-        (Format::Html, Some(text)) => Some(text.text.to_owned()).filter(|text| !text.is_empty()),
-        (Format::Json, None) => None,
-        (Format::Json, Some(text)) => {
-            let why = "is for HTML; a cut JSON page is noticed without it";
+    match marker {
+        None => body.is_html().then(|| "</html>".to_owned()),
+        Some(text) if body.is_html() || body.is_list() => {
+            Some(text.text.to_owned()).filter(|text| !text.is_empty())
+        }
+        Some(text) => {
+            let why = "is for HTML, NDJSON and CSV; a cut JSON page is noticed without it";
             section.problem_at("end_marker", &text.at, why);
             None
         }
@@ -173,8 +157,9 @@ fn decode_vars(section: &Section<'_>, scope: &Scope) -> BTreeMap<String, Field> 
         return vars;
     };
     for (name, value) in table.entries() {
-        if !is_name(name.text) || matches!(name.text, "page" | "size") {
-            let expected = "must be 1 to 32 of a-z, 0-9 and _, and neither page nor size";
+        if !is_name(name.text) || RESERVED.contains(&name.text) {
+            let reserved = RESERVED.join(", ");
+            let expected = format!("must be 1 to 32 of a-z, 0-9 and _, and none of {reserved}");
             table.problem_at(name.text, &name.at, expected);
         }
         if let Some(field) = Field::of_value(&table, name.text, value, scope) {
@@ -185,7 +170,7 @@ fn decode_vars(section: &Section<'_>, scope: &Scope) -> BTreeMap<String, Field> 
 }
 
 impl RequestRule {
-    fn decode(step: &Section<'_>, scope: &Scope, paged: bool) -> Option<Self> {
+    fn decode(step: &Section<'_>, scope: &Scope, paginate: Option<&Paginate>) -> Option<Self> {
         let name = format!("{}: request", step.name());
         let section = step.require("request", step.section("request", &name))?;
         let method = section.parsed("method", |text| match text {
@@ -195,9 +180,8 @@ impl RequestRule {
         });
         let known = |names: Vec<&str>| {
             let mut scope = scope.clone();
-            if paged {
-                scope.vars.extend(["page".to_owned(), "size".to_owned()]);
-            }
+            let placed = paginate.map_or(&[][..], Paginate::names);
+            scope.vars.extend(placed.iter().map(ToString::to_string));
             match names.into_iter().find(|name| !scope.vars.contains(*name)) {
                 Some(name) => Err(scope.unknown_var(name)),
                 None => Ok(()),
@@ -223,11 +207,25 @@ impl RequestRule {
             section.problem("json needs method = \"POST\"");
         }
         section.finish();
-        Some(Self {
+        let request = Self {
             post,
             url: url?,
             json,
-        })
+        };
+        if let Some(name) = paginate.and_then(Paginate::needed)
+            && !request.names().any(|used| used == name)
+        {
+            step.problem(format_args!(
+                "paginate: the request does not use {{{{{name}}}}}, so each page would be the first one"
+            ));
+        }
+        Some(request)
+    }
+
+    /// The variables that it needs.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let json = self.json.iter().flat_map(JsonTemplate::names);
+        self.url.names().chain(json)
     }
 }
 
@@ -249,44 +247,4 @@ fn json(value: &Spanned<DeValue<'_>>) -> Result<JsonTemplate, String> {
             return Err("may hold texts, whole numbers, true, false, arrays and tables".to_owned());
         }
     })
-}
-
-impl Paginate {
-    fn decode(step: &Section<'_>, format: Format) -> Option<Self> {
-        let section = step.section("paginate", &format!("{}: paginate", step.name()))?;
-        let kind = section.parsed("kind", |text| match text {
-            "page" => Ok(()),
-            _ => Err(format!("{text:?} is no kind: only \"page\" is known")),
-        });
-        section.require("kind", kind);
-        let start = section.integer("start", 0..=1_000_000, 1);
-        let size = section.integer("size", 1..=10_000, 100);
-        let max_pages = section.integer("max_pages", 1..=10_000, 50);
-        let until = section.parsed("until", |text| match text {
-            "empty" => Ok(Until::Empty),
-            _ => Err(format!(
-                "{text:?} is not known: write \"empty\", or total_pages = …"
-            )),
-        });
-        let total = section.text("total_pages");
-        let total = total.and_then(|text| Pick::short(&section, "total_pages", &text, format));
-        let until = match (until, total.map(Until::TotalPages)) {
-            (Some(_), Some(_)) => {
-                section.problem("until and total_pages exclude each other");
-                None
-            }
-            (None, None) if !section.has("until") && !section.has("total_pages") => {
-                section.problem("until or total_pages is missing");
-                None
-            }
-            (until, total) => until.or(total),
-        };
-        section.finish();
-        Some(Self {
-            start,
-            size,
-            until: until?,
-            max_pages,
-        })
-    }
 }

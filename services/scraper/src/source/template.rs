@@ -41,7 +41,7 @@ impl Template {
     }
 
     /// The names that it needs.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Var(name) => Some(name.as_str()),
             Part::Text(_) => None,
@@ -106,7 +106,7 @@ pub(crate) enum JsonTemplate {
 
 impl JsonTemplate {
     /// The names that it needs.
-    pub(super) fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         match self {
             Self::Fixed(_) => Vec::new(),
             Self::Text(template) => template.names().collect(),
@@ -115,14 +115,14 @@ impl JsonTemplate {
         }
     }
 
-    /// The body. A text that is exactly `{{page}}` or `{{size}}` becomes a number, all others stay texts.
+    /// The body. A text that is exactly `{{page}}`, `{{offset}}` or `{{size}}` becomes a number, all others stay texts.
     pub(crate) fn render(&self, vars: &Vars) -> Value {
         match self {
             Self::Fixed(value) => value.clone(),
             Self::Text(template) => {
                 let text = template.plain(vars);
                 match template.alone() {
-                    Some("page" | "size") => text.parse::<u32>().map_or(Value::Null, Value::from),
+                    Some("page" | "offset" | "size") => text.parse::<u32>().map_or(Value::Null, Value::from),
                     _ => Value::String(text),
                 }
             }

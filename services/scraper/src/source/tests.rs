@@ -1,6 +1,7 @@
 //! Definitions that load, and what is said about those that do not.
 
 use super::*;
+use std::sync::Arc;
 
 /// A small definition of a source with one listing and event pages, at `${URL}`. `more` stands in `[source]`; unless
 /// it holds limits, there are none to speak of.
@@ -206,6 +207,71 @@ const SLIPS: &[(&str, &str, &str)] = &[
         "5: [source]: base_url: \"ftp://a\" must begin with http://",
     ),
     (
+        "= \"over\"",
+        "= \"ovr\"",
+        "47: [markets.\"2\"]: outcomes: o: \"ovr\" is no outcome of totals (did you mean over?)",
+    ),
+    (
+        "[markets.1]",
+        "[markets]\ninclude = \"../m.toml\"\n[markets.1]",
+        "41: [markets]: include: \"../m.toml\" must be a path below the folder of this file",
+    ),
+    (
+        "[markets.1]",
+        "[markets]\ninclude = [\"no.toml\"]\n[markets.1]",
+        "41: [markets]: include: sources/no.toml: No such file",
+    ),
+    (
+        "id = \"list\"",
+        "id = \"list\"\npaginate = { kind = \"offset\", until = \"empty\" }",
+        "9: step \"list\": paginate: the request does not use {{offset}}",
+    ),
+    (
+        "id = \"list\"",
+        "id = \"list\"\npaginate = { kind = \"next\" }",
+        "11: step \"list\": paginate: kind: \"next\" is no kind: write \"page\"",
+    ),
+    (
+        "id = \"list\"",
+        "id = \"list\"\nformat = \"xml\"",
+        "11: step \"list\": format: \"xml\" is no format",
+    ),
+    (
+        "id = \"list\"",
+        "id = \"list\"\ncsv = { delimiter = \";\" }",
+        "9: step \"list\": csv stands only beside format",
+    ),
+    (
+        "id = \"list\"",
+        "id = \"list\"\nembedded = {}",
+        "11: step \"list\": embedded: css, path or regex is missing",
+    ),
+    (
+        "vars = { id = \"$.id\" }",
+        "vars = { cursor = \"$.id\" }",
+        "13: step \"list\": vars: cursor: must be 1 to 32 of a-z, 0-9 and _, and none of page",
+    ),
+    (
+        "\"$.country\", optional",
+        "\"$.country\", transforms = [\"round\"], optional",
+        "25: step \"event\": event: country: transforms: unknown transform \"round\" (known: trim",
+    ),
+    (
+        "\"$.country\", optional",
+        "\"$.country\", transforms = [{ scale = \"1,5\" }], optional",
+        "25: step \"event\": event: country: transforms: scale: \"1,5\" is no decimal number",
+    ),
+    (
+        "epoch = \"s\"",
+        "format = \"%H:%M\", timezone = \"Berlin\"",
+        "32: step \"event\": market: updated_at: timezone: \"Berlin\" is no time zone",
+    ),
+    (
+        "title = \"Test\"",
+        "title = \"Test\"\nhttp = { headers = { authorization = \"${file:no-token}\" } }",
+        "5: [source.http.headers]: authorization: there is no file no-token, or it is empty",
+    ),
+    (
         "\"1ms\"",
         "\"1\"",
         "7: [source.retry]: base: \"1\" is no duration",
@@ -252,6 +318,41 @@ fn secrets_of_headers_are_never_shown() {
     let source = Source::parse(Path::new("a.toml"), &text, &lookup).unwrap();
     assert_eq!(source.http.headers["authorization"], "Bearer hunter2");
     assert!(!format!("{source:?}").contains("hunter2"));
+}
+
+#[test]
+fn market_maps_are_shared_by_files_and_the_file_itself_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.toml");
+    let map =
+        |id: &str, yes: &str| format!("[markets.{id}]\nkey = \"btts\"\noutcomes = {{ \"1\" = \"{yes}\" }}\n");
+    std::fs::write(dir.path().join("m.map"), map("1", "yes") + &map("include", "no")).unwrap();
+    std::fs::write(dir.path().join("n.map"), map("8", "yes")).unwrap();
+    let lookup = |_: &str| Some("http://example.org".to_owned());
+    let parse = |include: &str| {
+        let include = format!("[markets]\ninclude = {include}\n[markets.1]");
+        Source::parse(&file, &text("").replace("[markets.1]", &include), &lookup)
+    };
+    let source = parse("[\"m.map\", \"n.map\"]").unwrap();
+    let keys: Vec<_> = source.markets.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["1", "2", "8", "include"]);
+    assert_eq!(source.markets["1"].key.as_str(), "h2h");
+    let twice = parse("[\"n.map\", \"n.map\"]").unwrap_err();
+    assert!(
+        twice[0]
+            .to_string()
+            .contains("has market \"8\", which a file before has too"),
+        "{twice:?}"
+    );
+    // A mistake in an included file is told with its own name and line.
+    std::fs::write(dir.path().join("n.map"), map("8", "ja")).unwrap();
+    let wrong = parse("\"n.map\"").unwrap_err();
+    assert!(
+        wrong[0]
+            .to_string()
+            .contains("n.map:3: [markets.\"8\"]: outcomes: 1: \"ja\""),
+        "{wrong:?}"
+    );
 }
 
 #[test]

@@ -57,7 +57,10 @@ fn verdict(
     let broken = broken(source, &ledger, events.len(), clean);
     let outcome = match &broken {
         Some(why) => {
-            observer.fault(Fault::drift(why.clone()));
+            // What broke a step was told when that happened.
+            if ledger.broken.is_none() {
+                observer.fault(Fault::drift(why.clone()));
+            }
             Outcome::Broken
         }
         None if !clean => Outcome::Partial,
@@ -87,6 +90,9 @@ fn verdict(
 /// Why the site is no longer what the definition says, if so.
 fn broken(source: &Source, ledger: &Ledger, events: usize, clean: bool) -> Option<String> {
     let expect = &source.expect;
+    if ledger.broken.is_some() {
+        return ledger.broken.clone();
+    }
     for rows in [ledger.listed, ledger.rows] {
         if rows.bad_share() > expect.max_missing_required {
             let (bad, all) = (rows.bad, rows.all);

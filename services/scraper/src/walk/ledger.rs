@@ -43,6 +43,8 @@ pub(super) struct Ledger {
     pub(super) gone: BTreeSet<EventId>,
     /// The pages of this run. Those that were read get their events when these are mapped.
     pub(super) pages: Pages,
+    /// Why the site is no longer what the definition says, where that is known for certain.
+    pub(super) broken: Option<String>,
     /// The failure that says most.
     worst: Option<Fault>,
 }
@@ -75,6 +77,12 @@ impl Ledger {
         {
             self.worst = Some(fault);
         }
+    }
+
+    /// The site is no longer what the definition says.
+    pub(super) fn break_by(&mut self, fault: Fault) {
+        self.broken = Some(fault.message.clone());
+        self.fail(fault, None);
     }
 
     /// A page of which nobody knows what it would have shown, or a row of a listing, was lost.

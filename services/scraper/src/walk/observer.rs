@@ -12,6 +12,8 @@ pub trait Observer: Send + Sync {
     fn advance(&self, units: u64);
     /// So many more events were read.
     fn found_events(&self, events: u64);
+    /// A page of a step was read: how many bytes it has, how many rows, and how many of these are bad.
+    fn page(&self, _step: &str, _bytes: u64, _rows: u64, _bad: u64) {}
     /// Something went wrong, or went wrong for now and will be tried again.
     fn fault(&self, fault: Fault);
 }

@@ -2,9 +2,9 @@
 
 use super::{Fault, Meter, Walk, WalkError};
 use crate::{
-    extract::{self, EventRows, Listing},
+    extract::{self, EventRows, Listing, Onward},
     fetch::{self, Fetched, Page, Request},
-    source::{Paginate, Source, Step, Until, Vars},
+    source::{Paginate, Source, Step, Vars},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use std::{
@@ -35,21 +35,26 @@ pub(super) enum Read<T> {
 pub(super) trait Rows: Send + 'static {
     /// Rows on the page, good and bad.
     fn count(&self) -> usize;
+    /// Bad ones among them.
+    fn bad(&self) -> usize;
     /// Events among them.
     fn events(&self) -> usize;
-    /// Pages of the list, where the page tells.
-    fn total_pages(&self) -> Option<u32>;
+    /// Where the list goes on.
+    fn onward(&self) -> &Onward;
 }
 
 impl Rows for Listing {
     fn count(&self) -> usize {
         self.count
     }
+    fn bad(&self) -> usize {
+        self.missing.len()
+    }
     fn events(&self) -> usize {
         0
     }
-    fn total_pages(&self) -> Option<u32> {
-        self.total_pages
+    fn onward(&self) -> &Onward {
+        &self.onward
     }
 }
 
@@ -57,11 +62,14 @@ impl Rows for EventRows {
     fn count(&self) -> usize {
         self.events.len() + self.missing.len()
     }
+    fn bad(&self) -> usize {
+        self.missing.len()
+    }
     fn events(&self) -> usize {
         self.events.len()
     }
-    fn total_pages(&self) -> Option<u32> {
-        self.total_pages
+    fn onward(&self) -> &Onward {
+        &self.onward
     }
 }
 
@@ -69,12 +77,12 @@ impl Rows for EventRows {
 pub(super) type Extract<T> = fn(&Source, &Step, &Page, &Vars) -> Result<T, extract::Error>;
 
 /// A step that is being read.
-struct Reader<'a, T> {
-    walk: &'a Walk,
+pub(super) struct Reader<'a, T> {
+    pub(super) walk: &'a Walk,
     index: usize,
-    step: &'a Step,
+    pub(super) step: &'a Step,
     extract: Extract<T>,
-    meter: &'a Meter<'a>,
+    pub(super) meter: &'a Meter<'a>,
 }
 
 impl Walk {
@@ -104,7 +112,7 @@ impl Walk {
     }
 
     /// Requests in flight are bounded by the site; this bounds what waits for that.
-    fn at_once(&self) -> usize {
+    pub(super) fn at_once(&self) -> usize {
         self.source.limits.concurrency as usize
     }
 }
@@ -112,54 +120,14 @@ impl Walk {
 impl<T: Rows> Reader<'_, T> {
     async fn item(&self, vars: Vars) -> Result<Vec<Read<T>>, WalkError> {
         match &self.step.paginate {
-            None => Ok(vec![self.page(vars, true).await?]),
-            Some(paginate) => match paginate.until {
-                Until::Empty => self.until_empty(vars, paginate).await,
-                Until::TotalPages(_) => self.until_total(vars, paginate).await,
-            },
+            None => Ok(vec![self.page(Ask::new(vars), true).await?]),
+            Some(paginate) => self.list(vars, paginate).await,
         }
     }
 
-    async fn until_empty(&self, vars: Vars, paginate: &Paginate) -> Result<Vec<Read<T>>, WalkError> {
-        let mut reads = Vec::new();
-        for number in 0..paginate.max_pages {
-            let read = self.page(numbered(&vars, paginate, number), false).await?;
-            let go_on = matches!(&read, Read::Rows { rows, .. } if rows.count() > 0);
-            reads.push(read);
-            if !go_on {
-                self.meter.list_has(reads.len() as u64);
-                return Ok(reads);
-            }
-        }
-        self.meter.list_has(reads.len() as u64);
-        reads.push(self.endless(paginate));
-        Ok(reads)
-    }
-
-    async fn until_total(&self, vars: Vars, paginate: &Paginate) -> Result<Vec<Read<T>>, WalkError> {
-        let first = self.page(numbered(&vars, paginate, 0), false).await?;
-        let Read::Rows { rows, .. } = &first else {
-            self.meter.list_has(1);
-            return Ok(vec![first]);
-        };
-        let Some(total) = rows.total_pages() else {
-            self.meter.list_has(1);
-            let what = format!("step {:?}: the number of pages is not there", self.step.id);
-            return Ok(vec![first, self.lost(Fault::drift(what), None)]);
-        };
-        let last = total.min(paginate.max_pages);
-        self.meter.list_has(u64::from(last.max(1)));
-        let pages = stream::iter(1..last).map(|number| self.page(numbered(&vars, paginate, number), false));
-        let mut reads: Vec<_> = pages.buffer_unordered(self.walk.at_once()).try_collect().await?;
-        reads.push(first);
-        if total > paginate.max_pages {
-            reads.push(self.endless(paginate));
-        }
-        Ok(reads)
-    }
-
-    async fn page(&self, vars: Vars, lasting: bool) -> Result<Read<T>, WalkError> {
-        let read = self.read(vars, lasting).await?;
+    /// Reads a page. `lasting` tells whether it shows the same events each time.
+    pub(super) async fn page(&self, ask: Ask, lasting: bool) -> Result<Read<T>, WalkError> {
+        let read = self.read(ask, lasting).await?;
         if let Read::Rows { rows, .. } = &read {
             self.walk.observer.found_events(rows.events() as u64);
         }
@@ -167,8 +135,8 @@ impl<T: Rows> Reader<'_, T> {
         Ok(read)
     }
 
-    async fn read(&self, vars: Vars, lasting: bool) -> Result<Read<T>, WalkError> {
-        let request = match self.request(&vars) {
+    async fn read(&self, ask: Ask, lasting: bool) -> Result<Read<T>, WalkError> {
+        let request = match request(&self.walk.source, self.step, &ask) {
             Ok(request) => request,
             Err(fault) => return Ok(self.lost(fault, None)),
         };
@@ -178,18 +146,23 @@ impl<T: Rows> Reader<'_, T> {
             self.walk.observer.fault(fault);
         };
         let Walk {
-            site, budget, cancel, ..
+            way, budget, cancel, ..
         } = self.walk;
-        let body = match site.fetch(&request, budget, cancel, &on_retry).await {
+        let body = match way.fetch(&request, budget, cancel, &on_retry).await {
             Ok(Fetched::Page(body)) => body,
             Ok(Fetched::Missing) => return Ok(Read::Gone { page }),
             Err(fetch::Error::Cancelled) => return Err(WalkError::Cancelled),
             Err(error) => return Ok(self.lost(Fault::fetching(&self.step.id, &error, None), page)),
         };
-        match self.rows(body, vars).await? {
-            Ok(rows) => Ok(Read::Rows { page, rows }),
+        let bytes = body.body.len();
+        match self.rows(body, ask.vars).await? {
+            Ok(rows) => {
+                let (all, bad) = (rows.count() as u64, rows.bad() as u64);
+                self.walk.observer.page(&self.step.id, bytes as u64, all, bad);
+                Ok(Read::Rows { page, rows })
+            }
             Err(error) => {
-                site.forget(&request);
+                way.forget(&request);
                 let fault = Fault::extracting(&self.step.id, request.url.path(), &error);
                 Ok(self.lost(fault, page))
             }
@@ -211,20 +184,7 @@ impl<T: Rows> Reader<'_, T> {
         }
     }
 
-    fn request(&self, vars: &Vars) -> Result<Request, Fault> {
-        let rule = &self.step.request;
-        let base = self.walk.source.base_url.as_str().trim_end_matches('/');
-        let url = Url::parse(&format!("{base}{}", rule.url.url(vars)))
-            .map_err(|error| Fault::drift(format!("step {:?}: no URL comes of it: {error}", self.step.id)))?;
-        Ok(Request {
-            post: rule.post,
-            url,
-            json: rule.json.as_ref().map(|json| json.render(vars)),
-            missing_on: self.step.missing_on.clone(),
-        })
-    }
-
-    fn endless(&self, paginate: &Paginate) -> Read<T> {
+    pub(super) fn endless(&self, paginate: &Paginate) -> Read<T> {
         let what = format!(
             "step {:?}: more than max_pages = {} pages",
             self.step.id, paginate.max_pages
@@ -232,21 +192,42 @@ impl<T: Rows> Reader<'_, T> {
         self.lost(Fault::drift(what), None)
     }
 
-    fn lost(&self, fault: Fault, page: Option<Arc<str>>) -> Read<T> {
+    pub(super) fn lost(&self, fault: Fault, page: Option<Arc<str>>) -> Read<T> {
         self.walk.observer.fault(fault.clone());
         Read::Failed { page, fault }
     }
 }
 
-/// The variables of one page of a list.
-fn numbered(vars: &Vars, paginate: &Paginate, number: u32) -> Vars {
-    let mut vars = vars.clone();
-    vars.insert(
-        "page".to_owned(),
-        paginate.start.saturating_add(number).to_string(),
-    );
-    vars.insert("size".to_owned(), paginate.size.to_string());
-    vars
+/// What is asked for.
+pub(crate) struct Ask {
+    /// The values of its variables.
+    pub(crate) vars: Vars,
+    /// Where the page before says that the list goes on; none: where the step says.
+    pub(crate) url: Option<Url>,
+}
+
+impl Ask {
+    /// What the step says.
+    pub(crate) fn new(vars: Vars) -> Self {
+        Self { vars, url: None }
+    }
+}
+
+/// The request of a step.
+pub(crate) fn request(source: &Source, step: &Step, ask: &Ask) -> Result<Request, Fault> {
+    let rule = &step.request;
+    let base = source.base_url.as_str().trim_end_matches('/');
+    let url = match &ask.url {
+        Some(url) => url.clone(),
+        None => Url::parse(&format!("{base}{}", rule.url.url(&ask.vars)))
+            .map_err(|error| Fault::drift(format!("step {:?}: no URL comes of it: {error}", step.id)))?,
+    };
+    Ok(Request {
+        post: rule.post,
+        url,
+        json: rule.json.as_ref().map(|json| json.render(&ask.vars)),
+        missing_on: step.missing_on.clone(),
+    })
 }
 
 /// What a request is remembered by.

@@ -147,6 +147,20 @@ async fn a_list_is_read_until_it_is_empty() {
 }
 
 #[tokio::test]
+async fn fewer_rows_than_a_step_expects_break_the_run_whatever_share_may_be_bad() {
+    let server = Server::start(|_, request| site(request)).await;
+    let few = Trip::prepare(&server, &[("each = ", "expect = { min_rows = 5 }\neach = ")]);
+    let harvest = few.run().await.unwrap();
+    assert_eq!(
+        (harvest.outcome, few.faults()),
+        (Outcome::Broken, vec![ErrorType::SchemaDrift])
+    );
+    assert!(!harvest.is_miss(&id(9)));
+    let enough = Trip::prepare(&server, &[("each = ", "expect = { min_rows = 4 }\neach = ")]);
+    assert_eq!(enough.run().await.unwrap().outcome, Outcome::Complete);
+}
+
+#[tokio::test]
 async fn a_list_without_an_end_is_cut_and_proves_no_absence() {
     let server = Server::start(|_, request| match request {
         _ if request.contains("/list") => list([number(request)]),
@@ -327,3 +341,5 @@ async fn the_failure_that_says_most_names_a_walk_without_a_page() {
         other => panic!("{other:?}"),
     }
 }
+
+mod lists;

@@ -4,7 +4,7 @@ use crate::{
     nats::Nats,
     world::{Scraper, World, options, until},
 };
-use oddswire_protocol::Timestamp;
+use oddswire_protocol::{Timestamp, progress::Outcome};
 use oddswire_scraper::{Error, ScraperOptions};
 use std::collections::BTreeSet;
 use tokio::net::TcpListener;
@@ -109,5 +109,26 @@ async fn a_source_that_is_switched_off_is_scraped_only_when_it_is_named() {
             .last_seq,
         1
     );
+    scraper.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_run_goes_by_a_changed_definition_and_a_wrong_one_changes_nothing() {
+    let world = World::start(30_000, 2, "").await;
+    let scraper = world.scraper("w-1").await;
+    let outcome = async || world.whole_run().await.last().unwrap().image.outcome;
+    assert_eq!(outcome().await, Some(Outcome::Complete));
+    world.redefine("[markets.1]", "[expect]\nmin_events = 3\n[markets.1]");
+    assert_eq!(outcome().await, Some(Outcome::Broken));
+    // The problem is told, and the definition from before goes on.
+    world.redefine("min_events = 3", "min_evnts = 1");
+    assert_eq!(outcome().await, Some(Outcome::Broken));
+    assert!(scraper.metric("oddswire_scraper_definition_problems").await >= 1.0);
+    world.redefine("min_evnts = 1", "min_events = 2");
+    assert_eq!(outcome().await, Some(Outcome::Complete));
+    let metric = async |name| scraper.metric(name).await;
+    assert!(metric("oddswire_scraper_definition_problems").await.abs() < 0.5);
+    let read = metric("oddswire_scraper_definition_reads_total{reason=\"taken\"}").await;
+    assert!((read - 2.0).abs() < 0.5, "{read}");
     scraper.stop().await;
 }

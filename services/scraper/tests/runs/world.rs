@@ -85,6 +85,14 @@ impl World {
         }
     }
 
+    /// Puts another text in the place of a part of the definition.
+    pub(crate) fn redefine(&self, from: &str, to: &str) {
+        let file = self.sources.path().join("alpha.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{from}");
+        fs::write(file, text.replace(from, to)).unwrap();
+    }
+
     /// The folder of the definition of its source.
     pub(crate) fn sources(&self) -> &Path {
         self.sources.path()
@@ -332,7 +340,7 @@ pub(crate) struct Scraper {
 impl Scraper {
     pub(crate) async fn start(
         options: ScraperOptions,
-        lookup: impl Fn(&str) -> Option<String> + Send + 'static,
+        lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind(options.ops_listen).await.unwrap();
         let ops_url = format!("http://{}", listener.local_addr().unwrap());
