@@ -151,6 +151,23 @@ impl Bench {
             self.rows.push(row);
         }
     }
+
+    /// Puts the figures of a scenario into the table, each with what it must not be above.
+    pub(crate) fn rows(
+        &mut self,
+        scenario: &str,
+        figures: impl IntoIterator<Item = (&'static str, Vec<f64>, Option<f64>)>,
+    ) {
+        for (figure, rounds, target) in figures {
+            self.row(Row {
+                scenario: scenario.to_owned(),
+                figure,
+                rounds,
+                target,
+                note: String::new(),
+            });
+        }
+    }
 }
 
 /// A line of progress.

@@ -87,11 +87,11 @@ async fn overwhelm(world: &World, run: &RunId) {
     world.big_run_event(run, MANY, Status::Completed).await;
 }
 
-#[tokio::test]
-async fn a_slow_client_gets_every_event_of_its_runs_the_newest_odds_and_is_told_so() {
+/// What a client is told that was overwhelmed within such a budget. Of its run it has everything.
+async fn stalled_with(client_bytes: u64) -> Told {
     let world = World::new().await;
     let gateway = world
-        .gateway_with(|g| (g.client_bytes, g.ring_bytes) = (64 << 10, 32 << 20))
+        .gateway_with(|g| (g.client_bytes, g.ring_bytes) = (client_bytes, 32 << 20))
         .await;
     let mut client = gateway.ws("").await;
     client.next_of(MessageType::CaughtUp).await;
@@ -99,6 +99,12 @@ async fn a_slow_client_gets_every_event_of_its_runs_the_newest_odds_and_is_told_
     overwhelm(&world, &run).await;
     let told = Told::until_terminal(&mut client).await;
     assert_eq!(told.runs[&run], (1..=MANY).collect::<Vec<_>>());
+    told
+}
+
+#[tokio::test]
+async fn a_slow_client_gets_every_event_of_its_runs_the_newest_odds_and_is_told_so() {
+    let told = stalled_with(64 << 10).await;
     let newest: Vec<u64> = told.odds.values().map(|(newest, _)| *newest).collect();
     let mut numbers = newest.clone();
     numbers.sort_unstable();
@@ -115,16 +121,7 @@ async fn a_slow_client_gets_every_event_of_its_runs_the_newest_odds_and_is_told_
 
 #[tokio::test]
 async fn a_client_within_its_budget_gets_everything_however_it_stalls() {
-    let world = World::new().await;
-    let gateway = world
-        .gateway_with(|g| (g.client_bytes, g.ring_bytes) = (16 << 20, 32 << 20))
-        .await;
-    let mut client = gateway.ws("").await;
-    client.next_of(MessageType::CaughtUp).await;
-    let run = RunId::new();
-    overwhelm(&world, &run).await;
-    let told = Told::until_terminal(&mut client).await;
-    assert_eq!(told.runs[&run], (1..=MANY).collect::<Vec<_>>());
+    let told = stalled_with(16 << 20).await;
     let images: u64 = told.odds.values().map(|(_, count)| count).sum();
     assert_eq!((images, told.lagging.len()), (MANY - 1, 0));
 }

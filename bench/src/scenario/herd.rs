@@ -4,7 +4,7 @@ use super::past::Past;
 use crate::{
     bench::{Bench, grouped},
     crowd::Crowd,
-    report::{Row, short},
+    report::short,
 };
 use anyhow::Result;
 
@@ -48,18 +48,13 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         failed.push(opening.failed.max(behind) as f64);
     }
     let scenario = format!("all come back at once, {} clients", grouped(clients));
-    for (figure, rounds, target) in [
-        ("reads of the log", reads, Some(READS_MAX)),
-        ("seconds until all are caught up, 120 at most", all, None),
-        ("refused, cut, or without everything", failed, Some(0.0)),
-    ] {
-        bench.row(Row {
-            scenario: scenario.clone(),
-            figure,
-            rounds,
-            target,
-            note: String::new(),
-        });
-    }
+    bench.rows(
+        &scenario,
+        [
+            ("reads of the log", reads, Some(READS_MAX)),
+            ("seconds until all are caught up, 120 at most", all, None),
+            ("refused, cut, or without everything", failed, Some(0.0)),
+        ],
+    );
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::{
     audience::Audience,
     bench::{Bench, grouped},
     crowd::Crowd,
-    report::{Row, short},
+    report::short,
     server::Kind,
 };
 use anyhow::Result;
@@ -33,18 +33,13 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         eprintln!("  all in {} s, {} failed", short(opening.seconds), opening.failed);
     }
     let scenario = format!("connect storm, {} clients", grouped(clients));
-    for (figure, rounds, target) in [
-        ("seconds until all are caught up", all, None),
-        ("seconds to connection_ack, p99", granted, None),
-        ("refused or cut", failed, Some(0.0)),
-    ] {
-        bench.row(Row {
-            scenario: scenario.clone(),
-            figure,
-            rounds,
-            target,
-            note: String::new(),
-        });
-    }
+    bench.rows(
+        &scenario,
+        [
+            ("seconds until all are caught up", all, None),
+            ("seconds to connection_ack, p99", granted, None),
+            ("refused or cut", failed, Some(0.0)),
+        ],
+    );
     Ok(())
 }

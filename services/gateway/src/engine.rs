@@ -137,11 +137,6 @@ impl Engine {
         });
     }
 
-    /// How many clients are parked.
-    pub fn parked(&self) -> usize {
-        self.shards.iter().map(|post| post.clients.load(SeqCst)).sum()
-    }
-
     /// Serves a client: by a loop of its own, and parked, in turns, until it is gone.
     pub async fn attend(self: Arc<Self>, mut session: Box<SocketSession>, begin: Option<Request>) {
         let end = session.run(begin, self.farewell.clone()).await;

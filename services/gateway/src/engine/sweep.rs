@@ -33,26 +33,28 @@ struct Batch {
 }
 
 impl Batch {
-    fn of(kind: &Kind, frames: Vec<Arc<Frame>>) -> Self {
-        if let [frame] = frames.as_slice() {
-            let bytes = kind.encode(frame);
-            let end = bytes.len();
-            return Self {
-                bytes,
-                frames: vec![(Arc::clone(frame), end)],
-                is_tick: false,
-            };
-        }
-        let mut bytes = Vec::new();
-        let ended = frames.into_iter().map(|frame| {
-            bytes.extend_from_slice(&kind.encode(&frame));
-            (frame, bytes.len())
+    /// Frames with what they look like to these clients; a single one is not copied.
+    fn of(pieces: &[(Arc<Frame>, Bytes)], is_tick: bool) -> Self {
+        let mut end = 0;
+        let frames = pieces.iter().map(|(frame, bytes)| {
+            end += bytes.len();
+            (Arc::clone(frame), end)
         });
-        let frames = ended.collect();
+        let frames = frames.collect();
+        let bytes = match pieces {
+            [(_, bytes)] => bytes.clone(),
+            pieces => {
+                let mut all = Vec::with_capacity(end);
+                for (_, bytes) in pieces {
+                    all.extend_from_slice(bytes);
+                }
+                all.into()
+            }
+        };
         Self {
-            bytes: bytes.into(),
+            bytes,
             frames,
-            is_tick: false,
+            is_tick,
         }
     }
 
@@ -113,18 +115,18 @@ impl Shard {
 
     fn give(&mut self, class: usize, frames: Vec<Arc<Frame>>) {
         let kind = Arc::clone(&self.classes[class].kind);
-        let frames = if kind.conflates() {
-            self.hold(class, frames)
-        } else {
-            frames
-        };
         if kind.conflates() {
-            for frame in frames {
+            for frame in self.hold(class, frames) {
                 self.give_at_once(class, &kind, &frame);
             }
-        } else if !frames.is_empty() {
-            self.write_to_all(class, &Batch::of(&kind, frames));
+            return;
         }
+        let encoded = frames.into_iter().map(|frame| {
+            let bytes = kind.encode(&frame);
+            (frame, bytes)
+        });
+        let pieces: Vec<_> = encoded.collect();
+        self.write_to_all(class, &Batch::of(&pieces, false));
     }
 
     /// Has frames wait for the next tick; gives those that go at once.
@@ -155,12 +157,7 @@ impl Shard {
     fn give_at_once(&mut self, class: usize, kind: &Kind, frame: &Arc<Frame>) {
         let alone = self.classes[class].held.is_empty();
         let bytes = kind.encode_with(frame, alone.then(|| kind.cursor_after(frame)));
-        let end = bytes.len();
-        let batch = Batch {
-            bytes,
-            frames: vec![(Arc::clone(frame), end)],
-            is_tick: false,
-        };
+        let batch = Batch::of(&[(Arc::clone(frame), bytes)], false);
         self.write_to_all(class, &batch);
     }
 
@@ -176,19 +173,12 @@ impl Shard {
         let Some(last) = released.frames.last() else {
             return;
         };
-        let mut bytes = Vec::new();
-        let mut frames = Vec::new();
-        for frame in &released.frames {
+        let encoded = released.frames.iter().map(|frame| {
             // Only the last one is behind everything.
             let cursor = (frame.number == last.number).then(|| kind.cursor_at(&self.positions));
-            bytes.extend_from_slice(&kind.encode_with(frame, cursor));
-            frames.push((Arc::clone(frame), bytes.len()));
-        }
-        let batch = Batch {
-            bytes: bytes.into(),
-            frames,
-            is_tick: true,
-        };
+            (Arc::clone(frame), kind.encode_with(frame, cursor))
+        });
+        let batch = Batch::of(&encoded.collect::<Vec<_>>(), true);
         self.write_to_all(number, &batch);
     }
 
