@@ -23,7 +23,7 @@ use oddswire_protocol::{Feed, header::AFTER};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +70,8 @@ const AUDITS_AFTER_CHANGE: [Duration; 2] = [Duration::from_millis(200), Duration
 /// Only on trial: how long after the read the subscription comes, as it might over a slow network.
 const TRIAL_WINDOW: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_millis(250);
+/// How long a message that the stream holds may take to come by live.
+const UNDER_WAY: Duration = Duration::from_millis(250);
 /// How long a run's last message waits for the odds that the run wrote.
 const AFTER_WITHIN: Duration = Duration::from_secs(2);
 /// After a wait in vain, no run waits for this long.
@@ -203,14 +205,14 @@ impl FeedActor {
                 },
                 Ok(()) = signals.changed() => {
                     extra = after_change();
-                    self.audit().await;
+                    self.audit(listener).await;
                 }
                 Ok(()) = audits.changed() => {
-                    self.audit().await;
+                    self.audit(listener).await;
                 }
                 () = sleep_until(next_audit) => {
                     extra.retain(|at| *at > Instant::now());
-                    let good = self.audit().await;
+                    let good = self.audit(listener).await;
                     regular = Instant::now() + if good { audit_interval() } else { RETRY };
                 }
                 Ok(()) = interest.changed() => {
@@ -263,8 +265,20 @@ impl FeedActor {
         Ok(())
     }
 
+    /// Shows live messages up to `to` that are on their way already. Of odds the log holds last images alone: what were
+    /// read there instead would lack those in between.
+    async fn take_what_is_under_way(&mut self, listener: &mut Listener, to: u64) {
+        let until = Instant::now() + UNDER_WAY;
+        while self.high < to {
+            let Ok(Some(message)) = timeout_at(until, listener.next()).await else {
+                return;
+            };
+            self.on_live(&message).await;
+        }
+    }
+
     /// Looks whether the stream is still the same and whether its tail was missed; tells whether all is well.
-    async fn audit(&mut self) -> bool {
+    async fn audit(&mut self, listener: &mut Listener) -> bool {
         let mut found = self.tail().await;
         if found
             .as_ref()
@@ -280,7 +294,10 @@ impl FeedActor {
                 self.set_life(epoch, last_seq);
                 Ok(())
             }
-            Ok((_, last_seq)) => self.repair(last_seq).await,
+            Ok((_, last_seq)) => {
+                self.take_what_is_under_way(listener, last_seq).await;
+                self.repair(last_seq).await
+            }
             Err(error) => Err(error),
         };
         match outcome {
