@@ -15,7 +15,7 @@ pub(crate) use process::GatewayProcess;
 pub(crate) use sse::{Sse, SseEvent};
 pub(crate) use ws::{Ended, Ws};
 
-use oddswire_gateway::{GatewayOptions, trial::Trial};
+use oddswire_gateway::{GatewayOptions, auth::AuthOptions, trial::Trial};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
     nats_server::{NatsCluster, NatsServer},
@@ -246,6 +246,7 @@ impl Gateway {
         let (address, ops) = (clients.local_addr().unwrap(), operators.local_addr().unwrap());
         let mut gateway = GatewayOptions {
             bus: options(nats_url),
+            auth: AuthOptions::default(),
             listen: address,
             ops_listen: ops,
             heartbeat_ms: 1_000,

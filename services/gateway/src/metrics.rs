@@ -41,6 +41,8 @@ pub struct Metrics {
     pub log_reads: Counter,
     /// Sessions open now.
     pub sessions: Gauge,
+    /// Who came to the door, by outcome.
+    pub auth: Family<AuthLabel, Counter>,
 }
 
 /// The label `transport`.
@@ -64,6 +66,13 @@ pub enum Transport {
 pub struct VerdictLabel {
     /// Which.
     pub verdict: String,
+}
+
+/// The label `outcome`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AuthLabel {
+    /// `ok`, `ticket_given`, or why not.
+    pub outcome: String,
 }
 
 impl Metrics {
@@ -119,6 +128,11 @@ impl Metrics {
             "log_reads",
             "Reads of the log for clients",
             self.log_reads.clone(),
+        );
+        registry.register(
+            "auth",
+            "Tokens and tickets looked at, by outcome",
+            self.auth.clone(),
         );
         registry.register("resumes", "Joins by verdict", self.resumes.clone());
         registry.register(

@@ -200,7 +200,7 @@ impl Shard {
             form: session.transport_mut().form(),
             profile: session.profile(),
         };
-        let (place, beat_at) = (*session.place(), session.heartbeat_at());
+        let (place, beat_at) = (*session.place(), session.due_at());
         let mut stream = mio::net::TcpStream::from_std(session.transport_mut().park()?);
         let interests = Interest::READABLE | Interest::WRITABLE;
         let entry = self.clients.vacant_entry();
@@ -466,6 +466,10 @@ impl Shard {
         let Some(client) = self.clients.get(key) else {
             return;
         };
+        if client.session.is_over() {
+            // Whoever takes no bytes may not take them later either.
+            return self.hand_over(key);
+        }
         let positions = match &client.state {
             State::Behind(behind) if behind.moved_at.elapsed() > self.engine.shared.patience => {
                 return self.drop_client(key);
@@ -492,7 +496,11 @@ impl Shard {
             self.engine.metrics().delivered_bytes.inc_by(bytes.len() as u64);
         }
         let client = &mut self.clients[key];
-        client.beat_at = Instant::now() + heartbeat;
+        // Who is behind is told nothing until it takes bytes again.
+        client.beat_at = match client.state {
+            State::Live { .. } => client.session.due_at(),
+            State::Behind(_) => client.session.over_at().min(Instant::now() + heartbeat),
+        };
         self.schedule.insert((client.beat_at, Task::Beat(key)));
         self.write_own(key);
     }

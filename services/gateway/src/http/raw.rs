@@ -47,7 +47,8 @@ pub(super) async fn wants_events(stream: &TcpStream) -> std::io::Result<bool> {
 /// Answers such a request: with events until the client is gone, or with why not.
 pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway) {
     let asked = match timeout(HEAD_WITHIN, read_head(&mut stream)).await {
-        Ok(Ok(Some(head))) => head.and_then(|(uri, headers)| asked_for(&gateway, &uri, &headers)),
+        Ok(Ok(Some(Ok((uri, headers))))) => asked_for(&gateway, &uri, &headers).await,
+        Ok(Ok(Some(Err(error)))) => Err(error),
         // Gone, or silent for too long.
         Ok(Ok(None) | Err(_)) | Err(_) => return,
     };
@@ -127,10 +128,12 @@ fn parse(bytes: &[u8]) -> Option<Head> {
     Some(Ok((uri, map)))
 }
 
-fn asked_for(gateway: &Gateway, uri: &Uri, headers: &HeaderMap) -> Result<Request, ApiError> {
+async fn asked_for(gateway: &Gateway, uri: &Uri, headers: &HeaderMap) -> Result<Request, ApiError> {
     let Query(query) =
         Query::<StreamQuery>::try_from_uri(uri).map_err(|e| ApiError::bad_query(e.body_text()))?;
-    query.events(headers, &gateway.shared.limits)
+    // Before anything else: who is not let in learns nothing.
+    let grant = gateway.admit_stream(headers, query.ticket()).await?;
+    query.events(headers, &gateway.shared.limits, grant)
 }
 
 async fn open(stream: TcpStream, gateway: Gateway, request: Request) {

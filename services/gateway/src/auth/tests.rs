@@ -1,0 +1,1 @@
+//! Tokens and what is wrong with them.
