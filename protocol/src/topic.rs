@@ -102,7 +102,10 @@ impl Topic {
     pub fn covers(&self, other: &Self) -> bool {
         // Token by token, since the alphabet of each is endless: a place that one leaves open is covered only by one
         // that leaves it open as well. Confirmations follow, because the place of the source is among these.
-        self.feed == other.feed && self.exact_tokens().all(|(at, token)| other.token(at) == Some(token))
+        self.feed == other.feed
+            && self
+                .exact_tokens()
+                .all(|(at, token)| other.token(at) == Some(token))
     }
 
     /// These topics without those that another one of them covers, in their order.
@@ -113,7 +116,10 @@ impl Topic {
                 other_at != at && other.covers(topic) && (other_at < at || !topic.covers(other))
             })
         };
-        let kept = topics.iter().enumerate().filter(|(at, topic)| !covered(*at, topic));
+        let kept = topics
+            .iter()
+            .enumerate()
+            .filter(|(at, topic)| !covered(*at, topic));
         kept.map(|(_, topic)| topic.clone()).collect()
     }
 
@@ -288,7 +294,8 @@ mod tests {
     }
 
     fn topic() -> impl Strategy<Value = Topic> {
-        "(scrape_progress(\\.([ab]|\\*)){0,2})|(odds_updates(\\.([ab]|\\*)){0,4})".prop_map(|text| text.parse().unwrap())
+        "(scrape_progress(\\.([ab]|\\*)){0,2})|(odds_updates(\\.([ab]|\\*)){0,4})"
+            .prop_map(|text| text.parse().unwrap())
     }
 
     /// Every event of a world with three tokens.

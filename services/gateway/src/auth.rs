@@ -94,9 +94,7 @@ impl Auth {
             let algorithm = algorithm.filter(|a| a.family() == jsonwebtoken::AlgorithmFamily::Hmac);
             let secret = match (&options.auth_secret, &options.auth_secret_file) {
                 (Some(secret), _) => Ok(secret.expose().to_owned()),
-                (None, Some(path)) => {
-                    read(path).map_err(|what| Problem::new("--auth-secret-file", what))
-                }
+                (None, Some(path)) => read(path).map_err(|what| Problem::new("--auth-secret-file", what)),
                 (None, None) => Ok(String::new()),
             };
             let found = secret.and_then(|secret| {
@@ -118,7 +116,10 @@ impl Auth {
             ("--auth-audience", &options.auth_audience),
         ] {
             if options.is_on() && (values.is_empty() || values.iter().any(String::is_empty)) {
-                note(Problem::new(option, "must name at least one, and none that is empty"));
+                note(Problem::new(
+                    option,
+                    "must name at least one, and none that is empty",
+                ));
             }
         }
         if !problems.is_empty() {
@@ -208,7 +209,9 @@ impl Rules {
         }
         jwks.look_again().await;
         if jwks.known().is_none() {
-            return Err(Refusal::Unavailable("the identity provider's keys cannot be read"));
+            return Err(Refusal::Unavailable(
+                "the identity provider's keys cannot be read",
+            ));
         }
         self.known().candidates(id, algorithm)
     }
@@ -254,7 +257,9 @@ fn read_head(token: &str) -> Result<Head, Refusal> {
     let head: Head =
         serde_json::from_slice(&bytes).map_err(|_| Refusal::Malformed("its header is not one of a token"))?;
     if head.crit.is_some() {
-        return Err(Refusal::Malformed("its header asks for what is not known here (crit)"));
+        return Err(Refusal::Malformed(
+            "its header asks for what is not known here (crit)",
+        ));
     }
     Ok(head)
 }

@@ -69,10 +69,7 @@ impl Bus {
         marker_ttl: Duration,
         stop: &CancellationToken,
     ) -> Result<Option<Bytes>, TakeError> {
-        let (stream, subject) = (
-            self.names().control_stream(),
-            self.names().control_subject(key),
-        );
+        let (stream, subject) = (self.names().control_stream(), self.names().control_subject(key));
         // By the leader: a follower may not know yet what another gateway has put there.
         let last = self.leader_last_message(&stream, &subject).await?;
         let Some(value) = last.filter(is_value) else {

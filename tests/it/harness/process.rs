@@ -10,6 +10,7 @@ pub(crate) struct GatewayProcess {
     port: u16,
     ops_port: u16,
     args: Vec<String>,
+    log: Option<std::path::PathBuf>,
     child: Child,
 }
 
@@ -26,9 +27,15 @@ impl GatewayProcess {
         Self {
             port,
             ops_port,
-            child: spawn(&args),
+            log: None,
+            child: spawn(&args, None),
             args,
         }
+    }
+
+    /// Has everything that it says from its next start on go to a file.
+    pub(crate) fn log_to(&mut self, file: &std::path::Path) {
+        self.log = Some(file.to_owned());
     }
 
     pub(crate) fn address(&self) -> String {
@@ -55,7 +62,7 @@ impl GatewayProcess {
 
     /// Starts it again, on the same ports.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(&self.args);
+        self.child = spawn(&self.args, self.log.as_deref());
     }
 }
 
@@ -67,9 +74,11 @@ fn free_port() -> u16 {
         .port()
 }
 
-fn spawn(args: &[String]) -> Child {
+fn spawn(args: &[String], log: Option<&std::path::Path>) -> Child {
+    let said = log.map_or_else(Stdio::inherit, |file| std::fs::File::create(file).unwrap().into());
     Command::new(env!("CARGO_BIN_EXE_chaos-gateway"))
         .args(args)
+        .stderr(said)
         .stdin(Stdio::null())
         .process_group(0)
         .kill_on_drop(true)

@@ -11,11 +11,10 @@ use ring::{
     signature::{
         ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
         ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
-        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
-        RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_2048_8192_SHA256,
-        RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
-        RsaEncoding, RsaKeyPair, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
-        VerificationAlgorithm,
+        RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256,
+        RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
+        RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+        RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
     },
 };
 use signature::{Signer, Verifier};
@@ -107,7 +106,9 @@ impl Signer<Vec<u8>> for Sign {
                 .map(|pair| pair.sign(message).as_ref().to_vec())
                 .map_err(|_| signature::Error::new()),
             _ => match (hmac_of(self.algorithm), rsa_sign(self.algorithm)) {
-                (Some(with), _) => Ok(hmac::sign(&hmac::Key::new(with, bytes), message).as_ref().to_vec()),
+                (Some(with), _) => Ok(hmac::sign(&hmac::Key::new(with, bytes), message)
+                    .as_ref()
+                    .to_vec()),
                 (None, Some(encoding)) => rsa(encoding, bytes, message),
                 (None, None) => Err(signature::Error::new()),
             },
@@ -137,9 +138,7 @@ fn rsa_check(algorithm: Algorithm) -> Option<&'static RsaParameters> {
     })
 }
 
-fn public(
-    algorithm: Algorithm,
-) -> std::result::Result<&'static dyn VerificationAlgorithm, signature::Error> {
+fn public(algorithm: Algorithm) -> std::result::Result<&'static dyn VerificationAlgorithm, signature::Error> {
     match algorithm {
         Algorithm::ES256 => Ok(&ECDSA_P256_SHA256_FIXED),
         Algorithm::ES384 => Ok(&ECDSA_P384_SHA384_FIXED),

@@ -217,7 +217,8 @@ mod tests {
     #[test]
     fn wildcards_of_a_client_reach_no_further_than_its_claim() {
         let mut claims = base();
-        claims["oddswire"] = serde_json::json!({"topics": ["odds_updates.soccer.*.alpha", "scrape_progress.bravo"]});
+        claims["oddswire"] =
+            serde_json::json!({"topics": ["odds_updates.soccer.*.alpha", "scrape_progress.bravo"]});
         let grant = grant(claims).unwrap();
         for (topic, allowed) in [
             ("odds_updates.soccer.*.alpha", true),

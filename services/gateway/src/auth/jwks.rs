@@ -17,6 +17,8 @@ pub(super) struct Jwks {
     client: Client,
     every: Duration,
     keys: RwLock<Option<Arc<KeySet>>>,
+    /// They are not asked for more often than this, however many unknown keys tokens name.
+    pub(super) not_before: Duration,
     /// When they were asked for last; held while they are.
     asked_at: Mutex<Option<Instant>>,
 }
@@ -25,7 +27,6 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const BODY_MAX_BYTES: usize = 256 * 1024;
 const REDIRECTS_MAX: usize = 3;
-/// Not more often than this, however many unknown keys tokens name.
 const NOT_BEFORE: Duration = Duration::from_secs(10);
 
 impl Jwks {
@@ -49,6 +50,7 @@ impl Jwks {
             client,
             every,
             keys: RwLock::default(),
+            not_before: NOT_BEFORE,
             asked_at: Mutex::default(),
         })
     }
@@ -61,7 +63,7 @@ impl Jwks {
     /// Reads them anew, unless that was just tried. Those who ask at the same time wait for one answer.
     pub(super) async fn look_again(&self) {
         let mut asked_at = self.asked_at.lock().await;
-        if asked_at.is_some_and(|at| at.elapsed() < NOT_BEFORE) {
+        if asked_at.is_some_and(|at| at.elapsed() < self.not_before) {
             return;
         }
         *asked_at = Some(Instant::now());
@@ -82,7 +84,7 @@ impl Jwks {
             sleep(if self.known().is_some() {
                 self.every
             } else {
-                NOT_BEFORE
+                self.not_before
             })
             .await;
         }

@@ -88,10 +88,6 @@ impl KeySet {
         self.0.extend(other.0);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The keys that may have signed a token: those of its `kid`, or those without a name, of its algorithm.
     pub(super) fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Key>, Refusal> {
         let named: Vec<&Key> = self

@@ -144,10 +144,7 @@ pub fn keygen() -> Result<(String, String), MintError> {
     let pair = Ed25519KeyPair::from_pkcs8(document.as_ref())
         .map_err(|error| MintError(format!("a key that cannot be read: {error}")))?;
     let public = [&ED25519_PUBLIC, pair.public_key().as_ref()].concat();
-    Ok((
-        pem("PRIVATE KEY", document.as_ref()),
-        pem("PUBLIC KEY", &public),
-    ))
+    Ok((pem("PRIVATE KEY", document.as_ref()), pem("PUBLIC KEY", &public)))
 }
 
 fn pem(what: &str, der: &[u8]) -> String {

@@ -229,22 +229,12 @@ impl Shard {
         self.join_class(key, kind);
         // Who conflates does not get what it lacks as it comes: its own loop knows how.
         let lacks = conflates && place.next() < self.next;
-        if lacks || self.has_moved_on(&place) {
+        if lacks || self.hub.has_moved_on(&place) {
             self.hand_over(key);
         } else {
             self.follow(key);
         }
         Ok(())
-    }
-
-    /// Whether a feed is another one than a place speaks of, or has lost what comes after it.
-    fn has_moved_on(&self, place: &Place) -> bool {
-        Feed::ALL.into_iter().any(|feed| {
-            let view = self.hub.view(feed);
-            place.position(feed).is_some_and(|at| {
-                view.is_none_or(|view| view.epoch != at.epoch || at.seq > view.high || at.seq < view.floor)
-            })
-        })
     }
 
     fn join_class(&mut self, key: usize, kind: Kind) {

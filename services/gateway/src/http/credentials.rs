@@ -273,7 +273,10 @@ mod tests {
         map
     }
 
-    fn token(pairs: &[(&'static str, &'static str)], ticket: Option<&str>) -> Result<Option<String>, Refusal> {
+    fn token(
+        pairs: &[(&'static str, &'static str)],
+        ticket: Option<&str>,
+    ) -> Result<Option<String>, Refusal> {
         let found = find(&headers(pairs), ticket, Transport::WebSocket, Some("odds")).map(|found| {
             found.map(|found| match found {
                 Credential::Token(token) => token.to_owned(),
@@ -286,7 +289,10 @@ mod tests {
     #[test]
     fn one_token_is_found_wherever_it_is() {
         assert_eq!(token(&[], None), Ok(None));
-        assert_eq!(token(&[("authorization", "bearer a.b.c")], None), Ok(Some("a.b.c".into())));
+        assert_eq!(
+            token(&[("authorization", "bearer a.b.c")], None),
+            Ok(Some("a.b.c".into()))
+        );
         assert_eq!(
             token(&[("sec-websocket-protocol", "oddswire.v1, bearer.a.b.c")], None),
             Ok(Some("a.b.c".into()))
@@ -298,19 +304,33 @@ mod tests {
     fn two_are_refused_by_one_way_or_by_two() {
         for pairs in [
             &[("authorization", "Bearer a"), ("authorization", "Bearer a")][..],
-            &[("authorization", "Bearer a"), ("sec-websocket-protocol", "bearer.a")],
+            &[
+                ("authorization", "Bearer a"),
+                ("sec-websocket-protocol", "bearer.a"),
+            ],
             &[("sec-websocket-protocol", "bearer.a, bearer.b")],
-            &[("cookie", "odds=a; odds=b"), ("origin", "https://h"), ("host", "h")],
+            &[
+                ("cookie", "odds=a; odds=b"),
+                ("origin", "https://h"),
+                ("host", "h"),
+            ],
         ] {
             assert_eq!(token(pairs, None), Err(Refusal::Several), "{pairs:?}");
         }
-        assert_eq!(token(&[("authorization", "Bearer a")], Some("t")), Err(Refusal::Several));
+        assert_eq!(
+            token(&[("authorization", "Bearer a")], Some("t")),
+            Err(Refusal::Several)
+        );
     }
 
     #[test]
     fn another_scheme_is_refused_and_not_passed_over() {
         for value in ["Basic YTpi", "Bearer", "a.b.c"] {
-            assert_eq!(token(&[("authorization", value)], None), Err(Refusal::Scheme), "{value}");
+            assert_eq!(
+                token(&[("authorization", value)], None),
+                Err(Refusal::Scheme),
+                "{value}"
+            );
         }
     }
 
@@ -318,8 +338,14 @@ mod tests {
     fn a_cookie_counts_for_pages_of_this_host_alone() {
         let cookie = ("cookie", "x=1; odds=a.b.c");
         let good = Ok(Some("a.b.c".to_owned()));
-        assert_eq!(token(&[cookie, ("origin", "https://h:1"), ("host", "h:1")], None), good);
-        assert_eq!(token(&[cookie, ("sec-fetch-site", "same-origin"), ("host", "h")], None), good);
+        assert_eq!(
+            token(&[cookie, ("origin", "https://h:1"), ("host", "h:1")], None),
+            good
+        );
+        assert_eq!(
+            token(&[cookie, ("sec-fetch-site", "same-origin"), ("host", "h")], None),
+            good
+        );
         for others in [
             &[cookie, ("host", "h")][..],
             &[cookie, ("origin", "https://evil"), ("host", "h")],
@@ -329,6 +355,9 @@ mod tests {
             assert_eq!(token(others, None), Err(Refusal::Origin), "{others:?}");
         }
         // What is sent on purpose beats it.
-        assert_eq!(token(&[cookie, ("host", "h")], Some("t")), Ok(Some("ticket t".into())));
+        assert_eq!(
+            token(&[cookie, ("host", "h")], Some("t")),
+            Ok(Some("ticket t".into()))
+        );
     }
 }

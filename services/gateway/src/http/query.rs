@@ -33,10 +33,7 @@ pub(super) struct NoTopic(pub(super) Vec<ErrorData>);
 impl NoTopic {
     pub(super) fn into_problem(self) -> ApiError {
         // One that the token does not allow is a topic nevertheless.
-        let forbidden = self
-            .0
-            .iter()
-            .any(|fault| fault.code == ErrorCode::TopicForbidden);
+        let forbidden = self.0.iter().any(|fault| fault.code == ErrorCode::TopicForbidden);
         let detail = self
             .0
             .iter()

@@ -117,9 +117,7 @@ async fn admit(gateway: &Gateway, headers: &HeaderMap, query: &StreamQuery) -> A
     if !gateway.shared.door.is_on() {
         return Admission::In(None, None);
     }
-    let admitted = gateway
-        .admit(headers, query.ticket(), Brought::WebSocket)
-        .await;
+    let admitted = gateway.admit(headers, query.ticket(), Brought::WebSocket).await;
     match admitted {
         Ok(Some(grant)) => Admission::In(Some(grant), None),
         Ok(None) => Admission::Waits,

@@ -121,7 +121,9 @@ impl<T: Transport> Session<T> {
             Ok(grant) if same(&grant) => grant,
             refused => {
                 let refusal = refused.map_or_else(|r| r, |_| self.shared.door.refuse(Refusal::Subject));
-                return self.send_error(refusal.code(), refusal.to_string(), reference).await;
+                return self
+                    .send_error(refusal.code(), refusal.to_string(), reference)
+                    .await;
             }
         };
         self.topics.retain(|topic| grant.covers(topic));
