@@ -91,6 +91,8 @@ impl Gateway {
 /// Status, code and challenge of a refusal.
 pub(crate) async fn refusal(answer: Response) -> (u16, String, String) {
     let status = answer.status().as_u16();
+    // A stream would never end.
+    assert!(status >= 400, "let in with {status}");
     let challenge = answer.headers().get("www-authenticate");
     let challenge = challenge.map_or_else(String::new, |value| value.to_str().unwrap().to_owned());
     let problem: Value = answer.json().await.unwrap();

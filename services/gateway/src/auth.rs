@@ -227,7 +227,7 @@ impl Rules {
     fn check_with(&self, token: &str, key: &Key) -> Result<Grant, Refusal> {
         let mut validation = self.validation.clone();
         validation.algorithms = vec![key.algorithm];
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &validation)
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation)
             .map_err(|error| sort(error.kind()))?
             .claims;
         if let Some(most) = self.max_lifetime_s {

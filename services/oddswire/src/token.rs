@@ -98,13 +98,12 @@ fn make(wanted: Make) -> Result<ExitCode> {
 }
 
 async fn check_token(Check { token, auth }: Check) -> Result<ExitCode> {
-    let token = match token {
-        Some(token) => token,
-        None => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
-            text.trim().to_owned()
-        }
+    let token = if let Some(token) = token {
+        token
+    } else {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        text.trim().to_owned()
     };
     let mut out = std::io::stdout();
     if let Some((header, claims)) = peek(&token) {

@@ -256,6 +256,16 @@ async fn the_first_message_lets_in_and_its_ref_is_given_back() {
     assert!(ack.token_expires_at.is_some());
 }
 
+fn assert_not_said(said: &str, secret: &str) {
+    assert!(!said.contains(secret), "{secret} is in the log");
+    // What a token says of itself is no secret; what signs it is.
+    let signature = secret.rsplit('.').next().filter(|part| part.len() > 8);
+    assert!(
+        signature.is_none_or(|part| !said.contains(part)),
+        "the signature of {secret} is in the log"
+    );
+}
+
 #[tokio::test]
 async fn no_log_has_a_token_or_a_ticket() {
     let world = World::new().await;
@@ -273,8 +283,9 @@ async fn no_log_has_a_token_or_a_ticket() {
     process.restart();
     process.wait_ready().await;
     let address = process.address();
-    let url = |path: &str| format!("http://{address}{path}");
-    let http = reqwest::Client::new();
+    let (http, url) = (reqwest::Client::new(), |path: &str| {
+        format!("http://{address}{path}")
+    });
     let good = token(&["odds_updates"], "read");
     let mut secrets = vec![super::SECRET.to_owned()];
     for (_, token, _, _) in attacks() {
@@ -327,12 +338,7 @@ async fn no_log_has_a_token_or_a_ticket() {
     let said = std::fs::read_to_string(&log).unwrap();
     assert!(said.contains("session ended"), "it logs: {} bytes", said.len());
     for secret in secrets.iter().filter(|secret| secret.len() > 8) {
-        for part in secret.split('.').filter(|part| part.len() > 8) {
-            // What a token says of itself is no secret; what signs it is.
-            let is_secret = !secret.contains('.') || secret.ends_with(part);
-            assert!(!is_secret || !said.contains(part), "{part} is in the log");
-        }
-        assert!(!said.contains(secret.as_str()), "{secret} is in the log");
+        assert_not_said(&said, secret);
     }
 }
 

@@ -102,7 +102,7 @@ async fn a_subscribe_reaches_no_further_than_the_claim() {
         .send(r#"{"type":"subscribe","topics":["odds_updates.soccer","odds_updates.*","odds_updates.tennis.e1"],"since":"snapshot","ref":5}"#)
         .await;
     for _ in 0..2 {
-        let error: ErrorData = client.next_of(MessageType::Error).await.data().unwrap();
+        let error: ErrorData = client.next_event().await.data().unwrap();
         assert_eq!(
             (error.code, error.reference),
             (ErrorCode::TopicForbidden, Some(5.into()))
@@ -184,7 +184,7 @@ async fn a_gateway_that_others_can_reach_does_not_start_without() {
         };
         within(
             "an end",
-            oddswire_gateway::run(options, listener, operators, stop),
+            Box::pin(oddswire_gateway::run(options, listener, operators, stop)),
         )
         .await
     };

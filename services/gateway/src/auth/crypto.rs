@@ -42,6 +42,7 @@ struct Sign {
     key: EncodingKey,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as the library asks")]
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
     of_family(*algorithm, key.family())?;
     Ok(Box::new(Check {
@@ -50,6 +51,7 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     }))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as the library asks")]
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
     of_family(*algorithm, key.family())?;
     Ok(Box::new(Sign {

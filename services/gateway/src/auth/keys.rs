@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub(super) struct Key {
     id: Option<String>,
     pub(super) algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    pub(super) decoding: DecodingKey,
 }
 
 /// Keys, in the order in which they are tried.
@@ -41,7 +41,7 @@ impl KeySet {
         Ok(Self(vec![Key {
             id: None,
             algorithm,
-            key: DecodingKey::from_secret(secret),
+            decoding: DecodingKey::from_secret(secret),
         }]))
     }
 
@@ -149,7 +149,7 @@ fn of_pem(pem: &[u8], algorithm: Option<Algorithm>) -> Result<Key, String> {
     Ok(Key {
         id: None,
         algorithm,
-        key,
+        decoding: key,
     })
 }
 
@@ -198,6 +198,6 @@ fn of_jwk(value: serde_json::Value) -> Result<Key, String> {
     Ok(Key {
         id: jwk.common.key_id,
         algorithm,
-        key,
+        decoding: key,
     })
 }

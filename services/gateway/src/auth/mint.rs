@@ -157,6 +157,5 @@ fn pem(what: &str, der: &[u8]) -> String {
         pem.push('\n');
         rest = after;
     }
-    pem.push_str(&format!("-----END {what}-----\n"));
-    pem
+    pem + "-----END " + what + "-----\n"
 }

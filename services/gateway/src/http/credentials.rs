@@ -277,13 +277,12 @@ mod tests {
         pairs: &[(&'static str, &'static str)],
         ticket: Option<&str>,
     ) -> Result<Option<String>, Refusal> {
-        let found = find(&headers(pairs), ticket, Transport::WebSocket, Some("odds")).map(|found| {
+        find(&headers(pairs), ticket, Transport::WebSocket, Some("odds")).map(|found| {
             found.map(|found| match found {
                 Credential::Token(token) => token.to_owned(),
                 Credential::Ticket(ticket) => format!("ticket {ticket}"),
             })
-        });
-        found
+        })
     }
 
     #[test]
