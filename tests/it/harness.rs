@@ -213,10 +213,7 @@ impl World {
 }
 
 pub(crate) fn options(nats_url: &str) -> BusOptions {
-    BusOptions {
-        nats_url: nats_url.to_owned(),
-        prefix: Subjects::default(),
-    }
+    BusOptions::at(nats_url)
 }
 
 /// A gateway in this process, on free ports.

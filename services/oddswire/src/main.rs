@@ -124,12 +124,12 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
         Command::Dev(options) => oddswire_dev::run(options, stop).await?,
         Command::Gateway(options) => {
             let (clients, operators) = (listen(options.listen)?, listen(options.ops_listen)?);
-            tracing::info!(listen = %options.listen, ops = %options.ops_listen, nats = options.bus.nats_url, "gateway");
+            tracing::info!(listen = %options.listen, ops = %options.ops_listen, nats = options.bus.address(), "gateway");
             oddswire_gateway::run(options, clients, operators, stop).await?;
         }
         Command::Scraper(options) => {
             let operators = listen(options.ops_listen)?;
-            tracing::info!(ops = %options.ops_listen, nats = options.bus.nats_url, worker = options.worker_id, "scraper");
+            tracing::info!(ops = %options.ops_listen, nats = options.bus.address(), worker = options.worker_id, "scraper");
             oddswire_scraper::run(options, operators, env::lookup, stop).await?;
         }
         Command::Source(options) => {

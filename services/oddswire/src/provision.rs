@@ -46,7 +46,7 @@ pub(crate) async fn run(options: ProvisionOptions) -> Result<ExitCode> {
     let consumer = jobs_consumer(bus.subjects(), &sizing);
     let findings = provision(&bus, &specs, &consumer, options.apply)
         .await
-        .with_context(|| format!("at {}", options.bus.nats_url))?;
+        .with_context(|| format!("at {}", options.bus.address()))?;
     let mut code = ExitCode::SUCCESS;
     for finding in &findings {
         say(finding);

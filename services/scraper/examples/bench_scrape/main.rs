@@ -84,10 +84,7 @@ async fn bench(cli: &Cli) {
     let dir = tempfile::tempdir().unwrap();
     let store = tempfile::tempdir().unwrap();
     let nats = NatsServer::start(store.path(), None).await.unwrap();
-    let options = BusOptions {
-        nats_url: nats.url(),
-        prefix: Subjects::default(),
-    };
+    let options = BusOptions::at(&nats.url());
     let bus = Bus::connect(&options, "bench", "bench").await.unwrap();
     let specs = streams(bus.subjects(), &Sizing::DEV);
     let consumer = jobs_consumer(bus.subjects(), &Sizing::DEV);

@@ -311,10 +311,7 @@ pub(crate) fn alpha() -> SourceKey {
 }
 
 fn bus_options(nats: &Nats) -> BusOptions {
-    BusOptions {
-        nats_url: nats.url(),
-        prefix: Subjects::default(),
-    }
+    BusOptions::at(&nats.url())
 }
 
 /// Options of a scraper that reads the demo's definitions.
