@@ -17,6 +17,7 @@ mod interest;
 mod outage;
 mod rest;
 mod resume;
+mod secured;
 mod settling;
 mod slow;
 mod truth;

@@ -1,6 +1,9 @@
 //! Whether the bus answers.
 
-use crate::{bus::{Bus, Refusals}, log::ReadError};
+use crate::{
+    bus::{Bus, Refusals},
+    log::ReadError,
+};
 use std::time::Duration;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -94,7 +97,9 @@ async fn ask_all(bus: &Bus, streams: &[String]) -> Result<(), String> {
         match bus.stream_state(stream).await {
             Ok(_) => {}
             Err(ReadError::NoStream) => {
-                return Err(format!("stream {stream} is missing: run `oddswire provision` as the role provision"));
+                return Err(format!(
+                    "stream {stream} is missing: run `oddswire provision` as the role provision"
+                ));
             }
             Err(error) => return Err(format!("stream {stream}: {error}")),
         }

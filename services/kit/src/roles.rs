@@ -107,10 +107,7 @@ fn provision(names: &StreamNames) -> Vec<String> {
         ["STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE"].map(|verb| format!("$JS.API.{verb}.{stream}"))
     };
     let mut publish: Vec<String> = all.into_iter().flat_map(of).collect();
-    publish.push(format!(
-        "$JS.API.CONSUMER.CREATE.{}.{JOBS_CONSUMER}",
-        names.jobs
-    ));
+    publish.push(format!("$JS.API.CONSUMER.CREATE.{}.{JOBS_CONSUMER}", names.jobs));
     publish.push(format!("$JS.API.CONSUMER.INFO.{}.{JOBS_CONSUMER}", names.jobs));
     publish
 }

@@ -13,12 +13,7 @@ use std::{
 pub struct BusSecurity {
     /// The nkey seed of this role, `SU...`; `oddswire provision keys` makes one. Better given as a file: what stands on
     /// a command line is seen by everyone on the machine.
-    #[arg(
-        long,
-        env = "ODDSWIRE_NATS_NKEY",
-        hide_env_values = true,
-        value_name = "SEED"
-    )]
+    #[arg(long, env = "ODDSWIRE_NATS_NKEY", hide_env_values = true, value_name = "SEED")]
     pub nats_nkey: Option<String>,
     /// The file with the nkey seed.
     #[arg(long, env = "ODDSWIRE_NATS_NKEY_FILE", value_name = "FILE")]
@@ -218,7 +213,10 @@ mod tests {
     use super::*;
 
     fn fault(security: &BusSecurity, urls: &str) -> String {
-        security.apply(urls, ConnectOptions::new()).err().expect("refused")
+        security
+            .apply(urls, ConnectOptions::new())
+            .err()
+            .expect("refused")
     }
 
     #[test]
@@ -236,7 +234,10 @@ mod tests {
             ..BusSecurity::default()
         };
         let said = fault(&cut, "nats://a");
-        assert!(said.contains("ODDSWIRE_NATS_NKEY") && !said.contains(&seed[..20]), "{said}");
+        assert!(
+            said.contains("ODDSWIRE_NATS_NKEY") && !said.contains(&seed[..20]),
+            "{said}"
+        );
         assert!(!format!("{cut:?}").contains(&seed[..20]));
         let account = BusSecurity {
             nats_nkey: nkeys::KeyPair::new_account().seed().ok(),
