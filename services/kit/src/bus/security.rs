@@ -213,10 +213,7 @@ mod tests {
     use super::*;
 
     fn fault(security: &BusSecurity, urls: &str) -> String {
-        security
-            .apply(urls, ConnectOptions::new())
-            .err()
-            .expect("refused")
+        security.apply(urls, ConnectOptions::new()).expect_err("refused")
     }
 
     #[test]
