@@ -16,17 +16,17 @@ use tokio_util::sync::CancellationToken;
 /// A client of a role that does what the product never would.
 struct Intruder {
     client: Client,
-    refused: mpsc::UnboundedReceiver<String>,
+    refused: mpsc::Receiver<String>,
 }
 
 impl Intruder {
     async fn new(world: &World, role: Role) -> Self {
         let seed = fs::read_to_string(world.options_of(role).security.nats_nkey_file.unwrap()).unwrap();
-        let (sender, refused) = mpsc::unbounded_channel();
+        let (sender, refused) = mpsc::channel(64);
         let client = ConnectOptions::with_nkey(seed)
             .event_callback(move |event| {
                 if let Event::ServerError(ServerError::Other(text)) = event {
-                    sender.send(text).unwrap();
+                    sender.try_send(text).unwrap();
                 }
                 std::future::ready(())
             })

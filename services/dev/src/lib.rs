@@ -12,10 +12,7 @@ use oddswire_kit::{
     nats_server::NatsServer,
     provision::provision,
 };
-use oddswire_protocol::{
-    Subjects,
-    stream::{Sizing, jobs_consumer, streams},
-};
+use oddswire_protocol::stream::{Sizing, jobs_consumer, streams};
 use part::Part;
 use std::{
     io::Write,

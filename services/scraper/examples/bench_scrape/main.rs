@@ -22,7 +22,7 @@ use oddswire_kit::{
     tls,
 };
 use oddswire_protocol::{
-    BatchId, RunId, SourceKey, Subjects, Timestamp,
+    BatchId, RunId, SourceKey, Timestamp,
     job::{Job, RequestedBy},
     odds::OddsUpdate,
     progress::{ScrapeProgress, Status},

@@ -11,7 +11,7 @@ use oddswire_kit::{
     publish::{Publication, PublishError},
 };
 use oddswire_protocol::{
-    BatchId, EventKey, Feed, RunId, SourceKey, Subjects, Timestamp,
+    BatchId, EventKey, Feed, RunId, SourceKey, Timestamp,
     job::{CancelIntent, Job, RequestedBy},
     odds::{OddsConfirmed, OddsUpdate},
     progress::ScrapeProgress,
