@@ -115,11 +115,13 @@ impl Crontab {
     /// show is put off, and only a search forwards knows where to.
     pub(crate) fn until(&self, at: Timestamp) -> Option<Timestamp> {
         const HOUR_MS: i64 = 3_600_000;
-        [1, 24, 24 * 40, 24 * 400, 24 * 366 * 5_i64].iter().find_map(|hours| {
-            let began = self.after(at.plus_ms(-hours * HOUR_MS));
-            let times = iter::successors(began, |time| self.after(*time));
-            times.take_while(|time| *time <= at).last()
-        })
+        [1, 24, 24 * 40, 24 * 400, 24 * 366 * 5_i64]
+            .iter()
+            .find_map(|hours| {
+                let began = self.after(at.plus_ms(-hours * HOUR_MS));
+                let times = iter::successors(began, |time| self.after(*time));
+                times.take_while(|time| *time <= at).last()
+            })
     }
 }
 
