@@ -18,6 +18,7 @@ mod outage;
 mod rest;
 mod resume;
 mod settling;
+mod siege;
 mod slow;
 mod truth;
 mod upheaval;
