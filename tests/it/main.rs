@@ -19,6 +19,7 @@ mod rest;
 mod resume;
 mod secured;
 mod settling;
+mod siege;
 mod slow;
 mod truth;
 mod upheaval;
