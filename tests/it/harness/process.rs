@@ -2,7 +2,12 @@
 
 use super::{PATIENCE, until};
 use oddswire_kit::child;
-use std::{net::TcpListener, process::ExitStatus, process::Stdio};
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    process::{ExitStatus, Stdio},
+};
+use tempfile::NamedTempFile;
 use tokio::process::{Child, Command};
 
 #[derive(Debug)]
@@ -10,7 +15,8 @@ pub(crate) struct GatewayProcess {
     port: u16,
     ops_port: u16,
     args: Vec<String>,
-    log: Option<std::path::PathBuf>,
+    /// What it says, over all its lives.
+    log: NamedTempFile,
     child: Child,
 }
 
@@ -24,18 +30,14 @@ impl GatewayProcess {
             format!("--nats-url={nats_url}"),
         ];
         args.extend_from_slice(further);
+        let log = NamedTempFile::new().unwrap();
         Self {
             port,
             ops_port,
-            log: None,
-            child: spawn(&args, None),
+            child: spawn(&args, log.reopen().unwrap()),
             args,
+            log,
         }
-    }
-
-    /// Has everything that it says from its next start on go to a file.
-    pub(crate) fn log_to(&mut self, file: &std::path::Path) {
-        self.log = Some(file.to_owned());
     }
 
     pub(crate) fn address(&self) -> String {
@@ -62,7 +64,37 @@ impl GatewayProcess {
 
     /// Starts it again, on the same ports.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(&self.args, self.log.as_deref());
+        let log = File::options().append(true).open(self.log.path()).unwrap();
+        self.child = spawn(&self.args, log);
+    }
+
+    /// Asks it to read its configuration again: SIGHUP.
+    pub(crate) fn reload(&self) {
+        child::reload(&self.child);
+    }
+
+    /// The id of its process, unless it has ended.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_dead(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// Everything that it said, over all its lives.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap()
+    }
+
+    /// The lines in which it panicked, over all its lives.
+    pub(crate) fn panics(&self) -> Vec<String> {
+        self.said()
+            .lines()
+            .filter(|line| line.contains("panicked"))
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -74,12 +106,11 @@ fn free_port() -> u16 {
         .port()
 }
 
-fn spawn(args: &[String], log: Option<&std::path::Path>) -> Child {
-    let said = log.map_or_else(Stdio::inherit, |file| std::fs::File::create(file).unwrap().into());
+fn spawn(args: &[String], log: File) -> Child {
     Command::new(env!("CARGO_BIN_EXE_chaos-gateway"))
         .args(args)
-        .stderr(said)
         .stdin(Stdio::null())
+        .stderr(log)
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
