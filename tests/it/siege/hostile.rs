@@ -1,14 +1,15 @@
 //! A crowd that means harm: every kind of attack on the client port, again and again, from addresses of its own.
 
 use crate::chaos::replicas::Replicas;
+use flate2::{Compression, write::DeflateEncoder};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
     collections::BTreeMap,
     fmt,
-    io::{Error, ErrorKind},
+    io::{Error, ErrorKind, Write as _},
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -198,7 +199,7 @@ impl Attacker {
             Kind::DripsBody => {
                 let head = b"POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n";
                 stream.write_all(head).await?;
-                drip(&mut stream, &[b' '; 60_000]).await?;
+                drip(&mut stream, &vec![b' '; 60_000]).await?;
             }
             Kind::Storm => drop(stream),
             Kind::ResetStorm => {
@@ -242,10 +243,12 @@ impl Attacker {
                 Kind::GarbageFrames => (0..512).map(|_| self.rng.random()).collect(),
                 Kind::BrokenFrames => self.broken(),
                 Kind::EndlessFragments => frame(0x00, &[b'a'; 4_000]),
-                // Zeros deflated: 65,535 bytes in 80, again and again in one message.
-                Kind::Bomb => frame(0x41, &DEFLATED_ZEROS.repeat(800)),
+                Kind::Bomb => frame(0xc1, &BOMB),
                 Kind::PingFlood => frame(0x89, &[0; 125]).repeat(20),
-                _ => frame(0x81, br#"{"type":"subscribe","topics":["odds_updates"],"since":"snapshot"}"#),
+                _ => frame(
+                    0x81,
+                    br#"{"type":"subscribe","topics":["odds_updates"],"since":"snapshot"}"#,
+                ),
             };
             stream.write_all(&bytes).await?;
             if self.kind == Kind::CommandFlood {
@@ -281,7 +284,8 @@ impl Attacker {
             0 => get(&format!("/api/events?topics={long}"), ""),
             1 => get("/api/events", &format!("x-long: {long}\r\n")),
             2 => get("/api/events", &"a: b\r\n".repeat(5_000)),
-            _ => format!("POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{long}").into(),
+            _ => format!("POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{long}")
+                .into(),
         };
         stream.write_all(&request).await?;
         read_some(stream, 1 << 14).await
@@ -297,7 +301,8 @@ impl Attacker {
         ];
         let body = bodies[self.rng.random_range(0..bodies.len())];
         let length = body.len();
-        let head = "POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close";
+        let head =
+            "POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close";
         let request = format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).await?;
         read_some(stream, 1 << 14).await
@@ -308,18 +313,35 @@ impl Attacker {
             let topics: Vec<String> = (0..400).map(|n| format!("odds_updates.s{n}.*.*.*")).collect();
             return format!("?topics={}", topics.join(","));
         }
-        let cursors = ["0", "%00", "v1.r", "1-1-1", "zzzzzzzzzzzzzzzz", "18446744073709551615", "snapshot", "now'--"];
+        let cursors = [
+            "0",
+            "%00",
+            "v1.r",
+            "1-1-1",
+            "zzzzzzzzzzzzzzzz",
+            "18446744073709551615",
+            "snapshot",
+            "now'--",
+        ];
         format!("?since={}", cursors[self.rng.random_range(0..cursors.len())])
     }
 }
 
-/// 65,535 zeros as raw deflate, in a block that is followed by more.
-const DEFLATED_ZEROS: [u8; 12] = [0xec, 0xc1, 0x01, 0x0d, 0x00, 0x00, 0x00, 0xc2, 0xa0, 0xf7, 0x4f, 0x6d];
+/// Sixteen MiB of zeros, deflated: 16 KiB.
+static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut deflated = DeflateEncoder::new(Vec::new(), Compression::best());
+    deflated
+        .write_all(&vec![0; 16 << 20])
+        .and_then(|()| deflated.finish())
+        .unwrap()
+});
 
 async fn handshake(stream: &mut TcpStream, query: &str) -> Done {
     let headers = "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n\
                    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-extensions: permessage-deflate\r\n";
-    stream.write_all(&get(&format!("/api/ws{query}"), headers)).await?;
+    stream
+        .write_all(&get(&format!("/api/ws{query}"), headers))
+        .await?;
     // The head, byte by byte, so that nothing after it is taken.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

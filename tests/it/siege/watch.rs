@@ -42,7 +42,10 @@ impl Watch {
         if end < WARM + 2 * WINDOW {
             return None;
         }
-        Some((self.median(WARM, WARM + WINDOW), self.median(end - WINDOW, end)))
+        Some((
+            self.median(WARM, WARM + WINDOW),
+            self.median(end.saturating_sub(WINDOW), end),
+        ))
     }
 
     fn median(&self, from: Duration, to: Duration) -> f64 {
@@ -62,7 +65,10 @@ impl fmt::Display for Watch {
         write!(f, "the survivor's memory in MiB (descriptors), a minute each:")?;
         let last = self.seen.last().map_or(0, |(at, _, _)| at.as_secs() / 60);
         for minute in 0..=last {
-            let (from, to) = (Duration::from_secs(minute * 60), Duration::from_secs(minute * 60 + 60));
+            let (from, to) = (
+                Duration::from_secs(minute * 60),
+                Duration::from_secs(minute * 60 + 60),
+            );
             let descriptors = self
                 .seen
                 .iter()
