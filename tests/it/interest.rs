@@ -17,7 +17,7 @@ async fn sent_to_gateway(world: &World) -> u64 {
 }
 
 /// Whether the server has a subscription of the gateway to the live side.
-async fn listens(world: &World) -> bool {
+pub(crate) async fn listens(world: &World) -> bool {
     let url = format!(
         "{}/subsz?subs=1&test=oddswire.live.odds.quote.s.e.a.m",
         world.monitor_url()

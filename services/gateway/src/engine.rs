@@ -14,9 +14,10 @@ mod sweep;
 
 use crate::{
     drain::Farewell,
-    metrics::Metrics,
+    metrics::{CloseLabel, Metrics},
     session::{End, Request, Session, Shared},
     socket::Socket,
+    trial::Trial,
 };
 use mio::Waker;
 use shard::{Inbox, Shard};
@@ -40,6 +41,7 @@ pub struct Engine {
     shared: Arc<Shared>,
     farewell: Farewell,
     runtime: Handle,
+    trial: Trial,
 }
 
 impl fmt::Debug for Engine {
@@ -84,6 +86,7 @@ impl Engine {
         shared: Arc<Shared>,
         farewell: Farewell,
         shards: usize,
+        trial: Trial,
         stop: &CancellationToken,
     ) -> std::io::Result<(Arc<Self>, Vec<Ended>)> {
         let mut inboxes = Vec::new();
@@ -95,6 +98,7 @@ impl Engine {
             shared,
             farewell,
             runtime: Handle::current(),
+            trial,
         });
         let mut ended = Vec::new();
         for (number, inbox) in inboxes.into_iter().enumerate() {
@@ -143,13 +147,17 @@ impl Engine {
         if end == End::Park {
             self.park(session);
         } else {
-            self.count_end(&mut session);
+            self.count_end(&mut session, end);
             (*session).into_transport().close(end).await;
         }
     }
 
     fn park(&self, session: Box<SocketSession>) {
-        let Some(post) = self.shards.iter().min_by_key(|post| post.clients.load(SeqCst)) else {
+        let post = match session.own_at() {
+            Some(shard) => self.shards.get(shard),
+            None => self.shards.iter().min_by_key(|post| post.clients.load(SeqCst)),
+        };
+        let Some(post) = post else {
             return;
         };
         post.clients.fetch_add(1, SeqCst);
@@ -160,10 +168,19 @@ impl Engine {
         post.ring();
     }
 
-    fn count_end(&self, session: &mut SocketSession) {
+    fn count_end(&self, session: &mut SocketSession, end: End) {
+        // The gateway's own client is nobody's session.
+        if session.own_at().is_some() {
+            return;
+        }
         self.metrics().sessions.dec();
-        let label = session.transport_mut().label();
+        let label = CloseLabel::new(&session.transport_mut().label(), end);
         self.metrics().closed.get_or_create(&label).inc();
+    }
+
+    /// What its sessions share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     fn metrics(&self) -> &Metrics {

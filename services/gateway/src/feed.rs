@@ -19,7 +19,7 @@ use oddswire_kit::{
     live::Listener,
     log::{ReadError, Stored},
 };
-use oddswire_protocol::{Feed, header::AFTER};
+use oddswire_protocol::{Feed, Timestamp, header::AFTER};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -290,13 +290,18 @@ impl FeedActor {
         }
         let outcome = match found {
             Ok((epoch, last_seq)) if epoch != self.epoch || last_seq < self.high => {
+                self.context.metrics.audited(self.feed, "reset");
                 tracing::warn!(feed = %self.feed, last_seq, high = self.high, "the stream was made anew or lost its tail");
                 self.set_life(epoch, last_seq);
                 Ok(())
             }
             Ok((_, last_seq)) => {
                 self.take_what_is_under_way(listener, last_seq).await;
-                self.repair(last_seq).await
+                let repaired = self.repair(last_seq).await;
+                if repaired.is_ok() {
+                    self.context.metrics.audited(self.feed, "good");
+                }
+                repaired
             }
             Err(error) => Err(error),
         };
@@ -306,7 +311,10 @@ impl FeedActor {
                 // Whoever waits for the bus waits for this.
                 self.context.hub.notify();
             }
-            Err(ref error) => tracing::debug!(feed = %self.feed, %error, "audit failed"),
+            Err(ref error) => {
+                self.context.metrics.audited(self.feed, "failed");
+                tracing::debug!(feed = %self.feed, %error, "audit failed");
+            }
         }
         outcome.is_ok()
     }
@@ -326,6 +334,9 @@ impl FeedActor {
             .and_then(|text| text.parse().ok());
         if let Some(after) = after {
             self.wait_for_odds(after).await;
+        }
+        if let Some(frame) = &frame {
+            self.context.metrics.ingested(frame, Timestamp::now());
         }
         // A hole that was proved empty is passed here.
         self.high = message.seq;

@@ -28,6 +28,8 @@ pub struct Frame {
     pub terminal: bool,
     /// The message to clients.
     pub envelope: Envelope,
+    /// Its own time, as its publisher wrote it.
+    pub at: Option<Timestamp>,
     /// Its place in the order in which this gateway emitted what it emitted; 0 before.
     pub number: u64,
     /// The bytes of all that was emitted before it.
@@ -75,7 +77,9 @@ impl Frame {
         let time = stored.header(CE_TIME);
         let message_type = header::check_event(&key, stored.header(CE_TYPE), time, &stored.payload)?;
         let envelope = Envelope::from_bus(message_type, time.unwrap_or_default(), &stored.payload);
-        Ok(Self::of(key, stored.seq, is_terminal(stored), envelope))
+        let at = time.and_then(|time| time.parse().ok());
+        let frame = Self::of(key, stored.seq, is_terminal(stored), envelope);
+        Ok(Self { at, ..frame })
     }
 
     /// A frame that was not emitted yet.
@@ -86,6 +90,7 @@ impl Frame {
             key,
             terminal,
             envelope,
+            at: None,
             number: 0,
             emitted_before: 0,
             after: Cursor::at(Timestamp::now()),

@@ -291,6 +291,16 @@ impl Hub {
         stretch
     }
 
+    /// Bytes of the frames in the ring.
+    pub fn ring_bytes(&self) -> usize {
+        self.read().bytes
+    }
+
+    /// What it may hold.
+    pub fn ring_bytes_max(&self) -> usize {
+        self.ring_bytes
+    }
+
     /// The number of the next frame.
     pub fn next(&self) -> u64 {
         self.read().next

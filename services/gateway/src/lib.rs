@@ -19,8 +19,10 @@ pub mod jobs;
 pub mod logs;
 pub mod metrics;
 mod options;
+pub mod own_client;
 pub mod runs;
 pub mod session;
+mod signs;
 pub mod socket;
 mod stopping;
 pub mod trial;
@@ -37,17 +39,18 @@ use crate::{
     hub::Hub,
     logs::Logs,
     metrics::Metrics,
+    own_client::OwnClients,
     session::Shared,
     stopping::Stopping,
     trial::Trial,
 };
 use oddswire_kit::{
     bus::{Bus, ConnectError},
+    metrics::Book,
     ops::{self, Health, Ops},
     probe::Probe,
 };
 use oddswire_protocol::{Feed, server::Limits};
-use prometheus_client::registry::Registry;
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -131,8 +134,8 @@ pub async fn run_on_trial(
 ) -> Result<(), Error> {
     let (rules, auth) = watch::channel(Arc::new(rules(&options)?));
     let metrics = Arc::new(Metrics::default());
-    let mut registry = Registry::default();
-    metrics.register(&mut registry);
+    let mut book = Book::new(metrics::PREFIX);
+    metrics.register(&mut book);
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
     ));
@@ -167,9 +170,11 @@ pub async fn run_on_trial(
             Ok(())
         });
     }
+    let own = Arc::new(OwnClients::new(shards(&options), Arc::clone(&metrics)));
+    let ready = readiness(probe, Arc::clone(&health), &own, trial, stop.clone());
     let ops = Ops {
-        health: Arc::new(readiness(probe, Arc::clone(&health), stop.clone())),
-        registry: Arc::new(registry),
+        health: Arc::new(ready),
+        registry: Arc::new(book.into_registry()),
     };
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
@@ -182,7 +187,8 @@ pub async fn run_on_trial(
     });
     let (drain, farewell) = Drain::new();
     let closing = CancellationToken::new();
-    let engine = start_engine(&options, &shared, &farewell, &mut core, &inner)?;
+    let engine = start_engine(shards(&options), &shared, &farewell, trial, &mut core, &inner)?;
+    core.spawn(look_after(own, Arc::clone(&engine), trial, inner.clone()));
     let gateway = Gateway::new(shared, farewell, engine);
     core.spawn(serve_clients(listener, gateway.clone(), closing.clone()));
     let stopping = Stopping {
@@ -242,22 +248,45 @@ async fn keep_fresh(
     Ok(())
 }
 
+/// How many threads serve parked clients.
+fn shards(options: &GatewayOptions) -> usize {
+    match options.shards {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        shards => usize::from(shards),
+    }
+}
+
+/// Is its own client, and keeps what is measured, not counted.
+async fn look_after(
+    own: Arc<OwnClients>,
+    engine: Arc<Engine>,
+    trial: Trial,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    let measured = signs::measure(Arc::clone(engine.shared()), Arc::clone(&own), stop.clone());
+    if trial.no_own_clients {
+        measured.await;
+    } else {
+        tokio::join!(measured, own.run(engine, stop));
+    }
+    Ok(())
+}
+
 /// Starts the shards; one that ends ends the gateway.
 fn start_engine(
-    options: &GatewayOptions,
+    shards: usize,
     shared: &Arc<Shared>,
     farewell: &Farewell,
+    trial: Trial,
     core: &mut JoinSet<Result<(), Error>>,
     stop: &CancellationToken,
 ) -> Result<Arc<Engine>, Error> {
-    let shards = match options.shards {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        shards => usize::from(shards),
-    };
     let (engine, ended) =
-        Engine::start(Arc::clone(shared), farewell.clone(), shards, stop).map_err(|source| Error::Serve {
-            what: "clients",
-            source,
+        Engine::start(Arc::clone(shared), farewell.clone(), shards, trial, stop).map_err(|source| {
+            Error::Serve {
+                what: "clients",
+                source,
+            }
         })?;
     for shard in ended {
         core.spawn(async {
@@ -283,9 +312,21 @@ fn needed_streams(bus: &Bus) -> Vec<String> {
     .into()
 }
 
-/// A gateway is ready when its bus answers, every active feed's last check is good, and it is not about to end.
-fn readiness(probe: Probe, feeds: Arc<FeedHealth>, stop: CancellationToken) -> Health {
+/// A gateway is ready when its bus answers, every active feed's last check is good, its own clients hear, and it is not
+/// about to end.
+fn readiness(
+    probe: Probe,
+    feeds: Arc<FeedHealth>,
+    own: &Arc<OwnClients>,
+    trial: Trial,
+    stop: CancellationToken,
+) -> Health {
+    let own = Arc::clone(own);
     Health::new()
+        .with(
+            "clients",
+            move || if trial.no_own_clients { Ok(()) } else { own.check() },
+        )
         .with("nats", move || probe.check())
         .with("feeds", move || feeds.check())
         .with("gateway", move || {

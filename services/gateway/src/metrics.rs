@@ -1,13 +1,40 @@
-//! What the gateway counts.
+//! What the gateway counts. docs/metrics.md is written from this, see `tests/it/metrics.rs`.
 
+use crate::{frame::Frame, session::End};
+use oddswire_kit::metrics::{Book, Entry, FloatGauge, LabelNames};
+use oddswire_protocol::{Feed, Timestamp, close::CloseCode};
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
-    metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
 };
+use std::time::Duration;
+
+/// The beginning of all their names.
+pub const PREFIX: &str = "oddswire_gateway";
+
+/// A histogram of delays: from a millisecond to a minute.
+type Delays<L> = Family<L, Histogram, fn() -> Histogram>;
+
+fn delays() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 17))
+}
+
+/// A publisher whose clock goes ahead of ours is no negative delay.
+fn observe(delays: &Delays<FeedLabel>, frame: &Frame, now: Timestamp) {
+    let Some(at) = frame.at else { return };
+    let delay = Duration::from_millis(now.ms_since(at));
+    delays
+        .get_or_create(&frame.feed.into())
+        .observe(delay.as_secs_f64());
+}
 
 /// The gateway's metrics.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
     /// Holes found in a feed's chain.
     pub holes: Counter,
@@ -17,16 +44,34 @@ pub struct Metrics {
     pub skipped: Counter,
     /// Terminal run events shown before the run's odds were.
     pub overtaken: Counter,
+    /// Checks whether a feed misses something, by outcome.
+    pub audits: Family<AuditLabel, Counter>,
+    /// Whether the connection that listens is there.
+    pub upstream_connected: Gauge,
+    /// How long ago an active feed was last known to miss nothing.
+    pub upstream_lag: Family<FeedLabel, FloatGauge>,
+    /// From an event's own time to this gateway's ring.
+    pub ingest: Delays<FeedLabel>,
+    /// From an event's own time to the sockets of a shard.
+    pub delivery: Delays<FeedLabel>,
+    /// Bytes of events in the ring.
+    pub ring_bytes: Gauge,
+    /// What it may hold.
+    pub ring_bytes_max: Gauge,
     /// Sessions begun, by transport.
     pub opened: Family<TransportLabel, Counter>,
-    /// Sessions ended, by transport.
-    pub closed: Family<TransportLabel, Counter>,
+    /// Sessions ended, by transport and reason.
+    pub closed: Family<CloseLabel, Counter>,
     /// Messages given to sockets.
     pub delivered: Counter,
     /// Bytes in them.
     pub delivered_bytes: Counter,
-    /// Resumes, by verdict.
+    /// Bytes that wait because sockets did not take them.
+    pub queue_bytes: Gauge,
+    /// Joins and resumes, by verdict and transport.
     pub resumes: Family<VerdictLabel, Counter>,
+    /// Feeds joined, by what the client's events came from.
+    pub joins: Family<JoinLabel, Counter>,
     /// Client messages answered with an error.
     pub client_errors: Counter,
     /// Messages left out because a newer one of the same key followed.
@@ -39,10 +84,59 @@ pub struct Metrics {
     pub handed_over: Counter,
     /// Reads of the log for clients.
     pub log_reads: Counter,
+    /// Parts of the log that clients got from a read made for others.
+    pub log_shared: Counter,
     /// Sessions open now.
     pub sessions: Gauge,
     /// Who came to the door, by outcome.
     pub auth: Family<AuthLabel, Counter>,
+    /// Answers to the gateway's own clients.
+    pub own_client: Histogram,
+    /// Shards whose own client hears nothing.
+    pub deaf_shards: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            holes: Counter::default(),
+            repaired: Counter::default(),
+            skipped: Counter::default(),
+            overtaken: Counter::default(),
+            audits: Family::default(),
+            upstream_connected: Gauge::default(),
+            upstream_lag: Family::default(),
+            ingest: Family::new_with_constructor(delays),
+            delivery: Family::new_with_constructor(delays),
+            ring_bytes: Gauge::default(),
+            ring_bytes_max: Gauge::default(),
+            opened: Family::default(),
+            closed: Family::default(),
+            delivered: Counter::default(),
+            delivered_bytes: Counter::default(),
+            queue_bytes: Gauge::default(),
+            resumes: Family::default(),
+            joins: Family::default(),
+            client_errors: Counter::default(),
+            conflated: Counter::default(),
+            lagging: Counter::default(),
+            fell_behind: Counter::default(),
+            handed_over: Counter::default(),
+            log_reads: Counter::default(),
+            log_shared: Counter::default(),
+            sessions: Gauge::default(),
+            auth: Family::default(),
+            own_client: delays(),
+            deaf_shards: Gauge::default(),
+        }
+    }
+}
+
+/// What the gateway counts, whether or not it did yet.
+pub fn entries() -> Vec<Entry> {
+    let mut book = Book::new(PREFIX);
+    Metrics::default().register(&mut book);
+    book.entries().to_vec()
 }
 
 /// The label `transport`.
@@ -50,6 +144,10 @@ pub struct Metrics {
 pub struct TransportLabel {
     /// Which.
     pub transport: Transport,
+}
+
+impl LabelNames for TransportLabel {
+    const NAMES: &'static [&'static str] = &["transport"];
 }
 
 /// How a client is connected.
@@ -61,11 +159,105 @@ pub enum Transport {
     Sse,
 }
 
-/// The label `verdict`.
+/// The labels of an end.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CloseLabel {
+    /// How the client was connected.
+    pub transport: Transport,
+    /// Why it is not any more.
+    pub reason: &'static str,
+}
+
+impl LabelNames for CloseLabel {
+    const NAMES: &'static [&'static str] = &["transport", "reason"];
+}
+
+impl CloseLabel {
+    /// Of a session that ended like this.
+    pub fn new(TransportLabel { transport }: &TransportLabel, end: End) -> Self {
+        Self {
+            transport: *transport,
+            reason: reason(end),
+        }
+    }
+}
+
+/// The word for an end.
+fn reason(end: End) -> &'static str {
+    match end {
+        End::Gone => "gone",
+        End::Finished => "finished",
+        End::Park => "parked",
+        End::Close(code) => match code {
+            CloseCode::Normal => "normal",
+            CloseCode::GoingAway => "going_away",
+            CloseCode::Protocol => "protocol",
+            CloseCode::InvalidText => "invalid_text",
+            CloseCode::Policy => "policy",
+            CloseCode::TooBig => "too_big",
+            CloseCode::Internal => "internal",
+            CloseCode::Restart => "restart",
+            CloseCode::TryAgain => "try_again",
+            CloseCode::PeerTimeout => "peer_timeout",
+            CloseCode::TokenExpired => "token_expired",
+            CloseCode::NoTopic => "no_topic",
+            CloseCode::Unauthorized => "unauthorized",
+        },
+    }
+}
+
+/// The labels of a join.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct VerdictLabel {
-    /// Which.
+    /// What the client was told.
     pub verdict: String,
+    /// How it is connected.
+    pub transport: Transport,
+}
+
+impl LabelNames for VerdictLabel {
+    const NAMES: &'static [&'static str] = &["verdict", "transport"];
+}
+
+/// The labels of a feed joined.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct JoinLabel {
+    /// `ring` or `log`.
+    pub from: &'static str,
+}
+
+impl LabelNames for JoinLabel {
+    const NAMES: &'static [&'static str] = &["from"];
+}
+
+/// The label `feed`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FeedLabel {
+    /// `run` or `odds`.
+    pub feed: &'static str,
+}
+
+impl LabelNames for FeedLabel {
+    const NAMES: &'static [&'static str] = &["feed"];
+}
+
+impl From<Feed> for FeedLabel {
+    fn from(feed: Feed) -> Self {
+        Self { feed: feed.as_str() }
+    }
+}
+
+/// The labels of an audit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AuditLabel {
+    /// `run` or `odds`.
+    pub feed: &'static str,
+    /// `good`, `reset` or `failed`.
+    pub outcome: &'static str,
+}
+
+impl LabelNames for AuditLabel {
+    const NAMES: &'static [&'static str] = &["feed", "outcome"];
 }
 
 /// The label `outcome`.
@@ -75,70 +267,161 @@ pub struct AuthLabel {
     pub outcome: String,
 }
 
+impl LabelNames for AuthLabel {
+    const NAMES: &'static [&'static str] = &["outcome"];
+}
+
 impl Metrics {
-    /// Puts every metric into a registry, under `oddswire_gateway_`.
-    pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("oddswire_gateway");
-        registry.register("holes", "Holes found in a feed's chain", self.holes.clone());
-        registry.register(
+    /// An event came into the ring.
+    pub fn ingested(&self, frame: &Frame, now: Timestamp) {
+        observe(&self.ingest, frame, now);
+    }
+
+    /// A shard had given an event to its clients.
+    pub fn delivered_after(&self, frame: &Frame, now: Timestamp) {
+        observe(&self.delivery, frame, now);
+    }
+
+    /// A feed was looked at.
+    pub fn audited(&self, feed: Feed, outcome: &'static str) {
+        let FeedLabel { feed } = feed.into();
+        self.audits.get_or_create(&AuditLabel { feed, outcome }).inc();
+    }
+
+    /// Enters every metric.
+    pub fn register(&self, book: &mut Book) {
+        self.register_feeds(book);
+        self.register_sessions(book);
+        self.register_rest(book);
+    }
+
+    fn register_feeds(&self, book: &mut Book) {
+        book.register(
+            "holes",
+            "Holes found in a feed's chain of sequences",
+            self.holes.clone(),
+        );
+        book.register(
             "repaired",
             "Events read from the log because they did not come by live",
             self.repaired.clone(),
         );
-        registry.register(
+        book.register(
             "skipped",
             "Events that break the contract and were not shown",
             self.skipped.clone(),
         );
-        registry.register(
+        book.register(
             "overtaken",
             "Terminal run events shown before the run's odds",
             self.overtaken.clone(),
         );
-        registry.register("sessions_opened", "Sessions begun", self.opened.clone());
-        registry.register("sessions_closed", "Sessions ended", self.closed.clone());
-        registry.register("sessions", "Sessions open now", self.sessions.clone());
-        registry.register("delivered", "Messages given to sockets", self.delivered.clone());
-        registry.register(
+        book.register("audits", "Looks whether a feed misses something, by outcome: good, reset (the stream is another one), failed", self.audits.clone());
+        book.register(
+            "upstream_connected",
+            "Whether the connection to NATS that listens is there: 1 or 0",
+            self.upstream_connected.clone(),
+        );
+        book.register(
+            "upstream_lag_seconds",
+            "How long ago a feed was last known to miss nothing; 0 while nobody is interested in it",
+            self.upstream_lag.clone(),
+        );
+        book.register(
+            "ingest_delay_seconds",
+            "From an event's own time to this gateway's ring",
+            self.ingest.clone(),
+        );
+        book.register("delivery_delay_seconds", "From an event's own time until a shard had written it to the sockets of its live clients; observed once an event and shard, of events that a client there wanted at once", self.delivery.clone());
+        book.register(
+            "ring_bytes",
+            "Bytes of recent events in memory",
+            self.ring_bytes.clone(),
+        );
+        book.register(
+            "ring_limit_bytes",
+            "Bytes of recent events that memory may hold",
+            self.ring_bytes_max.clone(),
+        );
+    }
+
+    fn register_sessions(&self, book: &mut Book) {
+        book.register("sessions_opened", "Sessions begun", self.opened.clone());
+        book.register("sessions_closed", "Sessions ended, by reason: gone (by the client), finished (the stream of one run), or the close code's word", self.closed.clone());
+        book.register("sessions", "Sessions open now", self.sessions.clone());
+        book.register(
+            "resumes",
+            "Joins and resumes, by the verdict that the client was told",
+            self.resumes.clone(),
+        );
+        book.register(
+            "joins",
+            "Feeds joined, by what the client's first events came from: ring or log",
+            self.joins.clone(),
+        );
+        book.register("delivered", "Messages given to sockets", self.delivered.clone());
+        book.register(
             "delivered_bytes",
             "Bytes of messages given to sockets",
             self.delivered_bytes.clone(),
         );
-        registry.register(
+        book.register(
+            "queue_bytes",
+            "Bytes that wait in this process for sockets that did not take them",
+            self.queue_bytes.clone(),
+        );
+        book.register(
             "conflated",
             "Messages left out because a newer one of the same key followed",
             self.conflated.clone(),
         );
-        registry.register(
+        book.register(
             "lagging",
             "Clients told that they are too slow",
             self.lagging.clone(),
         );
-        registry.register(
+        book.register(
             "fell_behind",
             "Sockets that took a part only of what was written",
             self.fell_behind.clone(),
         );
-        registry.register(
+        book.register(
             "handed_over",
             "Clients that went from the shards back to a loop of their own",
             self.handed_over.clone(),
         );
-        registry.register(
+        book.register(
+            "client_errors",
+            "Client messages answered with an error",
+            self.client_errors.clone(),
+        );
+    }
+
+    fn register_rest(&self, book: &mut Book) {
+        book.register(
             "log_reads",
             "Reads of the log for clients",
             self.log_reads.clone(),
         );
-        registry.register(
+        book.register(
+            "log_reads_shared",
+            "Times that a client got from a read of the log made for another what it would have read itself",
+            self.log_shared.clone(),
+        );
+        book.register(
             "auth",
             "Tokens and tickets looked at, by outcome",
             self.auth.clone(),
         );
-        registry.register("resumes", "Joins by verdict", self.resumes.clone());
-        registry.register(
-            "client_errors",
-            "Client messages answered with an error",
-            self.client_errors.clone(),
+        book.register(
+            "own_client_delay_seconds",
+            "From a ping of the gateway's own client to the shard's answer",
+            self.own_client.clone(),
+        );
+        book.register(
+            "deaf_shards",
+            "Shards whose own client hears nothing in time: not 0 makes the gateway unready",
+            self.deaf_shards.clone(),
         );
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     held::Standing,
     hub::{Hub, Interest, PerFeed, Place},
     logs::Logs,
-    metrics::Metrics,
+    metrics::{self, Metrics},
 };
 use oddswire_protocol::{
     Cursor, Feed, Timestamp, Topic,
@@ -131,6 +131,8 @@ pub trait Transport: Send {
     fn ping(&mut self) -> bool {
         true
     }
+    /// What it counts as.
+    fn kind(&self) -> metrics::Transport;
     /// Whether somebody else may write to the client's socket now.
     fn can_park(&self) -> bool {
         false
@@ -196,6 +198,8 @@ pub struct Session<T> {
     ends_at: Option<Instant>,
     /// What its token allows, and until when.
     access: Option<access::Access>,
+    /// The shard that it is to be parked at, when it is the gateway's own client.
+    own_at: Option<u16>,
 }
 
 /// What those need to know of a session who serve it while it is parked.
@@ -213,6 +217,8 @@ pub struct Profile {
     pub conflate: Duration,
 }
 
+/// Between heartbeats to the gateway's own clients.
+pub const OWN_HEARTBEAT: Duration = Duration::from_secs(1);
 const BUS_RETRY: Duration = Duration::from_millis(500);
 /// The share of the longest lifetime that every connection may have.
 const LIFETIME_SHARE: std::ops::Range<f64> = 0.8..1.0;
@@ -251,8 +257,28 @@ impl<T: Transport> Session<T> {
                 .grant
                 .clone()
                 .map(|grant| access::Access::new(grant, shared.door.auth().notice)),
+            own_at: None,
             shared,
         }
+    }
+
+    /// The session of the gateway's own client at a shard: with a heartbeat of its own, no end, and counted nowhere.
+    #[must_use]
+    pub fn of_our_own(mut self, shard: u16) -> Self {
+        self.own_at = Some(shard);
+        self.ends_at = None;
+        self.heartbeat_at = Instant::now() + OWN_HEARTBEAT;
+        self
+    }
+
+    /// At which shard it is the gateway's own client.
+    pub fn own_at(&self) -> Option<usize> {
+        self.own_at.map(usize::from)
+    }
+
+    /// The time between its heartbeats.
+    fn heartbeat_every(&self) -> Duration {
+        self.own_at.map_or(self.shared.heartbeat, |_| OWN_HEARTBEAT)
     }
 
     /// Sends what the transport begins with.
@@ -340,7 +366,7 @@ impl<T: Transport> Session<T> {
 
     /// Heartbeat and ping; the end of a client that does not answer.
     async fn beat(&mut self) -> Result<(), End> {
-        self.heartbeat_at = Instant::now() + self.shared.heartbeat;
+        self.heartbeat_at = Instant::now() + self.heartbeat_every();
         if !self.transport.ping() {
             return Err(End::Close(CloseCode::PeerTimeout));
         }
@@ -379,7 +405,7 @@ impl<T: Transport> Session<T> {
         let joined = self.waiting.iter().all(Option::is_none);
         let in_time = self.due_at() > Instant::now();
         // A client without topics is not worth a place among those who walk the ring.
-        let follows = self.interests.iter().any(Option::is_some);
+        let follows = self.own_at.is_some() || self.interests.iter().any(Option::is_some);
         let active = Feed::ALL
             .into_iter()
             .all(|feed| !self.follows(feed) || self.shared.hub.view(feed).is_some());
@@ -442,7 +468,7 @@ impl<T: Transport> Session<T> {
         if over || !self.transport.ping() {
             return None;
         }
-        self.heartbeat_at = now + self.shared.heartbeat;
+        self.heartbeat_at = now + self.heartbeat_every();
         let followed = Feed::ALL.map(|feed| positions[feed.index()].filter(|_| self.follows(feed)));
         let cursor = self.cursor_at(&followed);
         Some((self.heartbeat(cursor), cursor))

@@ -9,6 +9,7 @@ use crate::{
 use bytes::{Buf, Bytes};
 use oddswire_protocol::close::CloseCode;
 use oddswire_websocket::{Incoming, Reader, Violation, frame};
+use prometheus_client::metrics::gauge::Gauge;
 use std::{
     collections::VecDeque,
     io::{Error, ErrorKind, Write},
@@ -40,6 +41,9 @@ pub struct Socket {
     patience: Duration,
     /// Whether the close frame of the client is answered already.
     goodbye: bool,
+    /// Where what waits for all clients is counted, and what of it is this one's.
+    waiting: Gauge,
+    counted: usize,
     /// Counts as an open session.
     _token: TaskTrackerToken,
 }
@@ -63,6 +67,7 @@ impl Socket {
         reader: Option<Reader>,
         early: &[u8],
         patience: Duration,
+        waiting: Gauge,
         token: TaskTrackerToken,
     ) -> Self {
         let mut socket = Self {
@@ -77,6 +82,8 @@ impl Socket {
             asked: false,
             patience,
             goodbye: false,
+            waiting,
+            counted: 0,
             _token: token,
         };
         socket.take_in(early);
@@ -90,11 +97,9 @@ impl Socket {
 
     /// What it counts as.
     pub fn label(&self) -> TransportLabel {
-        let transport = match self.form {
-            Form::Sse => Label::Sse,
-            Form::Ws | Form::WsDeflated => Label::Ws,
-        };
-        TransportLabel { transport }
+        TransportLabel {
+            transport: self.kind(),
+        }
     }
 
     /// Takes bytes of the client apart. What it said waits in the inbox; pings are answered at once.
@@ -150,6 +155,7 @@ impl Socket {
     pub fn continue_with(&mut self, rest: Bytes) {
         debug_assert_eq!(self.unsent(), 0, "in the middle of a message");
         self.front = rest;
+        self.count_waiting();
     }
 
     /// What goes out next.
@@ -186,7 +192,10 @@ impl Socket {
             match stream.write(self.next_bytes()) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => self.sent(count),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.count_waiting();
+                    return Ok(false);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -239,12 +248,28 @@ impl Socket {
         Ok(count)
     }
 
+    /// Counts what waits. Called where bytes are left over, and where none are any more.
+    fn count_waiting(&mut self) {
+        let unsent = self.unsent();
+        if unsent != self.counted {
+            let (now, before) = (as_count(unsent), as_count(self.counted));
+            self.waiting.inc_by(now - before);
+            self.counted = unsent;
+        }
+    }
+
     fn forget_sent(&mut self) {
         self.out.clear();
         self.written = 0;
+        self.count_waiting();
         if self.out.capacity() > KEPT_BYTES {
             self.out = Vec::new();
         }
+    }
+
+    async fn writable(&self) -> std::io::Result<()> {
+        let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
+        stream.writable().await
     }
 
     async fn write_all(&mut self) -> std::io::Result<()> {
@@ -257,7 +282,10 @@ impl Socket {
             match stream.try_write(self.next_bytes()) {
                 Ok(0) => return Err(Error::from(ErrorKind::WriteZero)),
                 Ok(count) => self.sent(count),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => stream.writable().await?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.count_waiting();
+                    self.writable().await?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -286,6 +314,16 @@ impl Socket {
         })
         .await;
     }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.waiting.dec_by(as_count(self.counted));
+    }
+}
+
+fn as_count(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn code_of(violation: Violation) -> CloseCode {
@@ -339,6 +377,13 @@ impl Transport for Socket {
 
     fn ping(&mut self) -> bool {
         self.queue_ping()
+    }
+
+    fn kind(&self) -> Label {
+        match self.form {
+            Form::Sse => Label::Sse,
+            Form::Ws | Form::WsDeflated => Label::Ws,
+        }
     }
 
     fn can_park(&self) -> bool {

@@ -3,8 +3,11 @@
 //! A test that passes with a mechanism on shows little unless it fails with the mechanism off. Nothing outside of tests
 //! sets any of this, and no flag or variable does.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 /// Mechanisms that are off, and faults that are added. The default is the product.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mechanism of its own")]
 pub struct Trial {
     /// The share of live messages that are lost on their way in, 0 to 1.
     pub lose_live: f64,
@@ -15,4 +18,16 @@ pub struct Trial {
     pub no_barrier: bool,
     /// A read of the log that runs dry counts as complete, without asking the leader.
     pub no_settling: bool,
+    /// While it is set, no shard does anything.
+    pub block_shards: Option<&'static AtomicBool>,
+    /// The gateway has no clients of its own.
+    pub no_own_clients: bool,
+}
+
+impl Trial {
+    /// Whether the shards do nothing now.
+    pub fn blocks_shards(&self) -> bool {
+        self.block_shards
+            .is_some_and(|block| block.load(Ordering::Relaxed))
+    }
 }

@@ -9,6 +9,7 @@ pub mod env;
 pub mod kv;
 pub mod live;
 pub mod log;
+pub mod metrics;
 pub mod nats_server;
 pub mod ops;
 pub mod probe;

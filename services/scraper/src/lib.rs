@@ -29,4 +29,4 @@ pub mod workbench;
 mod worker;
 
 pub use options::ScraperOptions;
-pub use service::{Error, Problems, run, run_on_trial};
+pub use service::{Error, Problems, metrics, run, run_on_trial};

@@ -1,6 +1,7 @@
 //! What the operations port shows of this process in numbers.
 
-use oddswire_protocol::SourceKey;
+use oddswire_kit::metrics::{Book, LabelNames};
+use oddswire_protocol::{SourceKey, progress::Outcome};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -9,13 +10,17 @@ use prometheus_client::{
         gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
-    registry::Registry,
 };
+use std::time::Duration;
 
 /// A label that tells sources apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct SourceLabel {
     source: String,
+}
+
+impl LabelNames for SourceLabel {
+    const NAMES: &'static [&'static str] = &["source"];
 }
 
 impl From<&SourceKey> for SourceLabel {
@@ -35,12 +40,47 @@ pub(crate) struct RunLabel {
     pub(crate) end: &'static str,
 }
 
+impl LabelNames for RunLabel {
+    const NAMES: &'static [&'static str] = &["source", "end"];
+}
+
+/// Labels of what a run's work came to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OutcomeLabel {
+    /// The source.
+    pub(crate) source: String,
+    /// The contract's word.
+    pub(crate) outcome: &'static str,
+}
+
+impl LabelNames for OutcomeLabel {
+    const NAMES: &'static [&'static str] = &["source", "outcome"];
+}
+
+/// Labels of publishing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct KindLabel {
+    /// `run` or `odds`.
+    pub(crate) kind: &'static str,
+}
+
+impl LabelNames for KindLabel {
+    const NAMES: &'static [&'static str] = &["kind"];
+}
+
 /// A label that tells reasons apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ReasonLabel {
     /// The reason.
     pub(crate) reason: &'static str,
 }
+
+impl LabelNames for ReasonLabel {
+    const NAMES: &'static [&'static str] = &["reason"];
+}
+
+/// The beginning of all names.
+pub(crate) const PREFIX: &str = "oddswire_scraper";
 
 /// The numbers.
 #[derive(Debug)]
@@ -51,6 +91,10 @@ pub(crate) struct Metrics {
     pub(crate) running: Gauge,
     /// Seconds from claim to terminal event.
     pub(crate) run_seconds: Histogram,
+    /// What the work of runs came to.
+    pub(crate) outcomes: Family<OutcomeLabel, Counter>,
+    /// From the first try to publish an event to its acknowledgement.
+    pub(crate) publish: Family<KindLabel, Histogram, fn() -> Histogram>,
     /// Images of odds published.
     pub(crate) odds_published: Family<SourceLabel, Counter>,
     /// Markets that were looked at and had not changed.
@@ -76,12 +120,14 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Makes the numbers and enters them into `registry`.
-    pub(crate) fn new(registry: &mut Registry) -> Self {
+    /// Makes the numbers and enters them into `book`.
+    pub(crate) fn new(book: &mut Book) -> Self {
         let metrics = Self {
             runs: Family::default(),
             running: Gauge::default(),
             run_seconds: Histogram::new(exponential_buckets(0.25, 2.0, 14)),
+            outcomes: Family::default(),
+            publish: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 17))),
             odds_published: Family::default(),
             odds_unchanged: Family::default(),
             confirmed_at: Family::default(),
@@ -94,82 +140,91 @@ impl Metrics {
             definition_problems: Gauge::default(),
             definition_reads: Family::default(),
         };
-        let registry = registry.sub_registry_with_prefix("oddswire_scraper");
-        metrics.enter_runs(registry);
-        metrics.enter_bus(registry);
-        metrics.enter_definitions(registry);
+        metrics.enter_runs(book);
+        metrics.enter_bus(book);
+        metrics.enter_definitions(book);
         metrics
     }
 
-    fn enter_runs(&self, registry: &mut Registry) {
-        registry.register(
+    fn enter_runs(&self, book: &mut Book) {
+        book.register(
             "runs",
             "Attempts at runs that ended here, by end",
             self.runs.clone(),
         );
-        registry.register("running", "Attempts at runs under way", self.running.clone());
-        registry.register(
+        book.register("running", "Attempts at runs under way", self.running.clone());
+        book.register(
             "run_seconds",
             "Seconds from the claim of a run to its terminal event",
             self.run_seconds.clone(),
         );
-        registry.register(
+        book.register(
+            "run_outcomes",
+            "Runs whose work was done to its end here, by what it came to: complete, partial, empty, blocked, broken, unreachable",
+            self.outcomes.clone(),
+        );
+        book.register(
             "odds_published",
             "Images of odds published: markets that changed",
             self.odds_published.clone(),
         );
-        registry.register(
+        book.register(
             "odds_unchanged",
             "Markets that were looked at and had not changed",
             self.odds_unchanged.clone(),
         );
-        registry.register(
+        book.register(
             "confirmed_at_seconds",
             "When the source was last confirmed, in seconds since 1970",
             self.confirmed_at.clone(),
         );
-        registry.register(
+        book.register(
             "dead_jobs",
             "Runs ended as failed because their job was handed out too often",
             self.dead_jobs.clone(),
         );
     }
 
-    fn enter_bus(&self, registry: &mut Registry) {
-        registry.register(
+    fn enter_bus(&self, book: &mut Book) {
+        book.register(
             "run_messages",
             "Progress events published",
             self.run_messages.clone(),
         );
-        registry.register(
+        book.register(
+            "publish_delay_seconds",
+            "From the first try to publish an event to its acknowledgement by JetStream",
+            self.publish.clone(),
+        );
+        book.register(
             "publish_retries",
             "Publishes that had to be tried again",
             self.publish_retries.clone(),
         );
-        registry.register(
+        book.register(
             "refused",
             "Messages that the bus refused or that could not be read, by reason",
             self.refused.clone(),
         );
-        registry.register(
+        book.register(
             "skipped_ticks",
             "Scheduled runs that were not started because the one before was not over",
             self.skipped_ticks.clone(),
         );
-        registry.register(
+        book.register(
             "jobs_turned_away",
             "Jobs that were not worked at, by reason",
             self.jobs_turned_away.clone(),
         );
     }
 
-    fn enter_definitions(&self, registry: &mut Registry) {
-        registry.register(
+    fn enter_definitions(&self, book: &mut Book) {
+        book.register(
             "definition_problems",
             "Problems of the folder of source definitions; while there are any, the ones from before go on",
             self.definition_problems.clone(),
         );
-        registry.register(
+        book.register(
             "definition_reads",
             "Times that the folder of source definitions had changed, by what came of it: taken or refused",
             self.definition_reads.clone(),
@@ -191,6 +246,29 @@ impl Metrics {
         self.definition_reads
             .get_or_create(&ReasonLabel { reason: "refused" })
             .inc();
+    }
+
+    /// The work of a run came to this.
+    pub(crate) fn came_to(&self, source: &SourceKey, outcome: Outcome) {
+        let label = OutcomeLabel {
+            source: source.to_string(),
+            outcome: match outcome {
+                Outcome::Complete => "complete",
+                Outcome::Partial => "partial",
+                Outcome::Empty => "empty",
+                Outcome::Blocked => "blocked",
+                Outcome::Broken => "broken",
+                Outcome::Unreachable => "unreachable",
+            },
+        };
+        self.outcomes.get_or_create(&label).inc();
+    }
+
+    /// JetStream acknowledged an event.
+    pub(crate) fn published(&self, kind: &'static str, took: Duration, tries: u32) {
+        let label = KindLabel { kind };
+        self.publish.get_or_create(&label).observe(took.as_secs_f64());
+        self.publish_retries.inc_by(u64::from(tries.saturating_sub(1)));
     }
 
     /// One more attempt ended.

@@ -185,6 +185,9 @@ impl Attempt {
             End::Cancelled => ("cancelled", None),
         };
         self.worker.metrics.ended(&self.source.key, word);
+        if let End::Completed(outcome) | End::Failed(outcome) = ended.end {
+            self.worker.metrics.came_to(&self.source.key, outcome);
+        }
         tracing::info!(
             run_id = %self.job.run_id, source = %self.source.key, end = ?ended.end, message = ended.message, "run over"
         );

@@ -2,7 +2,7 @@
 
 use crate::{
     fetch::Fetcher,
-    metrics::Metrics,
+    metrics::{self, Metrics},
     options::ScraperOptions,
     records, schedule,
     shelf::Shelf,
@@ -12,11 +12,11 @@ use crate::{
 };
 use oddswire_kit::{
     bus::{Bus, ConnectError},
+    metrics::{Book, Entry},
     ops::{self, Health, Ops},
     probe::Probe,
     tls,
 };
-use prometheus_client::registry::Registry;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -82,6 +82,13 @@ pub async fn run(
     run_on_trial(options, ops_listener, lookup, Trial::default(), stop).await
 }
 
+/// What the scraper counts, whether or not it did yet.
+pub fn metrics() -> Vec<Entry> {
+    let mut book = Book::new(metrics::PREFIX);
+    Metrics::new(&mut book);
+    book.entries().to_vec()
+}
+
 /// Like [`run`], with mechanisms off: for tests.
 ///
 /// # Errors
@@ -94,8 +101,8 @@ pub async fn run_on_trial(
     stop: CancellationToken,
 ) -> Result<(), Error> {
     tls::install_provider();
-    let mut registry = Registry::default();
-    let metrics = Arc::new(Metrics::new(&mut registry));
+    let mut book = Book::new(metrics::PREFIX);
+    let metrics = Arc::new(Metrics::new(&mut book));
     let shelf = Shelf::open(options.sources, lookup, Arc::clone(&metrics))
         .map_err(|found| Error::Sources(Problems(found)))?;
     let shelf = Arc::new(shelf);
@@ -124,7 +131,7 @@ pub async fn run_on_trial(
     ));
     let ops = Ops {
         health: Arc::new(health(&worker, probe, inner.clone())),
-        registry: Arc::new(registry),
+        registry: Arc::new(book.into_registry()),
     };
 
     let mut parts = Parts::default();

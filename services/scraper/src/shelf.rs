@@ -200,6 +200,7 @@ fn is_toml(file: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::source::tests::text;
+    use oddswire_kit::metrics::Book;
     use prometheus_client::{encoding::text::encode, registry::Registry};
 
     struct World {
@@ -213,14 +214,14 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             std::fs::create_dir(dir.path().join("maps")).unwrap();
             std::fs::write(dir.path().join("a.toml"), text("")).unwrap();
-            let mut registry = Registry::default();
-            let metrics = Arc::new(Metrics::new(&mut registry));
+            let mut book = Book::new(crate::metrics::PREFIX);
+            let metrics = Arc::new(Metrics::new(&mut book));
             let lookup = |name: &str| (name == "URL").then(|| "http://example.org".to_owned());
             let shelf = Shelf::open(dir.path().to_owned(), lookup, metrics).unwrap();
             Self {
                 dir,
                 shelf: Arc::new(shelf),
-                registry,
+                registry: book.into_registry(),
             }
         }
 

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     held::{Held, Standing},
     hub::{Hub, PerFeed, Place, Stretch},
+    session::End,
 };
 use mio::{Events, Interest, Poll, Token, Waker};
 use oddswire_protocol::{Feed, cursor::Position};
@@ -31,6 +32,8 @@ const EVENTS_AT_ONCE: usize = 1_024;
 const READ_BYTES: usize = 16 * 1024;
 /// A client that says more than so many times that at once is given to a loop of its own.
 const READS_AT_ONCE: usize = 8;
+/// Only on trial: how long a shard that is blocked does nothing at once.
+const TRIAL_BLOCK: Duration = Duration::from_millis(10);
 /// A place in a class that a client left.
 pub(super) const NOBODY: usize = usize::MAX;
 
@@ -124,6 +127,10 @@ impl Shard {
 
     pub(super) fn run(mut self) {
         while !self.post.stop.load(SeqCst) {
+            if self.engine.trial.blocks_shards() {
+                std::thread::park_timeout(TRIAL_BLOCK);
+                continue;
+            }
             let seen = self.hub.version();
             let more = self.sweep();
             self.catch_up_writable();
@@ -187,10 +194,13 @@ impl Shard {
         // Only those who are there now: who is given back at once may be here again soon.
         let arrivals = std::mem::take(&mut *self.arrivals());
         for session in arrivals {
+            let counted = session.own_at().is_none();
             if let Err(error) = self.take_in(session) {
                 tracing::debug!(%error, "cannot take a client in");
                 self.post.clients.fetch_sub(1, SeqCst);
-                self.engine.metrics().sessions.dec();
+                if counted {
+                    self.engine.metrics().sessions.dec();
+                }
             }
         }
     }
@@ -299,7 +309,7 @@ impl Shard {
     /// The client is gone: nothing is left to say.
     pub(super) fn drop_client(&mut self, key: usize) {
         if let Some(mut client) = self.remove(key) {
-            self.engine.count_end(&mut client.session);
+            self.engine.count_end(&mut client.session, End::Gone);
         }
     }
 
@@ -354,7 +364,7 @@ impl Shard {
         runtime.spawn(async move {
             if let Err(error) = session.transport_mut().unpark(stream) {
                 tracing::warn!(%error, "cannot take a client back");
-                engine.count_end(&mut session);
+                engine.count_end(&mut session, End::Gone);
                 return;
             }
             engine.attend(session, None).await;
@@ -482,8 +492,10 @@ impl Shard {
             let mut bytes = Vec::new();
             socket.form().put(&mut bytes, &envelope, Some(&cursor));
             socket.queue(&bytes);
-            self.engine.metrics().delivered.inc();
-            self.engine.metrics().delivered_bytes.inc_by(bytes.len() as u64);
+            if client.session.own_at().is_none() {
+                self.engine.metrics().delivered.inc();
+                self.engine.metrics().delivered_bytes.inc_by(bytes.len() as u64);
+            }
         }
         let client = &mut self.clients[key];
         // Who is behind is told nothing until it takes bytes again.

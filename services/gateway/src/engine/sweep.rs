@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{frame::Frame, held::next_tick, hub::Place};
 use bytes::Bytes;
+use oddswire_protocol::Timestamp;
 use std::{
     io::{ErrorKind, Write},
     sync::Arc,
@@ -87,9 +88,13 @@ impl Shard {
         }
         self.sweeping = Some(Arc::clone(&stretch));
         let mut touched: Vec<usize> = Vec::new();
+        let mut wanted: Vec<usize> = Vec::new();
         for (at, frame) in stretch.frames.iter().enumerate() {
             let classes = &mut self.classes;
             self.routes.matching(&frame.key, |class| {
+                if !classes[class].kind.conflates() && wanted.last() != Some(&at) {
+                    wanted.push(at);
+                }
                 let batch = &mut classes[class].batch;
                 if batch.is_empty() {
                     touched.push(class);
@@ -108,6 +113,10 @@ impl Shard {
             self.give(class, frames);
         }
         self.sweeping = None;
+        let now = Timestamp::now();
+        for frame in wanted.into_iter().map(|at| &stretch.frames[at]) {
+            self.engine.metrics().delivered_after(frame, now);
+        }
         self.next = stretch.next;
         self.positions = stretch.positions();
         stretch.more

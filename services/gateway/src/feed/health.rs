@@ -48,7 +48,7 @@ impl FeedHealth {
     }
 
     /// How long ago an active feed was good.
-    fn age(&self, feed: Feed) -> Option<Duration> {
+    pub fn age(&self, feed: Feed) -> Option<Duration> {
         let at = self.good_at.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()];
         at.map(|at| at.elapsed())
     }

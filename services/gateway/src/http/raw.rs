@@ -143,6 +143,7 @@ async fn open(stream: TcpStream, gateway: Gateway, request: Request) {
         None,
         &[],
         gateway.shared.patience,
+        gateway.shared.metrics.queue_bytes.clone(),
         gateway.sessions.token(),
     );
     socket.queue(

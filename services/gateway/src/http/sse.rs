@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     frame::is_terminal,
-    metrics::{Transport as Label, TransportLabel},
+    metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
     wire::Form,
 };
@@ -120,6 +120,7 @@ fn open(gateway: &Gateway, request: Request) -> Response {
         // A client that takes no bytes is not waited for: the socket's own limit ends it.
         let _ = timeout(LAST_WORDS_WITHIN, transport.flush()).await;
         gateway.shared.metrics.sessions.dec();
+        let label = CloseLabel::new(&label, end);
         gateway.shared.metrics.closed.get_or_create(&label).inc();
         tracing::trace!(?end, "event stream ended");
     });
@@ -164,6 +165,10 @@ impl Transport for SseTransport {
         }
         let chunk = std::mem::take(&mut self.chunk).into();
         self.sender.send(chunk).await.map_err(|_| Gone)
+    }
+
+    fn kind(&self) -> Label {
+        Label::Sse
     }
 
     async fn next(&mut self) -> Input {

@@ -73,6 +73,7 @@ pub(super) async fn connect(
             Some(reader),
             &early,
             gateway.shared.patience,
+            gateway.shared.metrics.queue_bytes.clone(),
             gateway.sessions.token(),
         );
         Greeting {

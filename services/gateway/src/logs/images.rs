@@ -82,6 +82,7 @@ impl ImagesRead {
             && is_fresh(images.read_at)
             && images.as_of >= want.at_least
         {
+            logs.metrics.log_shared.inc();
             return Ok(Arc::clone(images));
         }
         match read(logs, filters, want).await {

@@ -71,10 +71,17 @@ impl PartsRead {
         let mut rounded = at - at % ROUND;
         loop {
             let (begins, cell) = self.nearest(at, rounded);
+            let mut own = false;
             let part = cell
-                .get_or_init(async || read(logs, feed, filters, begins, floor).await.map(Arc::new))
+                .get_or_init(async || {
+                    own = true;
+                    read(logs, feed, filters, begins, floor).await.map(Arc::new)
+                })
                 .await
                 .clone()?;
+            if !own {
+                logs.metrics.log_shared.inc();
+            }
             if part.reaches > at || begins == at {
                 return Ok(part);
             }

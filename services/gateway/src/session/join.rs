@@ -1,7 +1,10 @@
 //! How a session joins a feed, and the verdict on it.
 
 use super::{BUS_RETRY, End, Progress, Session, Since, Transport};
-use crate::hub::{FeedView, PerFeed};
+use crate::{
+    hub::{FeedView, PerFeed},
+    metrics::JoinLabel,
+};
 use oddswire_kit::log::ReadError;
 use oddswire_protocol::{
     Cursor, Feed, Timestamp,
@@ -123,17 +126,21 @@ impl<T: Transport> Session<T> {
                     Some(position) => self.judge(*feed, view, *cursor, position).await?,
                 },
             };
-            positions.push((*feed, position));
+            positions.push((*feed, view, position));
             if resume.verdict > worst.verdict {
                 worst = resume;
             }
         }
-        for (feed, position) in positions {
+        for (feed, view, position) in positions {
             let position = if begins_anew(worst.verdict) {
                 BEGINNING
             } else {
                 position
             };
+            let is_in_ring = position.epoch == view.epoch && position.seq >= view.floor;
+            let from = if is_in_ring { "ring" } else { "log" };
+            let joins = &self.shared.metrics.joins;
+            joins.get_or_create(&JoinLabel { from }).inc();
             self.place.set(feed, Some(position));
         }
         Ok(worst)

@@ -44,9 +44,11 @@ impl<T: Transport> Session<T> {
     }
 
     pub(super) async fn transmit(&mut self, envelope: &Envelope, cursor: Option<Cursor>) -> Result<(), End> {
-        let metrics = &self.shared.metrics;
-        metrics.delivered.inc();
-        metrics.delivered_bytes.inc_by(envelope.bytes().len() as u64);
+        if self.own_at().is_none() {
+            let metrics = &self.shared.metrics;
+            metrics.delivered.inc();
+            metrics.delivered_bytes.inc_by(envelope.bytes().len() as u64);
+        }
         let message = Outgoing { envelope, cursor };
         let (at, end) = self.patience();
         let sent = self.transport.send(&message);
@@ -91,7 +93,7 @@ impl<T: Transport> Session<T> {
     pub(super) fn heartbeat(&self, cursor: Cursor) -> Envelope {
         let followed = Feed::ALL
             .into_iter()
-            .filter(|feed| self.interests[feed.index()].is_some());
+            .filter(|feed| self.interests[feed.index()].is_some() || self.own_at().is_some());
         let (upstream, lag_ms) = self.shared.health.upstream(followed);
         let heartbeat = Heartbeat {
             cursor,
@@ -124,11 +126,15 @@ impl<T: Transport> Session<T> {
     }
 
     pub(super) fn count_verdict(&self, verdict: Verdict) {
+        if self.own_at().is_some() {
+            return;
+        }
         let verdict = format!("{verdict:?}").to_lowercase();
+        let transport = self.transport.kind();
         self.shared
             .metrics
             .resumes
-            .get_or_create(&VerdictLabel { verdict })
+            .get_or_create(&VerdictLabel { verdict, transport })
             .inc();
     }
 

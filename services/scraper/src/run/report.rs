@@ -15,7 +15,7 @@ use crate::{
 use oddswire_kit::{bus::Bus, publish::PublishError};
 use oddswire_protocol::{Timestamp, progress::ScrapeProgress};
 use std::{future::pending, sync::Arc, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Publishes the images of one run.
@@ -76,10 +76,11 @@ impl Reporter {
             if !self.rein.may_publish() {
                 return;
             }
+            let began = Instant::now();
             match self.bus.publish(&message, self.rein.publishing()).await {
                 Ok(ack) => {
                     self.metrics.run_messages.inc();
-                    self.metrics.publish_retries.inc_by(u64::from(ack.tries - 1));
+                    self.metrics.published("run", began.elapsed(), ack.tries);
                     self.last_seq = ack.seq;
                     return;
                 }

@@ -26,6 +26,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// Keys that are written at once; each has one message under way at most.
 const KEYS_AT_ONCE: usize = 64;
@@ -202,9 +203,10 @@ impl Store {
             self.written.fetch_max(seq, Ordering::Relaxed);
             Sent::Stored
         };
+        let began = Instant::now();
         match self.bus.publish(message, self.rein.publishing()).await {
             Ok(ack) => {
-                self.metrics.publish_retries.inc_by(u64::from(ack.tries - 1));
+                self.metrics.published("odds", began.elapsed(), ack.tries);
                 return stored(ack.seq);
             }
             Err(PublishError::WrongLast) => {}
