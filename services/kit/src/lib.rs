@@ -3,6 +3,7 @@
 //!
 //! Its one invariant: it knows streams, subjects and bytes, never what an event means.
 
+mod allocator;
 pub mod bus;
 pub mod child;
 pub mod env;
