@@ -4,6 +4,7 @@ mod board;
 mod connection;
 mod events;
 pub(crate) mod frames;
+mod plain;
 mod process;
 mod sse;
 mod ws;
@@ -11,11 +12,16 @@ mod ws;
 pub(crate) use board::Board;
 pub(crate) use connection::{Connection, Delivered, Transport};
 pub(crate) use events::{Quote, odds_key, run_image, run_key, update};
+pub(crate) use plain::{Answer, Plain};
 pub(crate) use process::GatewayProcess;
 pub(crate) use sse::{Sse, SseEvent};
 pub(crate) use ws::{Ended, Ws};
 
-use oddswire_gateway::{GatewayOptions, trial::Trial};
+use oddswire_gateway::{
+    GatewayOptions,
+    front::{FrontOptions, LimitOptions},
+    trial::Trial,
+};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
     nats_server::{NatsCluster, NatsServer},
@@ -248,6 +254,8 @@ impl Gateway {
             bus: options(nats_url),
             listen: address,
             ops_listen: ops,
+            front: FrontOptions::default(),
+            limits: LimitOptions::default(),
             heartbeat_ms: 1_000,
             linger_ms: 300,
             ring_bytes: 8 << 20,

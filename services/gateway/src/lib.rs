@@ -11,6 +11,7 @@ pub mod drain;
 pub mod engine;
 pub mod feed;
 pub mod frame;
+pub mod front;
 pub mod held;
 pub mod http;
 pub mod hub;
@@ -31,6 +32,7 @@ use crate::{
     drain::{Drain, Farewell},
     engine::Engine,
     feed::{FeedActor, FeedContext, FeedHealth},
+    front::{Front, TlsError},
     http::Gateway,
     hub::Hub,
     logs::Logs,
@@ -56,6 +58,9 @@ pub enum Error {
     /// The bus is not configured well.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A listener failed.
     #[error("serving {what}: {source}")]
     Serve {
@@ -96,6 +101,12 @@ pub async fn run_on_trial(
     let metrics = Arc::new(Metrics::default());
     let mut registry = Registry::default();
     metrics.register(&mut registry);
+    let front = Arc::new(Front::new(
+        &options.front,
+        &options.limits,
+        options.listen,
+        Arc::clone(&metrics),
+    )?);
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
     ));
@@ -144,7 +155,8 @@ pub async fn run_on_trial(
     let (drain, farewell) = Drain::new();
     let closing = CancellationToken::new();
     let engine = start_engine(&options, &shared, &farewell, &mut core, &inner)?;
-    let gateway = Gateway::new(shared, farewell, engine);
+    core.spawn(keep_certificate(Arc::clone(&front), inner.clone()));
+    let gateway = Gateway::new(shared, farewell, engine, front);
     core.spawn(serve_clients(listener, gateway.clone(), closing.clone()));
     let stopping = Stopping {
         core,
@@ -156,6 +168,11 @@ pub async fn run_on_trial(
         grace: Duration::from_millis(options.grace_ms),
     };
     stopping.supervise(stop).await
+}
+
+async fn keep_certificate(front: Arc<Front>, stop: CancellationToken) -> Result<(), Error> {
+    front.keep_fresh(stop).await;
+    Ok(())
 }
 
 /// What the sessions share.

@@ -1,5 +1,6 @@
 //! What the gateway counts.
 
+use crate::front::Refused;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -41,6 +42,17 @@ pub struct Metrics {
     pub log_reads: Counter,
     /// Sessions open now.
     pub sessions: Gauge,
+    /// Connections open now, and streams that share one with others.
+    pub connections: Gauge,
+    /// Clients refused, by what they ran against.
+    pub refused: Family<RefusedLabel, Counter>,
+}
+
+/// The label `reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusedLabel {
+    /// Which limit.
+    pub reason: Refused,
 }
 
 /// The label `transport`.
@@ -67,6 +79,10 @@ pub struct VerdictLabel {
 }
 
 impl Metrics {
+    pub(crate) fn refuse(&self, reason: Refused) {
+        self.refused.get_or_create(&RefusedLabel { reason }).inc();
+    }
+
     /// Puts every metric into a registry, under `oddswire_gateway_`.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("oddswire_gateway");
@@ -120,6 +136,8 @@ impl Metrics {
             "Reads of the log for clients",
             self.log_reads.clone(),
         );
+        registry.register("connections", "Connections open now", self.connections.clone());
+        registry.register("refused", "Clients refused by limit", self.refused.clone());
         registry.register("resumes", "Joins by verdict", self.resumes.clone());
         registry.register(
             "client_errors",

@@ -1,5 +1,6 @@
 //! How a gateway is configured.
 
+use crate::front::{FrontOptions, LimitOptions};
 use clap::Args;
 use oddswire_kit::bus::BusOptions;
 use std::net::SocketAddr;
@@ -18,6 +19,12 @@ pub struct GatewayOptions {
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
+    /// Who may connect, and how.
+    #[command(flatten)]
+    pub front: FrontOptions,
+    /// How much clients may take.
+    #[command(flatten)]
+    pub limits: LimitOptions,
     /// Where operators look: /livez, /readyz, /metrics.
     #[arg(
         long,

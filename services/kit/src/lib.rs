@@ -5,6 +5,7 @@
 
 pub mod bus;
 pub mod child;
+pub mod descriptors;
 pub mod env;
 pub mod kv;
 pub mod live;

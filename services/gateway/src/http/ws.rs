@@ -2,6 +2,7 @@
 
 use super::{Gateway, error::ApiError, extract::Parameters, query::StreamQuery};
 use crate::{
+    front::Visitor,
     session::{End, Outgoing, Session, Transport},
     socket::Socket,
     wire::Form,
@@ -40,6 +41,10 @@ pub(super) async fn connect(
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| not_a_websocket("this connection cannot be upgraded"))?;
+    let visitor = request
+        .extensions_mut()
+        .remove::<Visitor>()
+        .ok_or_else(|| not_a_websocket("this connection cannot be upgraded"))?;
     let sessions = gateway.sessions.clone();
     let limits = gateway.shared.limits;
     sessions.spawn(async move {
@@ -58,7 +63,7 @@ pub(super) async fn connect(
             Some(reader),
             &early,
             gateway.shared.patience,
-            gateway.sessions.token(),
+            gateway.seat(visitor),
         );
         match asked {
             Ok(request) => {
