@@ -1,6 +1,6 @@
 //! The client port with TLS: HTTP/1.1 and HTTP/2, WebSocket and event streams.
 
-use crate::harness::{Gateway, PATIENCE, Quote, World, until, within};
+use crate::harness::{Gateway, GatewayProcess, PATIENCE, Quote, World, until, within};
 use futures_util::StreamExt;
 use oddswire_protocol::envelope::{MessageType, Received};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
@@ -45,6 +45,10 @@ impl Certificate {
     }
 
     async fn connect(&self, gateway: &Gateway, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_to(&gateway.address, alpn).await
+    }
+
+    async fn connect_to(&self, address: &str, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
         let mut roots = RootCertStore::empty();
         roots
@@ -54,7 +58,7 @@ impl Certificate {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![alpn.to_vec()];
-        let tcp = TcpStream::connect(&gateway.address).await?;
+        let tcp = TcpStream::connect(address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, tcp).await
     }
@@ -215,3 +219,89 @@ async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
     })
     .await;
 }
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut bytes = vec![length[1], length[2], length[3], kind, flags];
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+#[tokio::test]
+async fn streams_that_are_opened_and_reset_again_and_again_end_the_connection() {
+    const GOAWAY: u8 = 7;
+    const ENHANCE_YOUR_CALM: u8 = 11;
+    let world = World::new().await;
+    let certificate = Certificate::new();
+    let gateway = certificate.gateway(&world).await;
+    let mut stream = certificate.connect(&gateway, b"h2").await.unwrap();
+    // :method GET, :scheme https, :path /, :authority localhost; RFC 7541.
+    let head = b"\x82\x87\x84\x41\x09localhost";
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, b""));
+    for number in 0..500 {
+        bytes.extend(frame(1, 5, number * 2 + 1, head));
+        bytes.extend(frame(3, 0, number * 2 + 1, &8_u32.to_be_bytes()));
+    }
+    stream.write_all(&bytes).await.unwrap();
+    let mut said = Vec::new();
+    let _ = within("the gateway to hang up", stream.read_to_end(&mut said)).await;
+    let (mut at, mut reasons) = (0, Vec::new());
+    while let Some(head) = said.get(at..at + 9) {
+        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+        if head[3] == GOAWAY {
+            reasons.push(said[at + 9 + 7]);
+        }
+        at += 9 + length;
+    }
+    assert_eq!(reasons, [ENHANCE_YOUR_CALM]);
+}
+
+#[tokio::test]
+async fn tls_costs_a_client_a_bounded_piece_of_memory() {
+    const CLIENTS: u64 = 200;
+    const EACH: u64 = 128 << 10;
+    oddswire_kit::descriptors::raise();
+    let world = World::new().await;
+    let certificate = Certificate::new();
+    let file = |name: &str| certificate.folder.path().join(name).display().to_string();
+    let tls = [
+        format!("--tls-cert={}", file("cert.pem")),
+        format!("--tls-key={}", file("key.pem")),
+    ];
+    let mut each = Vec::new();
+    for further in [&[][..], &tls] {
+        let process = GatewayProcess::start(&world.nats_url(), further);
+        process.wait_ready().await;
+        let before = process.memory();
+        let mut clients: Vec<Box<dyn Talk>> = Vec::new();
+        for _ in 0..CLIENTS {
+            let mut stream: Box<dyn Talk> = if further.is_empty() {
+                Box::new(TcpStream::connect(process.address()).await.unwrap())
+            } else {
+                Box::new(
+                    certificate
+                        .connect_to(&process.address(), b"http/1.1")
+                        .await
+                        .unwrap(),
+                )
+            };
+            let request = b"GET /api/events?topics=odds_updates HTTP/1.1\r\nhost: localhost\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            let mut said = String::new();
+            while !said.contains("event: caught_up") {
+                let mut bytes = [0; 4096];
+                let count = within("the stream", stream.read(&mut bytes)).await.unwrap();
+                said.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+            clients.push(stream);
+        }
+        each.push(process.memory().saturating_sub(before) / CLIENTS);
+    }
+    println!("bytes a client: plain {}, with TLS {}", each[0], each[1]);
+    assert!(each[1] < each[0] + EACH, "{each:?}");
+}
+
+trait Talk: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {}
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Talk for T {}

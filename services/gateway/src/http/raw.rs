@@ -112,13 +112,6 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Head>> {
         if stream.read_buf(&mut bytes).await? == 0 {
             return Ok(None);
         }
-        // Taken apart once, when all of it is there.
-        let ended = bytes[known.saturating_sub(3)..]
-            .windows(4)
-            .any(|four| four == b"\r\n\r\n");
-        if ended && let Some(head) = parse(&bytes) {
-            return Ok(Some(head));
-        }
         if bytes.len() > HEAD_BYTES_MAX {
             let detail = format!("the head of a request has at most {HEAD_BYTES_MAX} bytes");
             return Ok(Some(Err(ApiError::new(
@@ -127,6 +120,13 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Head>> {
                 "Request head too large",
                 detail,
             ))));
+        }
+        // Taken apart once, when all of it is there.
+        let ended = bytes[known.saturating_sub(3)..]
+            .windows(4)
+            .any(|four| four == b"\r\n\r\n");
+        if ended && let Some(head) = parse(&bytes) {
+            return Ok(Some(head));
         }
     }
 }
