@@ -29,6 +29,10 @@ RUN for manifest in $(find . -mindepth 2 -name Cargo.toml); do \
     && cargo build --profile dist --locked --package oddswire \
     && find . -name '*.rs' -not -path './target/*' -delete
 
+# What `--version` says besides the number; after the dependencies, which do not depend on it.
+ARG ODDSWIRE_COMMIT=
+ENV ODDSWIRE_COMMIT=${ODDSWIRE_COMMIT}
+
 # The touch makes every source newer than what the empty ones were built into.
 COPY . .
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \

@@ -39,10 +39,7 @@ impl World {
         let url = server.url();
         runtime
             .block_on(async {
-                let options = BusOptions {
-                    nats_url: url,
-                    prefix: Subjects::default(),
-                };
+                let options = BusOptions::at(&url);
                 let bus = Bus::connect(&options, "bench", "bench").await?;
                 let mut specs = streams(bus.subjects(), &Sizing::DEV);
                 // Nothing depends on it, and every odds message would be stored twice.

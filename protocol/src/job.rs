@@ -55,8 +55,12 @@ pub struct SourceRecord {
     pub title: String,
     /// Whether it is scraped when nobody names it.
     pub enabled: bool,
-    /// Milliseconds between scheduled runs; null when it runs on request only.
+    /// Milliseconds between scheduled runs; null when it runs at set times or on request only.
     pub interval_ms: Option<u64>,
+    /// The times of scheduled runs as a cron expression and its time zone, `0 9 * * MON (Europe/Berlin)`; null when it
+    /// runs by an interval or on request only.
+    #[serde(default)]
+    pub cron: Option<String>,
     /// Milliseconds after which an unconfirmed quote is stale.
     pub stale_after_ms: u64,
     /// Which definition the scrapers have.

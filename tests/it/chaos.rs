@@ -4,9 +4,9 @@
 //!
 //! The controls: with a mechanism off the same test finds something wrong.
 
-mod client;
-mod publisher;
-mod replicas;
+pub(crate) mod client;
+pub(crate) mod publisher;
+pub(crate) mod replicas;
 
 use crate::harness::World;
 use client::{Client, Report};
@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 
 /// One chaos run.
 #[derive(Debug, Clone, Copy)]
-struct Plan {
-    seed: u64,
-    seconds: u64,
-    clients: usize,
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) seconds: u64,
+    pub(crate) clients: usize,
     /// The longest time that a client stays with a gateway.
-    stay_ms: u64,
-    replicas: usize,
+    pub(crate) stay_ms: u64,
+    pub(crate) replicas: usize,
     /// Whether NATS is a cluster of three nodes.
     cluster: bool,
     /// Whether gateways and NATS are killed at all.
@@ -40,7 +40,7 @@ struct Plan {
 
 impl Plan {
     /// What the environment asks for, so that `cargo xtask chaos` can run long ones again.
-    fn of_environment(seconds: u64) -> Self {
+    pub(crate) fn of_environment(seconds: u64) -> Self {
         let number = |name| oddswire_kit::env::lookup(name).and_then(|text| text.parse().ok());
         Self {
             seed: number("ODDSWIRE_CHAOS_SEED").unwrap_or_else(rand::random),

@@ -6,6 +6,7 @@ mod events;
 pub(crate) mod frames;
 mod plain;
 mod process;
+pub(crate) mod secured;
 mod sse;
 mod ws;
 
@@ -26,13 +27,11 @@ use oddswire_kit::{
     bus::{Bus, BusOptions},
     nats_server::{NatsCluster, NatsServer},
     provision::provision,
+    roles::Role,
     tls,
 };
-use oddswire_protocol::{
-    Subjects,
-    stream::{Sizing, jobs_consumer, streams},
-};
-use std::time::Duration;
+use oddswire_protocol::stream::{Sizing, jobs_consumer, streams};
+use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -70,6 +69,8 @@ pub(crate) struct World {
     servers: Servers,
     nats_url: String,
     store: TempDir,
+    /// Where each role's key is, when the server knows its users.
+    keys: Option<PathBuf>,
     sizing: Sizing,
     pub(crate) bus: Bus,
 }
@@ -91,11 +92,41 @@ impl World {
             servers: Servers::One(Some(nats), port),
             nats_url,
             store,
+            keys: None,
             sizing,
             bus,
         };
         world.provision().await;
         world
+    }
+
+    /// One whose server has the configuration that is deployed: a key for each role, and least permissions.
+    pub(crate) async fn secured() -> Self {
+        tls::install_provider();
+        let store = tempfile::tempdir().unwrap();
+        let (nats, keys) = secured::start(store.path(), "secure.conf").await;
+        let nats_url = nats.url();
+        let bus = secured::options(&nats_url, &keys, Role::Provision);
+        let bus = Bus::connect(&bus, "test", Role::Provision.name()).await.unwrap();
+        let port = nats.port();
+        let world = Self {
+            servers: Servers::One(Some(nats), port),
+            nats_url,
+            store,
+            keys: Some(keys),
+            sizing: Sizing::DEV,
+            bus,
+        };
+        world.provision().await;
+        world
+    }
+
+    /// How a process of this role connects.
+    pub(crate) fn options_of(&self, role: Role) -> BusOptions {
+        match &self.keys {
+            Some(keys) => secured::options(&self.nats_url, keys, role),
+            None => options(&self.nats_url),
+        }
     }
 
     /// A cluster of three nodes, with three copies of each stream.
@@ -113,6 +144,7 @@ impl World {
             servers: Servers::Three(cluster, None),
             nats_url,
             store,
+            keys: None,
             sizing,
             bus,
         };
@@ -210,7 +242,7 @@ impl World {
     }
 
     pub(crate) async fn gateway(&self) -> Gateway {
-        Gateway::start(&self.nats_url(), |_| {}).await
+        Gateway::start(&self.nats_url(), |o| o.bus = self.options_of(Role::Gateway)).await
     }
 
     pub(crate) async fn gateway_with(&self, change: impl FnOnce(&mut GatewayOptions)) -> Gateway {
@@ -219,10 +251,7 @@ impl World {
 }
 
 pub(crate) fn options(nats_url: &str) -> BusOptions {
-    BusOptions {
-        nats_url: nats_url.to_owned(),
-        prefix: Subjects::default(),
-    }
+    BusOptions::at(nats_url)
 }
 
 /// A gateway in this process, on free ports.

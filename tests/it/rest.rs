@@ -14,6 +14,7 @@ async fn source(world: &World, key: &str, enabled: bool) {
         title: key.to_owned(),
         enabled,
         interval_ms: None,
+        cron: None,
         stale_after_ms: 90_000,
         definition_hash: "x".into(),
         health: SourceHealth::Unknown,

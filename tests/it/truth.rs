@@ -2,6 +2,7 @@
 
 use crate::harness::{Board, Gateway, Sse, World, Ws, frames, until, within};
 use oddswire_demo_site::{DemoOptions, truth::Truth};
+use oddswire_kit::roles::Role;
 use oddswire_protocol::{
     RunId,
     api::Started,
@@ -18,13 +19,17 @@ struct Pair {
     world: World,
     demo: String,
     gateway: Gateway,
+    scraper_ready: String,
     _stop: DropGuard,
     _tasks: JoinSet<()>,
 }
 
 impl Pair {
     async fn new() -> Self {
-        let world = World::new().await;
+        Self::over(World::new().await).await
+    }
+
+    async fn over(world: World) -> Self {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -42,7 +47,7 @@ impl Pair {
         let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ready = format!("http://{}/readyz", operators.local_addr().unwrap());
         let options = ScraperOptions {
-            bus: crate::harness::options(&world.nats_url()),
+            bus: world.options_of(Role::Scraper),
             ops_listen: operators.local_addr().unwrap(),
             sources: Path::new(env!("CARGO_MANIFEST_DIR")).join("../sources"),
             concurrency: 4,
@@ -75,6 +80,7 @@ impl Pair {
             world,
             demo,
             gateway,
+            scraper_ready: ready,
             _stop: stop.drop_guard(),
             _tasks: tasks,
         };
@@ -231,6 +237,34 @@ async fn the_board_put_together_from_either_transport_is_the_truth_of_all_four_b
         board.apply(message);
     }
     assert_true(&board, &pair.truth().await, "by snapshot");
+}
+
+#[tokio::test]
+async fn the_pair_does_all_its_work_with_least_permissions() {
+    let pair = Pair::over(World::secured().await).await;
+    let mut client = pair.gateway.ws("").await;
+    client.next_of(MessageType::CaughtUp).await;
+    let mut board = Board::default();
+    let runs = pair.start("").await;
+    put_together(&mut board, &follow(&mut client, &runs).await.0);
+    assert_true(&board, &pair.truth().await, "over a secured bus");
+    let (status, workers) = pair.gateway.get("/api/workers").await;
+    assert_eq!(
+        (status, workers["workers"].as_array().map(Vec::len)),
+        (200, Some(1))
+    );
+    let (status, board) = pair.gateway.get("/api/odds").await;
+    assert_eq!(status, 200, "{board}");
+    assert_eq!(pair.gateway.get("/api/scrapes").await.0, 200);
+    let runs = pair.start(r#"{"sources":["bravo"]}"#).await;
+    let path = format!("/api/scrapes/{}/cancel", runs[0]);
+    let (status, answer) = pair.gateway.post(&path, "").await;
+    assert!(status < 300, "{answer}");
+    let (_, ends) = follow(&mut client, &runs).await;
+    assert!(ends[0].status.is_terminal());
+    // Whatever either was refused would stand here.
+    pair.gateway.wait_ready().await;
+    assert_eq!(reqwest::get(&pair.scraper_ready).await.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -13,7 +13,9 @@ mod browser;
 mod chaos;
 mod checks;
 mod compose;
+mod containers;
 mod dev;
+mod dist;
 mod fuzz;
 mod house;
 mod nats;
@@ -97,6 +99,14 @@ enum Task {
         #[arg(long, default_value_t = 60, value_name = "N")]
         seconds: u64,
     },
+    /// Runs docker-compose.yml with a real engine, as root: three gateways, clients, kills, drains, a rolling upgrade.
+    Containers {
+        /// The commit or tag to upgrade from; without it the upgrade is left out.
+        #[arg(long, value_name = "COMMIT")]
+        previous: Option<String>,
+    },
+    /// Builds the archive of a release below `target/dist`, with its checksum.
+    Dist,
     /// Checks the house invariants of ARCHITECTURE.md: who may reach whom, what may stand where.
     House,
     /// Prints the path of a nats-server of at least 2.12, after downloading one if need be.
@@ -129,6 +139,8 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::BenchScraper { events } => bench_scraper::run(events).map(|()| ExitCode::SUCCESS),
         Task::Autobahn { cases } => autobahn::run(&cases),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| ExitCode::SUCCESS),
+        Task::Containers { previous } => containers::run(previous.as_deref()),
+        Task::Dist => dist::run().map(|()| ExitCode::SUCCESS),
         Task::House => house::run().map(|()| ExitCode::SUCCESS),
         Task::Nats => {
             println!("{}", nats::server()?.display());

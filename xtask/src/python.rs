@@ -40,7 +40,7 @@ pub(crate) struct Environment {
 pub(crate) const CHECKS: Environment = Environment {
     folder: "py",
     lock: "xtask/python.lock",
-    modules: "ruamel.yaml, nats",
+    modules: "ruamel.yaml, nats, fastjsonschema",
 };
 
 impl Environment {

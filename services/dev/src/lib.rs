@@ -12,10 +12,7 @@ use oddswire_kit::{
     nats_server::NatsServer,
     provision::provision,
 };
-use oddswire_protocol::{
-    Subjects,
-    stream::{Sizing, jobs_consumer, streams},
-};
+use oddswire_protocol::stream::{Sizing, jobs_consumer, streams};
 use part::Part;
 use std::{
     io::Write,
@@ -205,10 +202,7 @@ fn start_demo(options: &DevOptions, parts: &mut Vec<Part>) -> Result<String> {
 }
 
 async fn create_streams(nats_url: &str) -> Result<()> {
-    let options = BusOptions {
-        nats_url: nats_url.to_owned(),
-        prefix: Subjects::default(),
-    };
+    let options = BusOptions::at(nats_url);
     let bus = Bus::connect(&options, "oddswire-dev", "dev").await?;
     let specs = streams(bus.subjects(), &Sizing::DEV);
     provision(&bus, &specs, &jobs_consumer(bus.subjects(), &Sizing::DEV), true).await?;

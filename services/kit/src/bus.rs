@@ -1,5 +1,11 @@
 //! The connection to NATS.
 
+mod refusal;
+mod security;
+
+pub use refusal::Refusals;
+pub use security::BusSecurity;
+
 use async_nats::{Client, ConnectOptions, Event, connection::State};
 use clap::Args;
 use oddswire_protocol::{Subjects, stream::StreamNames};
@@ -7,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// Where the bus is.
-#[derive(Debug, Clone, Args)]
+#[derive(Clone, Args)]
 pub struct BusOptions {
     /// NATS servers, separated by commas.
     #[arg(
@@ -20,6 +26,35 @@ pub struct BusOptions {
     /// The first token of every subject.
     #[arg(long, env = "ODDSWIRE_PREFIX", default_value = Subjects::DEFAULT_PREFIX, value_name = "TOKEN", value_parser = parse_prefix)]
     pub prefix: Subjects,
+    /// Who this process is, and whom it believes.
+    #[command(flatten)]
+    pub security: BusSecurity,
+}
+
+impl std::fmt::Debug for BusOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BusOptions")
+            .field("nats_url", &self.address())
+            .field("prefix", &self.prefix)
+            .field("security", &self.security)
+            .finish()
+    }
+}
+
+impl BusOptions {
+    /// A bus at this address, as whoever the server takes it for.
+    pub fn at(nats_url: &str) -> Self {
+        Self {
+            nats_url: nats_url.to_owned(),
+            prefix: Subjects::default(),
+            security: BusSecurity::default(),
+        }
+    }
+
+    /// The addresses without users and passwords: what may be logged.
+    pub fn address(&self) -> String {
+        security::without_users(&self.nats_url)
+    }
 }
 
 fn parse_prefix(text: &str) -> Result<Subjects, String> {
@@ -55,6 +90,9 @@ pub struct Bus {
     subjects: Subjects,
     names: Arc<StreamNames>,
     signals: watch::Receiver<Signals>,
+    refusals: Refusals,
+    /// How it was made: to try once more by hand, for the reason.
+    made: Arc<(BusOptions, String)>,
     /// Whether a read asks the leader before it ends.
     pub(crate) settles: bool,
 }
@@ -70,29 +108,26 @@ impl Bus {
     /// # Errors
     /// [`ConnectError`] when the address cannot be understood.
     pub async fn connect(options: &BusOptions, name: &str, role: &str) -> Result<Self, ConnectError> {
-        let servers: Vec<&str> = options.nats_url.split(',').map(str::trim).collect();
         let (sender, signals) = watch::channel(Signals::default());
-        let client = ConnectOptions::new()
-            .name(name)
+        let refusals = Refusals::default();
+        let refused = refusals.clone();
+        let client = connect_options(options, name)?
             // Counted in messages, of up to 80 KiB: what is dropped past this is read from the log.
             .subscription_capacity(8_192)
             .custom_inbox_prefix(format!("_INBOX_{role}"))
             .retry_on_initial_connect()
             .ping_interval(Duration::from_secs(10))
-            .connection_timeout(Duration::from_secs(3))
             .request_timeout(Some(REQUEST_TIMEOUT))
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(move |event| {
                 // The client awaits this callback: it only counts, and never blocks.
+                refused.note(&event);
                 sender.send_modify(|signals| note(signals, &event));
                 std::future::ready(())
             })
-            .connect(servers.as_slice())
+            .connect(servers(options).as_slice())
             .await
-            .map_err(|e| ConnectError {
-                url: options.nats_url.clone(),
-                reason: e.to_string(),
-            })?;
+            .map_err(|e| ConnectError::new(options, e.to_string()))?;
         let subjects = options.prefix.clone();
         let names = Arc::new(StreamNames::of(&subjects));
         Ok(Self {
@@ -100,6 +135,8 @@ impl Bus {
             subjects,
             names,
             signals,
+            refusals,
+            made: Arc::new((options.clone(), name.to_owned())),
             settles: true,
         })
     }
@@ -133,6 +170,23 @@ impl Bus {
         self.client.connection_state() == State::Connected
     }
 
+    /// What the server refused, for readiness.
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    /// Why there is no connection, in one sentence that says what to do: found by one more try, because the client
+    /// keeps its own reasons to itself. `None` when that try works.
+    pub async fn why_not_connected(&self) -> Option<String> {
+        let (options, name) = &*self.made;
+        let once = match connect_options(options, name) {
+            Ok(once) => once.max_reconnects(servers(options).len()),
+            Err(error) => return Some(error.reason),
+        };
+        let failed = once.connect(servers(options).as_slice()).await.err()?;
+        Some(refusal::explain(&failed))
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
@@ -142,6 +196,30 @@ impl Bus {
         context.set_timeout(REQUEST_TIMEOUT);
         context
     }
+}
+
+impl ConnectError {
+    fn new(options: &BusOptions, reason: String) -> Self {
+        Self {
+            url: options.address(),
+            reason,
+        }
+    }
+}
+
+fn servers(options: &BusOptions) -> Vec<&str> {
+    options.nats_url.split(',').map(str::trim).collect()
+}
+
+/// What every connection with these options has.
+fn connect_options(options: &BusOptions, name: &str) -> Result<ConnectOptions, ConnectError> {
+    let plain = ConnectOptions::new()
+        .name(name)
+        .connection_timeout(Duration::from_secs(3));
+    options
+        .security
+        .apply(&options.nats_url, plain)
+        .map_err(|reason| ConnectError::new(options, reason))
 }
 
 fn note(signals: &mut Signals, event: &Event) {

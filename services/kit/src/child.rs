@@ -21,6 +21,11 @@ pub(crate) fn signal(child: &Child, signal: Signal) {
     }
 }
 
+/// Asks a process to read its configuration again: SIGHUP.
+pub fn reload(child: &Child) {
+    signal(child, Signal::SIGHUP);
+}
+
 /// Asks a process to end with SIGTERM, waits for at most `grace`, then kills it. Gives its exit status, `None` when
 /// that cannot be known.
 pub async fn stop(child: &mut Child, grace: Duration) -> Option<ExitStatus> {

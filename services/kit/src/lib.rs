@@ -16,6 +16,7 @@ pub mod probe;
 pub mod provision;
 pub mod publish;
 pub mod queue;
+pub mod roles;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;

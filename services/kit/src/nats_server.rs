@@ -85,6 +85,16 @@ impl NatsServer {
         Self::start_with(launcher, dir, None, &[]).await
     }
 
+    /// Starts one on a free port with a configuration file, whose ports count for nothing. It stores where that file
+    /// says; `dir` is for its log.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn start_configured(dir: &Path, config: &Path) -> Result<Self, Error> {
+        let further = ["--config".into(), config.display().to_string()];
+        Self::start_with(&[], dir, None, &further).await
+    }
+
     /// The same under a launcher, where there is one, and with further arguments.
     async fn start_with(
         launcher: &[OsString],
@@ -99,14 +109,19 @@ impl NatsServer {
             source,
         };
         let log = dir.join("nats-server.log");
+        // A configuration file says where it stores, and the server takes that once.
+        let storage = if further.iter().any(|word| word == "--config") {
+            Vec::new()
+        } else {
+            vec![OsString::from("--store_dir"), dir.into()]
+        };
         // Last time's ports would be read as this time's.
         remove_ports_files(dir);
         let mut child = Command::new(&words[0])
             .args(&words[1..])
             .args(["--jetstream", "--addr", "127.0.0.1", "--http_port", "-1"])
             .args(["--port", &port.map_or_else(|| "-1".into(), |p| p.to_string())])
-            .arg("--store_dir")
-            .arg(dir)
+            .args(storage)
             .arg("--ports_file_dir")
             .arg(dir)
             .args(further)

@@ -1,6 +1,9 @@
 //! Whether the bus answers.
 
-use crate::{bus::Bus, log::ReadError};
+use crate::{
+    bus::{Bus, Refusals},
+    log::ReadError,
+};
 use std::time::Duration;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -9,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone)]
 pub struct Probe {
     state: watch::Receiver<ProbeState>,
+    refusals: Refusals,
 }
 
 #[derive(Debug, Clone)]
@@ -33,10 +37,16 @@ impl Probe {
             fault: "NATS has not answered yet".into(),
         };
         let (sender, state) = watch::channel(first);
+        let refusals = bus.refusals().clone();
         let bus = bus.clone();
         let run = async move {
+            let mut said = String::new();
             while !stop.is_cancelled() {
-                let found = ask_all(&bus, &streams).await;
+                let found = tokio::select! {
+                    found = ask_all(&bus, &streams) => found,
+                    () = stop.cancelled() => return,
+                };
+                say_once(&mut said, &found);
                 sender.send_modify(|state| match found {
                     Ok(()) => state.last_good = Some(Instant::now()),
                     Err(fault) => state.fault = fault,
@@ -47,14 +57,15 @@ impl Probe {
                 }
             }
         };
-        (Self { state }, run)
+        (Self { state, refusals }, run)
     }
 
-    /// Good when the last good answer is young enough.
+    /// Good when the last good answer is young enough, and nothing was refused.
     ///
     /// # Errors
     /// What is wrong, in one sentence.
     pub fn check(&self) -> Result<(), String> {
+        self.refusals.check()?;
         let state = self.state.borrow();
         match state.last_good {
             Some(at) if at.elapsed() < PROBE_GOOD_FOR => Ok(()),
@@ -63,15 +74,32 @@ impl Probe {
     }
 }
 
+/// Logs a fault when it is another than the last one: a service that waits says once what for.
+fn say_once(said: &mut String, found: &Result<(), String>) {
+    let fault = found.as_ref().err().map(String::as_str).unwrap_or_default();
+    if fault != said {
+        fault.clone_into(said);
+        if !fault.is_empty() {
+            tracing::error!(fault, "the bus is of no use");
+        }
+    }
+}
+
 async fn ask_all(bus: &Bus, streams: &[String]) -> Result<(), String> {
     if !bus.is_connected() {
-        return Err("not connected to NATS".into());
+        let why = bus.why_not_connected().await;
+        return Err(why.map_or_else(
+            || "not connected to NATS".into(),
+            |why| format!("not connected to NATS: {why}"),
+        ));
     }
     for stream in streams {
         match bus.stream_state(stream).await {
             Ok(_) => {}
             Err(ReadError::NoStream) => {
-                return Err(format!("stream {stream} is missing: run `oddswire provision`"));
+                return Err(format!(
+                    "stream {stream} is missing: run `oddswire provision` as the role provision"
+                ));
             }
             Err(error) => return Err(format!("stream {stream}: {error}")),
         }

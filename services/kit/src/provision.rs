@@ -1,6 +1,6 @@
 //! Creating the streams, and telling where they differ from what they should be.
 
-use crate::{bus::Bus, log::ReadError};
+use crate::{bus::Bus, log::ReadError, queue::QueueState};
 use async_nats::jetstream::{
     consumer::{AckPolicy, pull},
     stream::{Config, DiscardPolicy, Republish, RetentionPolicy, Source, StorageType},
@@ -149,16 +149,29 @@ pub async fn provision(
             }
         });
     }
-    findings.push(provision_consumer(bus, consumer).await?);
+    findings.push(provision_consumer(bus, consumer, apply).await?);
     Ok(findings)
 }
 
-async fn provision_consumer(bus: &Bus, spec: &ConsumerSpec) -> Result<Finding, Error> {
+async fn provision_consumer(bus: &Bus, spec: &ConsumerSpec, apply: bool) -> Result<Finding, Error> {
     let name = format!("{}/{}", spec.stream, spec.name);
     let refused = |reason: String| Error::Refused {
         name: name.clone(),
         reason,
     };
+    let found = bus
+        .queue_state(&spec.stream, &spec.name)
+        .await
+        .map_err(Error::Unreachable)?;
+    let differences = found.map(|found| compare_consumer(&found, spec));
+    match &differences {
+        Some(none) if none.is_empty() => return Ok(Finding::Same(name)),
+        Some(differences) if !apply => {
+            let differences = differences.clone();
+            return Ok(Finding::Differs { name, differences });
+        }
+        _ => {}
+    }
     let wanted = pull::Config {
         durable_name: Some(spec.name.clone()),
         ack_policy: AckPolicy::Explicit,
@@ -166,12 +179,36 @@ async fn provision_consumer(bus: &Bus, spec: &ConsumerSpec) -> Result<Finding, E
         max_deliver: spec.max_deliver,
         ..pull::Config::default()
     };
-    // A consumer holds no messages: bringing it up to date loses nothing.
     bus.jetstream()
         .create_consumer_on_stream(wanted, &spec.stream)
         .await
         .map_err(|e| refused(e.to_string()))?;
-    Ok(Finding::Same(name))
+    Ok(match differences {
+        None => Finding::Created(name),
+        Some(differences) => Finding::Changed { name, differences },
+    })
+}
+
+/// A consumer holds no messages: bringing it up to date loses nothing.
+fn compare_consumer(found: &QueueState, spec: &ConsumerSpec) -> Vec<Difference> {
+    let wait = Duration::from_millis(spec.ack_wait_ms);
+    let settings = [
+        ("ack wait", format!("{:?}", found.ack_wait), format!("{wait:?}")),
+        (
+            "max deliver",
+            found.max_deliver.to_string(),
+            spec.max_deliver.to_string(),
+        ),
+    ];
+    let differ = settings.into_iter().filter(|(_, is, should_be)| is != should_be);
+    differ
+        .map(|(setting, found, wanted)| Difference {
+            setting,
+            found,
+            wanted,
+            loses: false,
+        })
+        .collect()
 }
 
 fn config(spec: &StreamSpec) -> Config {
@@ -273,6 +310,7 @@ const SETTINGS: &[Setting] = &[
     ),
     ("direct reads", |c| c.allow_direct.to_string(), Loses::Never),
     ("message TTL", |c| c.allow_message_ttl.to_string(), Loses::Never),
+    ("rollup", |c| c.allow_rollup.to_string(), Loses::Never),
     ("replicas", |c| c.num_replicas.to_string(), Loses::Never),
 ];
 
@@ -308,45 +346,4 @@ fn compare(found: &Config, wanted: &Config) -> Vec<Difference> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use oddswire_protocol::{
-        Subjects,
-        stream::{Sizing, streams},
-    };
-
-    fn runs(sizing: &Sizing) -> Config {
-        config(&streams(&Subjects::default(), sizing)[0])
-    }
-
-    #[test]
-    fn a_stream_does_not_differ_from_its_own_specification() {
-        for spec in streams(&Subjects::default(), &Sizing::DEV) {
-            assert_eq!(compare(&config(&spec), &config(&spec)), []);
-        }
-    }
-
-    #[test]
-    fn raising_a_limit_loses_nothing_and_lowering_it_does() {
-        let small = runs(&Sizing {
-            runs_bytes: 1 << 20,
-            ..Sizing::DEV
-        });
-        let large = runs(&Sizing {
-            runs_bytes: 1 << 30,
-            ..Sizing::DEV
-        });
-        let raised = compare(&small, &large);
-        assert_eq!(
-            (raised.len(), raised[0].setting, raised[0].loses),
-            (1, "max bytes", false)
-        );
-        assert!(compare(&large, &small)[0].loses);
-        let unlimited = Config {
-            max_bytes: -1,
-            ..small.clone()
-        };
-        assert!(compare(&unlimited, &small)[0].loses);
-        assert!(!compare(&small, &unlimited)[0].loses);
-    }
-}
+mod tests;

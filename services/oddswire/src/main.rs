@@ -13,13 +13,22 @@ use oddswire_scraper::{
     ScraperOptions,
     workbench::{self, SourceOptions},
 };
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, sync::LazyLock};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
+/// The version, and the commit that a release was built from: `0.1.0 (1a2b3c4d5e)`.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let version = env!("CARGO_PKG_VERSION");
+    match option_env!("ODDSWIRE_COMMIT") {
+        Some(commit) if !commit.is_empty() => format!("{version} ({commit})"),
+        _ => version.to_owned(),
+    }
+});
+
 /// Bookmaker odds, and the progress of collecting them, to people's screens as they happen.
 #[derive(Debug, Parser)]
-#[command(name = "oddswire", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "oddswire", version = VERSION.as_str(), propagate_version = true, max_term_width = 110)]
 struct Cli {
     #[command(flatten)]
     log: LogOptions,
@@ -124,12 +133,12 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
         Command::Dev(options) => oddswire_dev::run(options, stop).await?,
         Command::Gateway(options) => {
             let (clients, operators) = (listen(options.listen)?, listen(options.ops_listen)?);
-            tracing::info!(listen = %options.listen, ops = %options.ops_listen, nats = options.bus.nats_url, "gateway");
+            tracing::info!(listen = %options.listen, ops = %options.ops_listen, nats = options.bus.address(), "gateway");
             oddswire_gateway::run(options, clients, operators, stop).await?;
         }
         Command::Scraper(options) => {
             let operators = listen(options.ops_listen)?;
-            tracing::info!(ops = %options.ops_listen, nats = options.bus.nats_url, worker = options.worker_id, "scraper");
+            tracing::info!(ops = %options.ops_listen, nats = options.bus.address(), worker = options.worker_id, "scraper");
             oddswire_scraper::run(options, operators, env::lookup, stop).await?;
         }
         Command::Source(options) => {

@@ -1,16 +1,23 @@
 //! `oddswire provision`.
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
     provision::{Finding, provision},
+    roles,
 };
-use oddswire_protocol::stream::{Sizing, jobs_consumer, streams};
-use std::process::ExitCode;
+use oddswire_protocol::{
+    Subjects,
+    stream::{Sizing, jobs_consumer, streams},
+};
+use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ProvisionOptions {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     bus: BusOptions,
     /// Brings what differs to what it should be, where that loses nothing.
@@ -19,6 +26,18 @@ pub(crate) struct ProvisionOptions {
     /// How much the streams may hold, and how many copies there are.
     #[arg(long, env = "ODDSWIRE_SIZING", default_value = "single")]
     sizing: SizingName,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes an nkey for each role, and the users.conf that a nats-server includes. Keys that are there stay.
+    Keys {
+        /// Where <role>.nk (secret, readable by its owner alone) and users.conf (no secret) go.
+        dir: PathBuf,
+        /// The first token of every subject.
+        #[arg(long, env = "ODDSWIRE_PREFIX", default_value = Subjects::DEFAULT_PREFIX, value_name = "TOKEN")]
+        prefix: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -33,6 +52,15 @@ enum SizingName {
 
 /// Ends with 0 when everything is as it should be, with 1 when something differs.
 pub(crate) async fn run(options: ProvisionOptions) -> Result<ExitCode> {
+    if let Some(Command::Keys { dir, prefix }) = options.command {
+        let subjects = Subjects::new(&prefix).context("--prefix must be 1 to 64 of a-z, 0-9, _ and -")?;
+        let keys =
+            roles::write_keys(&dir, &subjects).with_context(|| format!("keys in {}", dir.display()))?;
+        for (role, key) in keys {
+            say(&format!("{}: {key}", role.name()));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let sizing = match options.sizing {
         SizingName::Single => Sizing::DEV,
         SizingName::Large => Sizing {
@@ -44,9 +72,20 @@ pub(crate) async fn run(options: ProvisionOptions) -> Result<ExitCode> {
     let bus = Bus::connect(&options.bus, "oddswire-provision", "provision").await?;
     let specs = streams(bus.subjects(), &sizing);
     let consumer = jobs_consumer(bus.subjects(), &sizing);
-    let findings = provision(&bus, &specs, &consumer, options.apply)
-        .await
-        .with_context(|| format!("at {}", options.bus.nats_url))?;
+    let address = options.bus.address();
+    let findings = match provision(&bus, &specs, &consumer, options.apply).await {
+        Ok(findings) => findings,
+        Err(error) => {
+            let connected = bus.is_connected();
+            let why = if connected {
+                bus.refusals().check().err()
+            } else {
+                bus.why_not_connected().await
+            };
+            let error = anyhow::Error::from(error);
+            return Err(why.map_or(error, anyhow::Error::msg)).with_context(|| format!("at {address}"));
+        }
+    };
     let mut code = ExitCode::SUCCESS;
     for finding in &findings {
         say(finding);
@@ -58,6 +97,6 @@ pub(crate) async fn run(options: ProvisionOptions) -> Result<ExitCode> {
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is asked for")]
-fn say(finding: &Finding) {
+fn say(finding: &dyn std::fmt::Display) {
     println!("{finding}");
 }

@@ -82,6 +82,8 @@ pub struct Harvest {
     pub listing_complete: bool,
     /// What could not be mapped.
     pub unmapped: Unmapped,
+    /// The pages that, asked for again, would make it whole; `None` when nothing failed, or something else too.
+    pub to_retry: Option<BTreeSet<String>>,
     /// For the next run of this source.
     pub pages: Pages,
 }
@@ -190,6 +192,7 @@ mod tests {
             gone: BTreeSet::new(),
             listing_complete: true,
             unmapped: Unmapped::default(),
+            to_retry: None,
             pages: Pages::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! What others can look up: which sources there are and how they do, which workers are alive.
 
+use crate::source::Timetable;
 use crate::{bus::patiently, source::Source, worker::Worker};
 use oddswire_kit::{bus::Bus, publish::PublishError};
 use oddswire_protocol::{
@@ -20,11 +21,13 @@ fn record_key(source: &Source) -> String {
 }
 
 fn record(source: &Source, before: Option<&SourceRecord>) -> SourceRecord {
+    let timetable = source.timetable.as_ref();
     SourceRecord {
         source: source.key.clone(),
         title: source.title.clone(),
         enabled: source.enabled,
-        interval_ms: source.interval.map(millis),
+        interval_ms: timetable.and_then(Timetable::interval).map(millis),
+        cron: timetable.and_then(Timetable::cron),
         stale_after_ms: millis(source.stale_after),
         definition_hash: source.definition_hash().to_owned(),
         health: before.map_or(SourceHealth::Unknown, |before| before.health),

@@ -15,6 +15,7 @@ mod intent;
 mod lease;
 mod rein;
 mod report;
+mod retry;
 mod store;
 mod work;
 

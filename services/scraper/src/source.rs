@@ -20,6 +20,7 @@ mod section;
 mod step;
 mod surroundings;
 mod template;
+mod timetable;
 mod transform;
 mod zone;
 
@@ -37,6 +38,7 @@ pub(crate) use pick::{Each, Pick};
 pub use problem::LoadError;
 pub(crate) use step::Step;
 pub(crate) use template::Vars;
+pub use timetable::{Crontab, Timetable};
 pub(crate) use transform::{Factor, Transform};
 #[cfg(test)]
 pub(crate) use zone::Zone;
@@ -74,9 +76,9 @@ pub struct Source {
     pub base_url: Url,
     /// The sport of its events.
     pub sport_key: SportKey,
-    /// Between the starts of scheduled runs, 1 s to 24 h; `None` when it runs on request only.
-    pub interval: Option<Duration>,
-    /// By which share of the interval, 0 to 1, a scheduled run may be later or earlier.
+    /// When it runs by itself; `None` when it runs on request only.
+    pub timetable: Option<Timetable>,
+    /// By which share of the time to the next one, 0 to 1, a scheduled run may be later.
     pub jitter: f64,
     /// After this time an unconfirmed quote is stale.
     pub stale_after: Duration,
@@ -175,10 +177,12 @@ impl Source {
         let base_url = section.require("base_url", base_url);
         let sport_key = section.parsed("sport", str::parse::<SportKey>);
         let sport_key = section.require("sport", sport_key);
-        let interval = section.duration("interval", SECOND..=DAY);
-        let jitter = section.parsed("jitter", quantity::share).unwrap_or(0.1);
+        let (timetable, jitter) = timetable::decode(&section);
         let stale_after = section.duration("stale_after", SECOND..=7 * DAY);
-        let stale_after = stale_after.or(interval.map(|interval| 3 * interval));
+        let stale_after = stale_after.or(timetable
+            .as_ref()
+            .and_then(Timetable::interval)
+            .map(|interval| 3 * interval));
         let enabled = section.boolean("enabled", true);
         let withdraw_after = section.integer("withdraw_after", 1..=100, 2);
         let allow_private = section.boolean("allow_private", false);
@@ -196,7 +200,7 @@ impl Source {
             title: title?.text.to_owned(),
             base_url: base_url?,
             sport_key: sport_key?,
-            interval,
+            timetable,
             jitter,
             stale_after: stale_after.unwrap_or(STALE_AFTER),
             enabled,

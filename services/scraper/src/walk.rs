@@ -29,7 +29,7 @@ use ledger::Ledger;
 use meter::Meter;
 use oddswire_protocol::progress::Outcome;
 use pages::Read;
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// Why a walk ended before there was a harvest.
@@ -60,6 +60,8 @@ pub struct Walk {
     known: Pages,
     /// No more pages, or lists of pages, than this are asked for in a step.
     most: usize,
+    /// The pages of events that are asked for; `None`: all of them.
+    only: Option<BTreeSet<String>>,
 }
 
 impl fmt::Debug for Walk {
@@ -131,7 +133,15 @@ impl Walk {
             cancel,
             known,
             most: usize::MAX,
+            only: None,
         })
+    }
+
+    /// The same walk, on which of all pages of events only these are asked for. The others are not known to be absent.
+    #[must_use]
+    pub(crate) fn only(mut self, pages: Option<BTreeSet<String>>) -> Self {
+        self.only = pages;
+        self
     }
 
     /// Prepares a walk whose pages come by another way, and that asks for no more than `most` pages, or lists of
@@ -151,6 +161,7 @@ impl Walk {
             cancel,
             known: Pages::new(),
             most,
+            only: None,
         }
     }
 
@@ -205,6 +216,7 @@ impl Walk {
         } = targets;
         ledger.end_listing();
         self.sample(&mut items, &mut ledger);
+        self.leave_out(&mut items, &mut ledger);
         let meter = Meter::new(&*self.observer);
         let (step, listings) = self.steps();
         let reads = self
@@ -221,6 +233,9 @@ impl Walk {
                     ledger.read(good + bad, bad);
                     if let Some(row) = rows.missing.first() {
                         self.drift(step, row.field, bad, good + bad);
+                    }
+                    if bad > 0 {
+                        ledger.trouble(page.as_deref());
                     }
                     for row in &rows.missing {
                         let known = self.events_of(page.as_deref());
@@ -239,6 +254,7 @@ impl Walk {
                 }
                 Read::Failed { page, fault } => {
                     let known = self.events_of(page.as_deref());
+                    ledger.trouble(page.as_deref());
                     if let (Some(page), Some(known)) = (page, known) {
                         ledger.pages.insert(page.to_string(), known.clone());
                     }
@@ -246,7 +262,9 @@ impl Walk {
                 }
             }
         }
-        self.count_rows(step, ledger.rows.all, &mut ledger);
+        if self.only.is_none() {
+            self.count_rows(step, ledger.rows.all, &mut ledger);
+        }
         match ledger.worst() {
             Some((outcome, fault)) if asked && !readable => Err(WalkError::Unreadable { outcome, fault }),
             _ => Ok(Scraped { events, ledger }),
@@ -263,6 +281,20 @@ impl Walk {
         if items.len() > self.most {
             items.truncate(self.most);
             ledger.lose_all();
+        }
+    }
+
+    /// Leaves out the pages that are not asked for.
+    fn leave_out(&self, items: &mut Vec<Vars>, ledger: &mut Ledger) {
+        let Some(only) = &self.only else { return };
+        ledger.part_only = true;
+        let (step, _) = self.steps();
+        items.retain(|vars| {
+            pages::name_of(&self.source, step, vars).is_some_and(|page| only.contains(&*page))
+        });
+        if ledger.listing_lost {
+            // Those that nobody could name are as they were: not read.
+            ledger.trouble(None);
         }
     }
 

@@ -19,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 /// What a client saw, in the end.
 #[derive(Debug, Default)]
-pub(super) struct Report {
-    pub(super) events: u64,
-    pub(super) sessions: u64,
-    pub(super) wrong: Vec<String>,
+pub(crate) struct Report {
+    pub(crate) events: u64,
+    pub(crate) sessions: u64,
+    pub(crate) wrong: Vec<String>,
 }
 
 /// One client.
-pub(super) struct Client {
+pub(crate) struct Client {
     number: usize,
     rng: StdRng,
     replicas: Arc<Replicas>,
@@ -41,7 +41,7 @@ pub(super) struct Client {
 
 impl Client {
     /// A client, and word of when it has joined for the first time.
-    pub(super) fn new(
+    pub(crate) fn new(
         number: usize,
         seed: u64,
         replicas: Arc<Replicas>,
@@ -65,7 +65,7 @@ impl Client {
     }
 
     /// Hops until it is told to stay, then stays until it has everything or patience is over.
-    pub(super) async fn run(mut self, stay: CancellationToken) -> Report {
+    pub(crate) async fn run(mut self, stay: CancellationToken) -> Report {
         while !stay.is_cancelled() {
             let until = Instant::now() + Duration::from_millis(self.rng.random_range(100..self.stay_ms));
             self.session(until).await;

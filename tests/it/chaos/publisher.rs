@@ -22,37 +22,37 @@ const RUN_EVENTS: u64 = 40;
 
 /// Everything published so far.
 #[derive(Debug, Default)]
-pub(super) struct Truth {
+pub(crate) struct Truth {
     /// The last sequence of each run; runs are whole when all is published.
-    pub(super) runs: Mutex<BTreeMap<RunId, u64>>,
+    pub(crate) runs: Mutex<BTreeMap<RunId, u64>>,
     /// The last price of each event at each source, in thousandths; it only rises.
-    pub(super) prices: Mutex<BTreeMap<(EventId, String), u32>>,
+    pub(crate) prices: Mutex<BTreeMap<(EventId, String), u32>>,
     finished: watch::Sender<bool>,
 }
 
 impl Truth {
     /// Nothing more will be published.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.finished.send_replace(true);
     }
 
-    pub(super) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         *self.finished.borrow()
     }
 }
 
 /// Publishes runs and prices until it is stopped, and then ends the runs that it began.
-pub(super) struct Publisher {
+pub(crate) struct Publisher {
     bus: Bus,
     truth: Arc<Truth>,
 }
 
 impl Publisher {
-    pub(super) fn new(bus: Bus, truth: Arc<Truth>) -> Self {
+    pub(crate) fn new(bus: Bus, truth: Arc<Truth>) -> Self {
         Self { bus, truth }
     }
 
-    pub(super) async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(self, stop: CancellationToken) {
         let this = Arc::new(self);
         let mut tasks = JoinSet::new();
         for source in SOURCES {

@@ -6,7 +6,7 @@ use tokio::sync::Mutex;
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Replicas {
+pub(crate) struct Replicas {
     all: Vec<Replica>,
 }
 
@@ -17,7 +17,7 @@ struct Replica {
 }
 
 impl Replicas {
-    pub(super) async fn start(nats_url: &str, plan: Plan) -> Self {
+    pub(crate) async fn start(nats_url: &str, plan: Plan) -> Self {
         let args = args(plan);
         let mut all = Vec::new();
         for _ in 0..plan.replicas {
@@ -34,19 +34,43 @@ impl Replicas {
     }
 
     /// Where one of them listens.
-    pub(super) fn address(&self, number: usize) -> String {
+    pub(crate) fn address(&self, number: usize) -> String {
         self.all[number % self.all.len()].address.clone()
     }
 
     /// SIGKILL, and a new one in its place.
-    pub(super) async fn kill(&self, number: usize) {
+    pub(crate) async fn kill(&self, number: usize) {
         let mut process = self.all[number].process.lock().await;
         process.kill().await;
         process.restart();
     }
 
+    /// SIGHUP: it reads its configuration again.
+    pub(crate) async fn reload(&self, number: usize) {
+        self.all[number].process.lock().await.reload();
+    }
+
+    /// The id of its process.
+    pub(crate) async fn id(&self, number: usize) -> u32 {
+        self.all[number].process.lock().await.id().expect("it runs")
+    }
+
+    /// Whether its process has ended by itself.
+    pub(crate) async fn is_dead(&self, number: usize) -> bool {
+        self.all[number].process.lock().await.is_dead()
+    }
+
+    /// What any of them said while it panicked.
+    pub(crate) async fn panics(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for replica in &self.all {
+            found.extend(replica.process.lock().await.panics());
+        }
+        found
+    }
+
     /// SIGTERM, and a new one when it has ended.
-    pub(super) async fn drain(&self, number: usize) {
+    pub(crate) async fn drain(&self, number: usize) {
         let mut process = self.all[number].process.lock().await;
         let status = process.drain().await;
         assert!(

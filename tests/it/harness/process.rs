@@ -2,7 +2,12 @@
 
 use super::{PATIENCE, until};
 use oddswire_kit::child;
-use std::{net::TcpListener, process::ExitStatus, process::Stdio};
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    process::{ExitStatus, Stdio},
+};
+use tempfile::NamedTempFile;
 use tokio::process::{Child, Command};
 
 #[derive(Debug)]
@@ -10,6 +15,8 @@ pub(crate) struct GatewayProcess {
     port: u16,
     ops_port: u16,
     args: Vec<String>,
+    /// What it says, over all its lives.
+    log: NamedTempFile,
     child: Child,
 }
 
@@ -23,11 +30,13 @@ impl GatewayProcess {
             format!("--nats-url={nats_url}"),
         ];
         args.extend_from_slice(further);
+        let log = NamedTempFile::new().unwrap();
         Self {
             port,
             ops_port,
-            child: spawn(&args),
+            child: spawn(&args, log.reopen().unwrap()),
             args,
+            log,
         }
     }
 
@@ -67,7 +76,32 @@ impl GatewayProcess {
 
     /// Starts it again, on the same ports.
     pub(crate) fn restart(&mut self) {
-        self.child = spawn(&self.args);
+        let log = File::options().append(true).open(self.log.path()).unwrap();
+        self.child = spawn(&self.args, log);
+    }
+
+    /// Asks it to read its configuration again: SIGHUP.
+    pub(crate) fn reload(&self) {
+        child::reload(&self.child);
+    }
+
+    /// The id of its process, unless it has ended.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_dead(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// The lines in which it panicked, over all its lives.
+    pub(crate) fn panics(&self) -> Vec<String> {
+        let said = fs::read_to_string(self.log.path()).unwrap();
+        said.lines()
+            .filter(|line| line.contains("panicked"))
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -79,10 +113,11 @@ fn free_port() -> u16 {
         .port()
 }
 
-fn spawn(args: &[String]) -> Child {
+fn spawn(args: &[String], log: File) -> Child {
     Command::new(env!("CARGO_BIN_EXE_chaos-gateway"))
         .args(args)
         .stdin(Stdio::null())
+        .stderr(log)
         .process_group(0)
         .kill_on_drop(true)
         .spawn()

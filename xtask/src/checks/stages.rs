@@ -43,6 +43,11 @@ pub(super) const STAGES: &[Stage] = &[
         run: compose,
     },
     Stage {
+        name: "kubernetes",
+        about: "deploy/kubernetes against Kubernetes' own schemas",
+        run: |_| run(process::command(python::CHECKS.python()?).arg("tests/kubernetes.py")),
+    },
+    Stage {
         name: "bus",
         about: "a NATS client in Python reads what we publish",
         run: bus,

@@ -19,7 +19,7 @@ use oddswire_protocol::{
     BatchId, RunId, SourceKey,
     api::{Sources, StartScrapes, Started, Workers},
     job::{Job, SourceRecord, WorkerRecord},
-    progress::Status,
+    progress::{Outcome, ScrapeProgress, Status},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -62,6 +62,7 @@ pub(super) async fn start(
             let run = runs::find(bus, run_id)
                 .await?
                 .ok_or_else(|| ApiError::unknown_run(run_id.as_str()))?;
+            has_something_to_retry(&run)?;
             vec![run.source]
         }
         (Some(_), Some(_)) => {
@@ -93,6 +94,24 @@ pub(super) async fn start(
         workers,
     };
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
+}
+
+/// Only what is over and not whole can be retried.
+fn has_something_to_retry(run: &RunEntry) -> Result<(), ApiError> {
+    let refused = |code, title, detail| Err(ApiError::new(StatusCode::CONFLICT, code, title, detail));
+    if !run.status.is_terminal() {
+        let detail = format!("run {} is not over; follow it, or cancel it first", run.run_id);
+        return refused("not_over", "Not over", detail);
+    }
+    let image: Option<ScrapeProgress> = serde_json::from_slice(&run.image).ok();
+    if let Some(Outcome::Complete | Outcome::Empty) = image.and_then(|image| image.outcome) {
+        let detail = format!(
+            "nothing failed in run {}; start a new one for its source instead",
+            run.run_id
+        );
+        return refused("nothing_failed", "Nothing failed", detail);
+    }
+    Ok(())
 }
 
 /// The sources that are meant: those named, or all that are enabled.

@@ -22,7 +22,7 @@ use oddswire_kit::{
     tls,
 };
 use oddswire_protocol::{
-    BatchId, RunId, SourceKey, Subjects, Timestamp,
+    BatchId, RunId, SourceKey, Timestamp,
     job::{Job, RequestedBy},
     odds::OddsUpdate,
     progress::{ScrapeProgress, Status},
@@ -84,10 +84,7 @@ async fn bench(cli: &Cli) {
     let dir = tempfile::tempdir().unwrap();
     let store = tempfile::tempdir().unwrap();
     let nats = NatsServer::start(store.path(), None).await.unwrap();
-    let options = BusOptions {
-        nats_url: nats.url(),
-        prefix: Subjects::default(),
-    };
+    let options = BusOptions::at(&nats.url());
     let bus = Bus::connect(&options, "bench", "bench").await.unwrap();
     let specs = streams(bus.subjects(), &Sizing::DEV);
     let consumer = jobs_consumer(bus.subjects(), &Sizing::DEV);

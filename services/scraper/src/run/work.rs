@@ -1,6 +1,6 @@
 //! The work of a run, phase by phase: load, find, fetch, map, store.
 
-use super::{gauge::Gauge, rein::Rein, store::Store};
+use super::{gauge::Gauge, rein::Rein, retry::Task, store::Store};
 use crate::{
     bus::{Board, patiently},
     diff::{Misses, Plan, Sight, plan},
@@ -64,9 +64,13 @@ impl Work {
     async fn try_run(&self) -> Option<Ended> {
         let board = self.store.load().await?;
         let misses = self.load_misses().await?;
-        let (harvest, seen_at) = match self.read_site().await? {
+        let task = self.task().await?;
+        let (harvest, seen_at) = match self.read_site(&task).await? {
             Ok(read) => read,
-            Err(ended) => return Some(ended),
+            Err(ended) => {
+                self.leave_behind(&task, task.pages(), false).await;
+                return Some(ended);
+            }
         };
         if matches!(harvest.outcome, Outcome::Broken | Outcome::Blocked) {
             // Nothing of a page that may mean something else is shown to anyone.
@@ -78,7 +82,7 @@ impl Work {
             run_id: self.job.run_id.clone(),
             at: seen_at,
         };
-        self.put_away(&board, &misses, harvest, &sight).await
+        self.put_away(&task, &board, &misses, harvest, &sight).await
     }
 
     async fn load_misses(&self) -> Option<Misses> {
@@ -94,13 +98,13 @@ impl Work {
     }
 
     /// Reads the site. Gives what it shows, and a moment that no page is older than.
-    async fn read_site(&self) -> Option<Result<(Harvest, Timestamp), Ended>> {
+    async fn read_site(&self, task: &Task) -> Option<Result<(Harvest, Timestamp), Ended>> {
         let gauge: Arc<dyn Observer> = Arc::<Gauge>::clone(&self.gauge);
         let cancel = self.rein.working().clone();
         let pages = self.worker.pages(&self.source.key);
         let source = Arc::clone(&self.source);
         let walk = match Walk::new(source, &self.worker.fetcher, gauge, cancel, pages) {
-            Ok(walk) => Arc::new(walk),
+            Ok(walk) => Arc::new(walk.only(task.pages())),
             Err(error) => {
                 self.gauge
                     .fault(fault(error.error_type(), error.to_string(), false));
@@ -142,6 +146,7 @@ impl Work {
 
     async fn put_away(
         &self,
+        task: &Task,
         board: &Board,
         misses: &Misses,
         harvest: Harvest,
@@ -167,12 +172,13 @@ impl Work {
             Outcome::Partial
         };
         plan.unconfirmed.append(&mut refused);
-        self.confirm(board, &plan, &harvest, sight).await;
+        let confirmed = self.confirm(task, board, &plan, &harvest, sight).await;
+        self.leave_behind(task, harvest.to_retry.clone(), confirmed).await;
         self.going_on()?;
         self.worker.remember_pages(&self.source.key, harvest.pages);
         Some(Ended {
             end: End::Completed(outcome),
-            message: sentence(outcome, harvest.events.len()),
+            message: sentence(task, outcome, harvest.events.len()),
         })
     }
 
@@ -199,12 +205,23 @@ impl Work {
 
     /// Says what stands. A run that read nothing confirms nothing and leaves the confirmation before it in place:
     /// `all_unconfirmed` would take that back, though nothing is known against it.
-    async fn confirm(&self, board: &Board, plan: &Plan, harvest: &Harvest, sight: &Sight) {
-        if harvest.events.is_empty() && harvest.outcome != Outcome::Empty {
-            return;
+    async fn confirm(
+        &self,
+        task: &Task,
+        board: &Board,
+        plan: &Plan,
+        harvest: &Harvest,
+        sight: &Sight,
+    ) -> bool {
+        let confirmed = match task {
+            Task::Pages { confirmed_by, .. } => self.confirmation_of_retry(confirmed_by, harvest, plan).await,
+            _ if harvest.events.is_empty() && harvest.outcome != Outcome::Empty => None,
+            _ => Some(confirmation(plan, sight)),
+        };
+        match confirmed {
+            Some(confirmed) => self.store.confirm(&confirmed, board.confirmed.clone()).await,
+            None => false,
         }
-        let confirmed = confirmation(plan, sight);
-        self.store.confirm(&confirmed, board.confirmed.clone()).await;
     }
 }
 
@@ -237,11 +254,22 @@ fn misses_key(source: &Source) -> String {
     format!("misses.{}", source.key)
 }
 
-fn sentence(outcome: Outcome, events: usize) -> String {
-    match outcome {
+fn sentence(task: &Task, outcome: Outcome, events: usize) -> String {
+    let said = match outcome {
+        Outcome::Empty if matches!(task, Task::Pages { .. }) => "What failed is not there any more.".into(),
         Outcome::Empty => "The site offers nothing.".into(),
         Outcome::Partial => format!("{events} events read; not all could be read or published."),
         _ => format!("{events} events read."),
+    };
+    match task {
+        Task::Whole => said,
+        Task::WholeInstead => {
+            format!("{said} What failed was not known any more: the whole source was repeated.")
+        }
+        Task::Pages { pages, .. } => format!(
+            "{said} Asked for {} of all pages, those that had failed.",
+            pages.len()
+        ),
     }
 }
 

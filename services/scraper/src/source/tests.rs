@@ -93,14 +93,14 @@ fn problems(from: &str, to: &str) -> Vec<String> {
 fn what_a_file_does_not_say_is_the_documented_default() {
     let source = source("https://example.org/base/", "# no limits");
     assert_eq!(source.base_url.as_str(), "https://example.org/base");
-    assert_eq!(source.interval, None);
+    assert_eq!(source.timetable, None);
     assert_eq!(source.stale_after, Duration::from_secs(90));
     assert!(source.enabled);
     assert_eq!(source.withdraw_after, 2);
     assert_eq!(source.limits, Limits::default());
     assert_eq!(source.retry.attempts, 4);
     let source = self::source("https://example.org", "interval = \"40s\"\nenabled = false");
-    assert_eq!(source.interval, Some(Duration::from_secs(40)));
+    assert_eq!(source.timetable, Some(Timetable::Every(Duration::from_secs(40))));
     assert_eq!(source.stale_after, Duration::from_secs(120));
     assert!(!source.enabled);
 }
@@ -402,5 +402,35 @@ mod hostile {
             }
             let _ = parse_at("http://example.org", &bad);
         }
+    }
+}
+
+#[test]
+fn a_timetable_is_an_interval_or_an_expression_and_never_both() {
+    let with = |lines: &str| parse_at("https://example.org", &text(lines));
+    let source = with("cron = \"0 9 * * *\"\ncron_zone = \"Europe/Berlin\"\nstale_after = \"26h\"").unwrap();
+    let timetable = source.timetable.unwrap();
+    assert_eq!(timetable.cron().unwrap(), "0 9 * * * (Europe/Berlin)");
+    for (lines, told) in [
+        (
+            "cron = \"0 9 * * *\"\ninterval = \"10s\"\nstale_after = \"1h\"",
+            "exclude each other",
+        ),
+        ("cron = \"0 9 * * *\"", "needs stale_after"),
+        ("cron_zone = \"UTC\"", "says nothing without cron"),
+        (
+            "cron = \"every day\"\nstale_after = \"1h\"",
+            "is no cron expression",
+        ),
+        (
+            "cron = \"0 9 * * *\"\ncron_zone = \"Mars\"\nstale_after = \"1h\"",
+            "is no time zone",
+        ),
+    ] {
+        let found = with(lines).unwrap_err();
+        assert!(
+            found.iter().any(|error| error.to_string().contains(told)),
+            "{lines}: {found:?}"
+        );
     }
 }

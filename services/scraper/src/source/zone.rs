@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, FixedOffset, LocalResult, TimeZone as _, Utc};
 use chrono_tz::Tz;
+use std::fmt;
 
 /// A time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,9 @@ pub(crate) enum Zone {
 }
 
 impl Zone {
+    /// Coordinated Universal Time.
+    pub(crate) const UTC: Self = Self::Named(Tz::UTC);
+
     /// Reads `UTC`, `+01:00` or `Europe/Berlin`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.starts_with(['+', '-']) {
@@ -28,6 +32,15 @@ impl Zone {
         match self {
             Self::Fixed(offset) => single(offset.from_local_datetime(&shown)),
             Self::Named(zone) => single(zone.from_local_datetime(&shown)),
+        }
+    }
+}
+
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(offset) => offset.fmt(f),
+            Self::Named(zone) => zone.name().fmt(f),
         }
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn of(source: &Source, observer: &dyn Observer, known: &Pages, scrape
             Err(why) => {
                 observer.fault(Fault::drift(format!("an event {why}")));
                 ledger.rows.bad += 1;
+                ledger.trouble(page.as_deref());
                 remember(&mut ledger, page, &id);
                 ledger.lost.insert(id);
             }
@@ -67,9 +68,11 @@ fn verdict(
         None if events.is_empty() => Outcome::Empty,
         None => Outcome::Complete,
     };
+    let to_retry = ledger.to_retry();
     let mut pages = ledger.pages;
-    if ledger.listing_lost {
-        // Nobody asked for the pages that the lost part of the listing names; they are as they were.
+    if ledger.listing_lost || ledger.part_only {
+        // Nobody asked for the pages that the lost part of the listing names, or for those that were left out; they are
+        // as they were.
         for (page, ids) in known {
             pages.entry(page.clone()).or_insert_with(|| ids.clone());
         }
@@ -78,10 +81,11 @@ fn verdict(
     Harvest {
         outcome,
         unconfirmed: unread(ledger.lost),
-        unconfirmed_all: ledger.lost_all || broken.is_some(),
+        unconfirmed_all: ledger.lost_all || ledger.part_only || broken.is_some(),
         gone: unread(ledger.gone),
-        listing_complete: !ledger.listing_lost && broken.is_none(),
+        listing_complete: !ledger.listing_lost && !ledger.part_only && broken.is_none(),
         unmapped,
+        to_retry,
         pages,
         events: events.into_values().map(Arc::new).collect(),
     }
@@ -101,7 +105,7 @@ fn broken(source: &Source, ledger: &Ledger, events: usize, clean: bool) -> Optio
             ));
         }
     }
-    if clean && (events as u64) < u64::from(expect.min_events) {
+    if clean && !ledger.part_only && (events as u64) < u64::from(expect.min_events) {
         return Some(format!(
             "{events} events, though at least {} are expected",
             expect.min_events

@@ -43,6 +43,10 @@ pub(super) struct Ledger {
     pub(super) gone: BTreeSet<EventId>,
     /// The pages of this run. Those that were read get their events when these are mapped.
     pub(super) pages: Pages,
+    /// Pages of events that failed, or that have rows that did; `None`: one that cannot be asked for again by itself.
+    troubled: BTreeSet<Option<String>>,
+    /// Whether only some of all pages of events were asked for.
+    pub(super) part_only: bool,
     /// Why the site is no longer what the definition says, where that is known for certain.
     pub(super) broken: Option<String>,
     /// The failure that says most.
@@ -89,6 +93,19 @@ impl Ledger {
     pub(super) fn lose_all(&mut self) {
         self.listing_lost = true;
         self.lost_all = true;
+    }
+
+    /// Something of this page failed; `None`: of one that cannot be asked for again by itself.
+    pub(super) fn trouble(&mut self, page: Option<&str>) {
+        self.troubled.insert(page.map(str::to_owned));
+    }
+
+    /// The pages that, asked for again, would make this whole; `None` when that is not all that failed.
+    pub(super) fn to_retry(&self) -> Option<BTreeSet<String>> {
+        if self.listing_lost || self.broken.is_some() || self.troubled.is_empty() {
+            return None;
+        }
+        self.troubled.iter().cloned().collect()
     }
 
     /// A row was lost. `known` are the events that its page showed last time.

@@ -230,6 +230,12 @@ pub(crate) fn request(source: &Source, step: &Step, ask: &Ask) -> Result<Request
     })
 }
 
+/// What the page of a step for these values is remembered by; `None` when it has no address.
+pub(super) fn name_of(source: &Source, step: &Step, vars: &Vars) -> Option<Arc<str>> {
+    let request = request(source, step, &Ask::new(vars.clone())).ok()?;
+    Some(name(&request))
+}
+
 /// What a request is remembered by.
 fn name(request: &Request) -> Arc<str> {
     match &request.json {

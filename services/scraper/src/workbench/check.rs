@@ -1,8 +1,9 @@
 //! `oddswire source check`.
 
 use super::Error;
-use crate::source::{LoadError, Lookup, Source, load_files};
-use std::{collections::BTreeSet, io::Write, path::Path};
+use crate::source::{Crontab, LoadError, Lookup, Source, Timetable, load_files};
+use oddswire_protocol::Timestamp;
+use std::{collections::BTreeSet, io::Write, iter, path::Path};
 
 /// What a wrong source file ends with: sysexits.h's EX_USAGE, as everywhere for a bad configuration.
 const WRONG: u8 = 64;
@@ -40,13 +41,21 @@ pub(super) fn run(path: &Path, lookup: Lookup<'_>, out: &mut dyn Write) -> Resul
 fn line(source: &Source) -> String {
     let steps: Vec<_> = source.steps.iter().map(|step| step.id.as_str()).collect();
     let markets = counted(source.markets.len(), "market", "markets");
-    let runs = match (source.enabled, source.interval) {
+    let runs = match (source.enabled, &source.timetable) {
         (false, _) => "only when it is named".to_owned(),
         (true, None) => "on request".to_owned(),
-        (true, Some(interval)) => format!("every {interval:?}"),
+        (true, Some(Timetable::Every(interval))) => format!("every {interval:?}"),
+        (true, Some(Timetable::Cron(cron))) => next_times(cron),
     };
     let (key, title, steps) = (&source.key, &source.title, steps.join(" → "));
     format!("{key}: {title}: {steps}; {markets} mapped; runs {runs}")
+}
+
+/// `at 2026-11-23T09:00:00.000Z, …`: whether an expression means what was meant is seen best by its next times.
+fn next_times(cron: &Crontab) -> String {
+    let times = iter::successors(cron.after(Timestamp::now()), |at| cron.after(*at));
+    let times: Vec<_> = times.take(3).map(|at| at.to_string()).collect();
+    format!("at {}, …", times.join(", "))
 }
 
 /// `1 event`, `2 events`.

@@ -13,6 +13,7 @@ mod faults;
 mod happy;
 mod nats;
 mod proxy;
+mod retry;
 mod service;
 mod site;
 mod takeover;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -81,6 +81,10 @@ struct Shared {
     takes_ms: AtomicU64,
     /// Whether every request is answered with 403.
     refuses: AtomicBool,
+    /// Events whose pages are answered with 500.
+    ill: Mutex<BTreeSet<u32>>,
+    /// Paths of the requests that came so far.
+    paths: Mutex<Vec<String>>,
     /// Whether pages of events are answered.
     open: watch::Sender<bool>,
     /// Requests that came so far.
@@ -103,6 +107,8 @@ impl Site {
             ),
             takes_ms: AtomicU64::new(0),
             refuses: AtomicBool::new(false),
+            ill: Mutex::default(),
+            paths: Mutex::default(),
             open: watch::Sender::new(true),
             requests: watch::Sender::new(0),
             answers: watch::Sender::new(0),
@@ -137,6 +143,19 @@ impl Site {
     /// From now on every request is answered with 403.
     pub(crate) fn refuse(&self) {
         self.shared.refuses.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on the pages of these events, and of no others, are answered with 500.
+    pub(crate) fn fail_on(&self, events: impl IntoIterator<Item = u32>) {
+        *self.shared.ill.lock().unwrap() = events.into_iter().collect();
+    }
+
+    /// The paths that were asked for since the last call, ordered, each once.
+    pub(crate) fn take_paths(&self) -> Vec<String> {
+        let mut paths = std::mem::take(&mut *self.shared.paths.lock().unwrap());
+        paths.sort();
+        paths.dedup();
+        paths
     }
 
     /// Shows another price, or an event more.
@@ -188,6 +207,7 @@ async fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
     shared.requests.send_modify(|count| *count += 1);
     let path = first.split(' ').nth(1).unwrap_or_default();
+    shared.paths.lock().unwrap().push(path.to_owned());
     if path.starts_with("/event/") {
         let mut open = shared.open.subscribe();
         let _ = open.wait_for(|open| *open).await;
@@ -195,6 +215,15 @@ async fn answer(stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     }
     let (status, body) = match page(path, &shared.events.lock().unwrap()) {
         _ if shared.refuses.load(Ordering::Relaxed) => ("403 Forbidden", String::new()),
+        _ if shared
+            .ill
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|event| path == format!("/event/{event}")) =>
+        {
+            ("500 Internal Server Error", String::new())
+        }
         Some(page) => ("200 OK", page.to_string()),
         None => ("404 Not Found", String::new()),
     };

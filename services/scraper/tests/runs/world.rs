@@ -11,7 +11,7 @@ use oddswire_kit::{
     publish::{Publication, PublishError},
 };
 use oddswire_protocol::{
-    BatchId, EventKey, Feed, RunId, SourceKey, Subjects, Timestamp,
+    BatchId, EventKey, Feed, RunId, SourceKey, Timestamp,
     job::{CancelIntent, Job, RequestedBy},
     odds::{OddsConfirmed, OddsUpdate},
     progress::ScrapeProgress,
@@ -120,13 +120,32 @@ impl World {
 
     /// Asks for this run of a source.
     pub(crate) async fn job_as(&self, source: SourceKey, run_id: &RunId) -> Result<(), PublishError> {
+        self.job_of(source, run_id, None).await
+    }
+
+    /// Has what failed in a run repeated, to the end; gives the messages.
+    pub(crate) async fn retried(&self, retry_of: &RunId) -> Vec<RunMessage> {
+        self.jobs_done().await;
+        let run_id = RunId::new();
+        self.job_of(alpha(), &run_id, Some(retry_of.clone()))
+            .await
+            .unwrap();
+        self.ended(&run_id).await
+    }
+
+    async fn job_of(
+        &self,
+        source: SourceKey,
+        run_id: &RunId,
+        retry_of: Option<RunId>,
+    ) -> Result<(), PublishError> {
         let job = Job {
             run_id: run_id.clone(),
             batch_id: BatchId::new(),
             source,
             requested_at: Timestamp::now(),
             requested_by: RequestedBy::Api,
-            retry_of: None,
+            retry_of,
         };
         let subject = self.bus.subjects().job(&job.source);
         let payload = serde_json::to_vec(&job).unwrap();
@@ -311,10 +330,7 @@ pub(crate) fn alpha() -> SourceKey {
 }
 
 fn bus_options(nats: &Nats) -> BusOptions {
-    BusOptions {
-        nats_url: nats.url(),
-        prefix: Subjects::default(),
-    }
+    BusOptions::at(&nats.url())
 }
 
 /// Options of a scraper that reads the demo's definitions.

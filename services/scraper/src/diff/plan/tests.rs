@@ -57,6 +57,7 @@ fn harvest(events: Vec<EventReading>) -> Harvest {
         gone: BTreeSet::new(),
         listing_complete: true,
         unmapped: Unmapped::default(),
+        to_retry: None,
         pages: Pages::new(),
     }
 }

@@ -37,13 +37,18 @@ pub(super) struct SourceTable {
     /// The sport of all events, such as `soccer`.
     #[schemars(regex(pattern = "^[a-z0-9_-]{1,64}$"))]
     sport: String,
-    /// Between the starts of scheduled runs, 1 s to 24 h. Without it the source runs on request only.
+    /// Between the starts of scheduled runs, 1 s to 24 h. Without it and without `cron` the source runs on request only.
     #[schemars(regex(pattern = r"^\d+(ms|s|m|h)$"))]
     interval: Option<String>,
-    /// By which share of the interval a start may move. Default: 10%.
+    /// Times of scheduled runs: minute, hour, day of month, month, day of week, as in `*/5 8-23 * * *`.
+    cron: Option<String>,
+    /// The zone whose clocks `cron` means: `UTC`, `+01:00` or `Europe/Berlin`. Default: UTC.
+    cron_zone: Option<String>,
+    /// By which share of the time to the next one a start may be later. Default: 10%, with `cron` 0%.
     #[schemars(regex(pattern = r"^[0-9.]+%$"))]
     jitter: Option<String>,
-    /// After this time a quote that was not confirmed is stale, 1 s to 7 days. Default: 3 × interval, or 90s.
+    /// After this time a quote that was not confirmed is stale, 1 s to 7 days. Default: 3 × interval, or 90s; `cron` has
+    /// none.
     #[schemars(regex(pattern = r"^\d+(ms|s|m|h)$"))]
     stale_after: Option<String>,
     /// Whether it runs when nobody names it. Default: true.

@@ -1,0 +1,280 @@
+//! Who may do what on the bus: the permissions of each role, written once, for the server's configuration and the docs.
+
+use nkeys::KeyPair;
+use oddswire_protocol::{
+    Feed, Subjects,
+    stream::{JOBS_CONSUMER, StreamNames},
+};
+use std::{
+    fmt::Write as _,
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+/// A kind of process, with one nkey.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Creates streams and changes them where that loses nothing: the deploy step.
+    Provision,
+    /// Takes jobs; publishes runs and odds.
+    Scraper,
+    /// Reads for clients; asks for runs and cancels them.
+    Gateway,
+    /// Another service that reads odds and runs.
+    Reader,
+    /// A person who looks after the bus: backup, restore, repair.
+    Operator,
+}
+
+/// What a role may do. Everything else is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permissions {
+    /// Subjects that it may publish to.
+    pub publish: Vec<String>,
+    /// Subjects that it may subscribe to.
+    pub subscribe: Vec<String>,
+    /// Whether it may answer a request that came in: once, within five seconds.
+    pub answers: bool,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Provision,
+        Self::Scraper,
+        Self::Gateway,
+        Self::Reader,
+        Self::Operator,
+    ];
+
+    /// Its name: of its key file, and in the prefix of its replies, `_INBOX_<name>`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provision => "provision",
+            Self::Scraper => "scraper",
+            Self::Gateway => "gateway",
+            Self::Reader => "reader",
+            Self::Operator => "operator",
+        }
+    }
+
+    /// What it may do under these subjects.
+    pub fn permissions(self, subjects: &Subjects) -> Permissions {
+        let names = StreamNames::of(subjects);
+        let (publish, mut subscribe) = match self {
+            Self::Provision => (provision(&names), Vec::new()),
+            Self::Scraper => scraper(subjects, &names),
+            Self::Gateway => gateway(subjects, &names),
+            Self::Reader => (
+                reads(&[&names.runs, &names.runs_last, &names.odds, &names.history]),
+                Feed::ALL.map(|feed| subjects.live_all(feed)).into(),
+            ),
+            Self::Operator => (
+                vec!["$JS.API.>".into(), "$JS.SNAPSHOT.>".into()],
+                vec!["$JS.EVENT.>".into()],
+            ),
+        };
+        subscribe.push(format!("_INBOX_{}.>", self.name()));
+        Permissions {
+            publish,
+            subscribe,
+            answers: self == Self::Scraper,
+        }
+    }
+}
+
+/// Reading a stream: by any replica, by its leader, and what state it is in.
+fn reads(streams: &[&str]) -> Vec<String> {
+    let of = |stream: &&str| {
+        ["DIRECT.GET", "STREAM.MSG.GET", "STREAM.INFO"].map(|verb| format!("$JS.API.{verb}.{stream}"))
+    };
+    streams.iter().flat_map(of).collect()
+}
+
+fn provision(names: &StreamNames) -> Vec<String> {
+    let control = names.control_stream();
+    let all = [
+        &names.runs,
+        &names.runs_last,
+        &names.odds,
+        &names.history,
+        &names.jobs,
+        &control,
+    ];
+    let of = |stream: &String| {
+        ["STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE"].map(|verb| format!("$JS.API.{verb}.{stream}"))
+    };
+    let mut publish: Vec<String> = all.into_iter().flat_map(of).collect();
+    publish.push(format!("$JS.API.CONSUMER.CREATE.{}.{JOBS_CONSUMER}", names.jobs));
+    publish.push(format!("$JS.API.CONSUMER.INFO.{}.{JOBS_CONSUMER}", names.jobs));
+    publish
+}
+
+fn scraper(subjects: &Subjects, names: &StreamNames) -> (Vec<String>, Vec<String>) {
+    let (jobs, control) = (&names.jobs, names.control_stream());
+    let mut publish: Vec<String> = Feed::ALL.map(|feed| subjects.feed_all(feed)).into();
+    publish.push(subjects.job_all());
+    publish.extend(["source.>", "worker.>", "failed.>", "misses.>"].map(|key| names.control_subject(key)));
+    publish.extend(reads(&[&names.runs, &names.odds, jobs, &control]));
+    publish.extend([
+        format!("$JS.API.STREAM.MSG.DELETE.{jobs}"),
+        format!("$JS.API.CONSUMER.INFO.{jobs}.{JOBS_CONSUMER}"),
+        format!("$JS.API.CONSUMER.MSG.NEXT.{jobs}.{JOBS_CONSUMER}"),
+        format!("$JS.ACK.{jobs}.{JOBS_CONSUMER}.>"),
+        // The same with a domain and an account, as later servers write it.
+        format!("$JS.ACK.*.*.{jobs}.{JOBS_CONSUMER}.>"),
+    ]);
+    let subscribe = vec![
+        control_all(subjects),
+        format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{jobs}.{JOBS_CONSUMER}"),
+    ];
+    (publish, subscribe)
+}
+
+fn gateway(subjects: &Subjects, names: &StreamNames) -> (Vec<String>, Vec<String>) {
+    let (jobs, control) = (&names.jobs, names.control_stream());
+    let mut publish = vec![
+        subjects.job_all(),
+        control_all(subjects),
+        // The end of a run that was cancelled before any scraper had it.
+        subjects.feed_all(Feed::Run),
+        format!("$JS.API.STREAM.MSG.DELETE.{jobs}"),
+    ];
+    publish.extend(["cancel.>", "ticket.>"].map(|key| names.control_subject(key)));
+    publish.extend(reads(&[
+        &names.runs,
+        &names.runs_last,
+        &names.odds,
+        jobs,
+        &control,
+    ]));
+    (publish, Feed::ALL.map(|feed| subjects.live_all(feed)).into())
+}
+
+fn control_all(subjects: &Subjects) -> String {
+    format!("{}.ctl.run.*", subjects.prefix())
+}
+
+/// The public key of each role.
+pub type PublicKeys<'a> = &'a [(Role, String)];
+
+/// The `authorization` block of a nats-server's configuration.
+pub fn users_conf(keys: PublicKeys<'_>, subjects: &Subjects) -> String {
+    let mut text =
+        String::from("# Made by `oddswire provision keys`. Holds no secret.\nauthorization {\n  users: [\n");
+    for (role, key) in keys {
+        let may = role.permissions(subjects);
+        let quoted = |list: &[String]| {
+            let lines: Vec<String> = list.iter().map(|s| format!("          \"{s}\"\n")).collect();
+            lines.concat()
+        };
+        let answers = if may.answers {
+            "        allow_responses: {max: 1, expires: \"5s\"}\n"
+        } else {
+            ""
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "    # {}\n    {{\n      nkey: {key}\n      permissions: {{\n        publish: {{allow: [\n{}        ]}}\n        \
+             subscribe: {{allow: [\n{}        ]}}\n{answers}      }}\n    }}\n",
+            role.name(),
+            quoted(&may.publish),
+            quoted(&may.subscribe)
+        );
+    }
+    text + "  ]\n}\n"
+}
+
+/// The permissions as a Markdown table, for the docs.
+pub fn table(subjects: &Subjects) -> String {
+    let list = |subjects: &[String]| {
+        let quoted: Vec<String> = subjects.iter().map(|s| format!("`{s}`")).collect();
+        quoted.join("<br>")
+    };
+    let mut text = String::from("| role | may publish to | may subscribe to |\n|---|---|---|\n");
+    for role in Role::ALL {
+        let may = role.permissions(subjects);
+        let answers = if may.answers {
+            "<br>the reply of a request that came in, once, within 5 s"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {}{answers} | {} |",
+            role.name(),
+            list(&may.publish),
+            list(&may.subscribe)
+        );
+    }
+    text
+}
+
+/// Makes the key of each role that has none in `dir`, `<role>.nk`, readable by its owner alone, and writes `users.conf`
+/// anew. Gives the public keys.
+///
+/// # Errors
+/// When a file cannot be read or written, or is no seed.
+pub fn write_keys(dir: &Path, subjects: &Subjects) -> io::Result<Vec<(Role, String)>> {
+    fs::create_dir_all(dir)?;
+    let mut keys = Vec::new();
+    for role in Role::ALL {
+        let file = dir.join(format!("{}.nk", role.name()));
+        let bad = || io::Error::other(format!("{} holds no nkey seed", file.display()));
+        let pair = match fs::read_to_string(&file) {
+            Ok(seed) => KeyPair::from_seed(seed.trim()).map_err(|_| bad())?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let pair = KeyPair::new_user();
+                let seed = pair.seed().map_err(|_| bad())?;
+                let mut options = OpenOptions::new();
+                options.write(true).create_new(true).mode(0o600);
+                options.open(&file)?.write_all(seed.as_bytes())?;
+                pair
+            }
+            Err(error) => return Err(error),
+        };
+        keys.push((role, pair.public_key()));
+    }
+    fs::write(dir.join("users.conf"), users_conf(&keys, subjects))?;
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn keys_are_made_once_and_only_their_owner_reads_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = write_keys(dir.path(), &Subjects::default()).unwrap();
+        let again = write_keys(dir.path(), &Subjects::default()).unwrap();
+        assert_eq!(first, again);
+        let conf = fs::read_to_string(dir.path().join("users.conf")).unwrap();
+        for (role, key) in &first {
+            let file = dir.path().join(format!("{}.nk", role.name()));
+            assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+            let seed = fs::read_to_string(file).unwrap();
+            assert!(conf.contains(key.as_str()) && !conf.contains(&seed));
+        }
+    }
+
+    #[test]
+    fn another_prefix_shares_no_subject_with_the_default_one() {
+        let (one, other) = (Subjects::default(), Subjects::new("test").unwrap());
+        for role in Role::ALL.into_iter().filter(|role| *role != Role::Operator) {
+            let (one, other) = (role.permissions(&one), role.permissions(&other));
+            assert!(one.publish.iter().all(|s| !other.publish.contains(s)), "{role:?}");
+        }
+    }
+
+    #[test]
+    fn the_docs_show_what_the_server_is_told() {
+        let docs = include_str!("../../../docs/nats.md");
+        let table = table(&Subjects::default());
+        assert!(docs.contains(&table), "docs/nats.md must hold:\n{table}");
+    }
+}

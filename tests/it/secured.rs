@@ -1,0 +1,200 @@
+//! A bus that knows its users: what each role may not do is refused by the server, and what goes wrong is told.
+
+use crate::harness::{World, secured, until, within};
+use async_nats::{Client, ConnectOptions, Event, ServerError};
+use oddswire_kit::{
+    bus::{Bus, BusOptions},
+    probe::Probe,
+    roles::Role,
+    tls,
+};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use std::{fs, path::Path};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// A client of a role that does what the product never would.
+struct Intruder {
+    client: Client,
+    refused: mpsc::Receiver<String>,
+}
+
+impl Intruder {
+    async fn new(world: &World, role: Role) -> Self {
+        let seed = fs::read_to_string(world.options_of(role).security.nats_nkey_file.unwrap()).unwrap();
+        let (sender, refused) = mpsc::channel(64);
+        let client = ConnectOptions::with_nkey(seed)
+            .event_callback(move |event| {
+                if let Event::ServerError(ServerError::Other(text)) = event {
+                    sender.try_send(text).unwrap();
+                }
+                std::future::ready(())
+            })
+            .connect(world.nats_url())
+            .await
+            .unwrap();
+        Self { client, refused }
+    }
+
+    /// The server's own word on it. A second operation, which everyone is refused, ends the wait where the first went
+    /// through.
+    async fn is_refused(&mut self, operation: &str, subject: &str) -> bool {
+        if operation == "sub" {
+            // Kept until the answer, or it would be unsubscribed.
+            let _kept = self.client.subscribe(subject.to_owned()).await.unwrap();
+            return self.says(subject).await;
+        }
+        self.client
+            .publish(subject.to_owned(), "{}".into())
+            .await
+            .unwrap();
+        self.says(subject).await
+    }
+
+    async fn says(&mut self, subject: &str) -> bool {
+        self.client.publish("nobody.may", "".into()).await.unwrap();
+        self.client.flush().await.unwrap();
+        let mut found = false;
+        loop {
+            let text = within("the server's word", self.refused.recv()).await.unwrap();
+            if text.contains("nobody.may") {
+                return found;
+            }
+            found |= text.contains(&format!("\"{subject}\""));
+        }
+    }
+}
+
+const FORBIDDEN: &[(Role, &str, &str)] = &[
+    (Role::Gateway, "pub", "oddswire.feed.odds.quote.x"),
+    (Role::Gateway, "pub", "oddswire.live.odds.quote.x"),
+    (Role::Gateway, "pub", "oddswire.live.run.a.b"),
+    (Role::Gateway, "pub", "$JS.API.STREAM.PURGE.RUNS"),
+    (Role::Gateway, "pub", "$JS.API.STREAM.PURGE.JOBS"),
+    (Role::Gateway, "pub", "$JS.API.STREAM.DELETE.ODDS"),
+    (Role::Gateway, "pub", "$JS.API.STREAM.MSG.DELETE.KV_CONTROL"),
+    (Role::Gateway, "pub", "$JS.API.CONSUMER.CREATE.RUNS"),
+    (Role::Gateway, "pub", "$JS.API.CONSUMER.MSG.NEXT.JOBS.scrape"),
+    (Role::Gateway, "pub", "$KV.CONTROL.worker.x"),
+    (Role::Gateway, "pub", "$KV.CONTROL.source.x"),
+    (Role::Gateway, "sub", "_INBOX_scraper.>"),
+    (Role::Gateway, "sub", "oddswire.feed.>"),
+    (Role::Gateway, "sub", "$KV.>"),
+    (Role::Gateway, "sub", ">"),
+    (Role::Scraper, "pub", "$JS.API.STREAM.DELETE.RUNS"),
+    (Role::Scraper, "pub", "$JS.API.STREAM.CREATE.MINE"),
+    (Role::Scraper, "pub", "$JS.API.STREAM.UPDATE.RUNS"),
+    (Role::Scraper, "pub", "$JS.API.STREAM.PURGE.ODDS"),
+    (Role::Scraper, "pub", "$JS.API.STREAM.MSG.DELETE.ODDS"),
+    (Role::Scraper, "pub", "$JS.API.CONSUMER.CREATE.JOBS.mine"),
+    (Role::Scraper, "pub", "$JS.API.CONSUMER.DELETE.JOBS.scrape"),
+    (Role::Scraper, "pub", "oddswire.live.odds.quote.x"),
+    (Role::Scraper, "pub", "$KV.CONTROL.ticket.x"),
+    (Role::Scraper, "pub", "$KV.CONTROL.cancel.x"),
+    (Role::Scraper, "pub", "_INBOX_gateway.x"),
+    (Role::Scraper, "sub", "_INBOX_gateway.>"),
+    (Role::Scraper, "sub", "oddswire.jobs.>"),
+    (Role::Reader, "pub", "oddswire.feed.run.a.b"),
+    (Role::Reader, "pub", "oddswire.jobs.scrape.x"),
+    (Role::Reader, "pub", "oddswire.ctl.run.x"),
+    (Role::Reader, "pub", "$KV.CONTROL.cancel.x"),
+    (Role::Reader, "pub", "$JS.API.CONSUMER.CREATE.ODDS"),
+    (Role::Reader, "pub", "$JS.API.DIRECT.GET.KV_CONTROL"),
+    (Role::Reader, "pub", "$JS.API.STREAM.MSG.DELETE.JOBS"),
+    (Role::Reader, "sub", "_INBOX_gateway.>"),
+    (Role::Provision, "pub", "$JS.API.STREAM.DELETE.RUNS"),
+    (Role::Provision, "pub", "$JS.API.STREAM.PURGE.RUNS"),
+    (Role::Provision, "pub", "oddswire.feed.odds.quote.x"),
+    (Role::Provision, "sub", "oddswire.live.>"),
+    (Role::Operator, "pub", "oddswire.feed.odds.quote.x"),
+    (Role::Operator, "sub", "_INBOX_gateway.>"),
+];
+
+#[tokio::test]
+async fn the_server_refuses_each_role_what_is_not_its_own() {
+    let world = World::secured().await;
+    let mut let_through = Vec::new();
+    for role in Role::ALL {
+        let mut intruder = Intruder::new(&world, role).await;
+        for (_, operation, subject) in FORBIDDEN.iter().filter(|(of, ..)| *of == role) {
+            if !intruder.is_refused(operation, subject).await {
+                let_through.push((role, operation, subject));
+            }
+        }
+    }
+    assert!(let_through.is_empty(), "{let_through:#?}");
+}
+
+#[tokio::test]
+async fn a_user_that_the_server_does_not_know_is_told_what_to_check() {
+    let world = World::secured().await;
+    let stranger = Bus::connect(&BusOptions::at(&world.nats_url()), "x", "x")
+        .await
+        .unwrap();
+    let why = stranger.why_not_connected().await.unwrap();
+    assert!(why.contains("nkey seed"), "{why}");
+}
+
+#[tokio::test]
+async fn an_operation_that_is_refused_makes_a_process_unready_by_name() {
+    let world = World::secured().await;
+    let bus = Bus::connect(&world.options_of(Role::Reader), "x", "reader")
+        .await
+        .unwrap();
+    let stop = CancellationToken::new();
+    let (probe, probing) = Probe::new(&bus, vec!["RUNS".into()], stop.clone());
+    let watch = async {
+        until("it to be ready", async || probe.check().is_ok()).await;
+        let _silent = bus.listen("oddswire.feed.run.>".into()).await.unwrap();
+        until("it to be unready", async || probe.check().is_err()).await;
+        let fault = probe.check().unwrap_err();
+        assert!(
+            fault.contains("oddswire.feed.run.>") && fault.contains("permissions"),
+            "{fault}"
+        );
+        stop.cancel();
+    };
+    tokio::join!(watch, probing);
+}
+
+/// An authority and a certificate of it for `localhost`, where the server's configuration wants them.
+fn certificates(dir: &Path) {
+    let tls = dir.join("tls");
+    fs::create_dir_all(&tls).unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_key = KeyPair::generate().unwrap();
+    let ca = params.self_signed(&ca_key).unwrap();
+    let issuer = Issuer::new(params, ca_key);
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let server = params.signed_by(&key, &issuer).unwrap();
+    fs::write(tls.join("ca.crt"), ca.pem()).unwrap();
+    fs::write(tls.join("server.crt"), server.pem()).unwrap();
+    fs::write(tls.join("server.key"), key.serialize_pem()).unwrap();
+}
+
+#[tokio::test]
+async fn over_tls_only_a_server_that_the_authority_vouches_for_by_this_name_is_believed() {
+    tls::install_provider();
+    let dir = tempfile::tempdir().unwrap();
+    certificates(dir.path());
+    let (nats, keys) = secured::start(dir.path(), "tls.conf").await;
+    let at = |host: &str, ca: bool| {
+        let mut options = secured::options(&format!("tls://{host}:{}", nats.port()), &keys, Role::Reader);
+        options.security.nats_ca = ca.then(|| dir.path().join("tls/ca.crt"));
+        options
+    };
+    let why = async |host: &str, ca: bool| {
+        let bus = Bus::connect(&at(host, ca), "x", "reader").await.unwrap();
+        bus.why_not_connected().await
+    };
+    assert_eq!(why("localhost", true).await, None);
+    let other_name = why("127.0.0.1", true).await.unwrap();
+    assert!(other_name.contains("another name"), "{other_name}");
+    let unknown = why("localhost", false).await.unwrap();
+    assert!(
+        unknown.contains("ODDSWIRE_NATS_CA") || unknown.contains("certs"),
+        "{unknown}"
+    );
+}
