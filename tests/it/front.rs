@@ -185,7 +185,7 @@ async fn clients_behind_a_trusted_proxy_are_told_apart() {
     assert_eq!(status, 101);
     drop(first);
     until("a place", async || {
-        open("x-forwarded-for: 192.0.2.1").await.1 == 101
+        Box::pin(open("x-forwarded-for: 192.0.2.1")).await.1 == 101
     })
     .await;
 }
@@ -273,9 +273,9 @@ async fn who_drips_is_cut_off() {
         };
         let drip = async {
             if part.is_empty() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             } else {
-                drip.await
+                drip.await;
             }
         };
         crate::harness::within("a dripping client to be cut off", async {

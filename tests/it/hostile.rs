@@ -40,9 +40,8 @@ async fn attack(address: &str, number: usize) -> Option<Plain> {
         }
         // Pings and does not read.
         _ => {
-            frames = b"\x89\xfd\0\0\0\0".repeat(1);
+            frames = b"\x89\xfd\0\0\0\0".to_vec();
             frames.resize(4 + 2 + 125, b'x');
-            frames[1] = 0x80 | 125;
             frames = frames.repeat(30);
             handshake
         }

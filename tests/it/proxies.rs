@@ -121,20 +121,24 @@ impl Program {
         };
         let file = folder.join(file);
         std::fs::write(&file, text).unwrap();
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .arg(file)
-            .env("HOME", folder)
-            .env("XDG_DATA_HOME", folder)
-            .env("XDG_CONFIG_HOME", folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true);
-        command
+        run(program, arguments, &file, folder)
     }
+}
+
+fn run(program: &str, arguments: Vec<String>, file: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .arg(file)
+        .env("HOME", folder)
+        .env("XDG_DATA_HOME", folder)
+        .env("XDG_CONFIG_HOME", folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .kill_on_drop(true);
+    command
 }
 
 impl Site {

@@ -82,12 +82,24 @@ async fn besiege(plan: Plan) -> Outcome {
     watch.look();
     let events: u64 = reports.iter().map(|report| report.events).sum();
     let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
-    eprintln!("siege: {events} events in {sessions} sessions of {} well-behaved clients", plan.clients);
+    eprintln!(
+        "siege: {events} events in {sessions} sessions of {} well-behaved clients",
+        plan.clients
+    );
     eprintln!("siege: {attacks}\nsiege: {watch}");
     let mut wrong: Vec<String> = reports.into_iter().flat_map(|report| report.wrong).collect();
-    wrong.extend(attacks.idle().map(|kind| format!("no attack of the kind {kind} was made")));
+    wrong.extend(
+        attacks
+            .idle()
+            .map(|kind| format!("no attack of the kind {kind} was made")),
+    );
     wrong.extend(replicas.panics().await);
-    wrong.extend(replicas.is_dead(SURVIVOR).await.then(|| "the survivor died".to_owned()));
+    wrong.extend(
+        replicas
+            .is_dead(SURVIVOR)
+            .await
+            .then(|| "the survivor died".to_owned()),
+    );
     Outcome { wrong, watch }
 }
 

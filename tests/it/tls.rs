@@ -90,7 +90,7 @@ async fn a_websocket_over_tls_is_served_by_the_engine_like_any_other() {
     let gateway = certificate.gateway(&world).await;
     let stream = certificate.connect(&gateway, b"http/1.1").await.unwrap();
     let target = format!("ws://{}/api/ws?topics=odds_updates&since=now", gateway.address);
-    let (mut socket, _) = within("the handshake", client_async(target, stream))
+    let (mut socket, _) = Box::pin(within("the handshake", client_async(target, stream)))
         .await
         .unwrap();
     let mut next = async |wanted: MessageType| loop {

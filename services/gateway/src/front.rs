@@ -130,7 +130,8 @@ pub(crate) struct Visitor {
     is_shared: bool,
     requests: Arc<AtomicU32>,
     _seat: Arc<Seat>,
-    _stream: Option<Arc<Seat>>,
+    /// What this stream takes besides.
+    stream: Option<Arc<Seat>>,
 }
 
 impl Visitor {
@@ -248,7 +249,7 @@ impl Front {
             is_shared: false,
             requests: Arc::default(),
             _seat: Arc::new(seat),
-            _stream: None,
+            stream: None,
         })
     }
 
@@ -326,7 +327,7 @@ impl Front {
         let address = (counts && (visitor.is_shared || is_by_proxy))
             .then_some((visitor.address, limits.connections_per_address));
         if max.is_some() || address.is_some() {
-            visitor._stream = Some(Arc::new(self.seat(max, address)?));
+            visitor.stream = Some(Arc::new(self.seat(max, address)?));
         }
         let rate = f64::from(limits.handshakes_per_s);
         let mut handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);

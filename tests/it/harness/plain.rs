@@ -61,7 +61,7 @@ impl Plain {
 
     /// A request with further headers, that asks for its connection to end.
     pub(crate) async fn request(address: &str, line: &str, headers: &[&str]) -> Answer {
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let headers: String = lines(headers);
         let host = if headers.to_ascii_lowercase().contains("host:") {
             String::new()
         } else {
@@ -74,7 +74,7 @@ impl Plain {
     /// A WebSocket handshake; the answer up to its end.
     pub(crate) async fn handshake(address: &str, headers: &[&str]) -> (Self, Answer) {
         let mut plain = Self::connect(address).await;
-        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let headers: String = lines(headers);
         plain
             .send(&format!(
                 "GET /api/ws HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -84,6 +84,10 @@ impl Plain {
         let said = plain.until("\r\n\r\n").await;
         (plain, Answer::parse(&said))
     }
+}
+
+fn lines(headers: &[&str]) -> String {
+    headers.iter().flat_map(|header| [*header, "\r\n"]).collect()
 }
 
 impl Answer {

@@ -9,20 +9,53 @@ use tokio_util::sync::CancellationToken;
 /// Subject, headers and payload of what is forged; none of it is what the contract says.
 fn forgeries(bus: &Bus) -> Vec<(String, Vec<(&'static str, String)>, Vec<u8>)> {
     let feed = |tail: &str| format!("{}.feed.{tail}", bus.subjects().prefix());
-    let kind = |kind: &str| vec![("ce-type", kind.to_owned()), ("ce-time", "2026-02-06T01:30:00.123Z".to_owned())];
+    let kind = |kind: &str| {
+        vec![
+            ("ce-type", kind.to_owned()),
+            ("ce-time", "2026-02-06T01:30:00.123Z".to_owned()),
+        ]
+    };
     vec![
         (feed("run.alpha.no-run-id"), Vec::new(), b"{}".to_vec()),
         (feed("run.alpha.forged"), kind("odds_update"), b"{}".to_vec()),
         (feed("run.ALPHA.%2e%2e"), kind("scrape_progress"), b"{}".to_vec()),
-        (feed("run.alpha.forged.and.longer"), kind("scrape_progress"), b"{}".to_vec()),
-        (feed("run.alpha.forged"), kind("scrape_progress"), b"not json".to_vec()),
-        (feed("run.alpha.forged"), kind("scrape_progress"), b"[1,2]".to_vec()),
-        (feed("run.alpha.forged"), kind("scrape_progress"), b"{\"a\":1}\n{\"b\":2}".to_vec()),
-        (feed("run.alpha.forged"), kind("scrape_progress"), vec![0xff, 0xfe, b'{', b'}']),
+        (
+            feed("run.alpha.forged.and.longer"),
+            kind("scrape_progress"),
+            b"{}".to_vec(),
+        ),
+        (
+            feed("run.alpha.forged"),
+            kind("scrape_progress"),
+            b"not json".to_vec(),
+        ),
+        (
+            feed("run.alpha.forged"),
+            kind("scrape_progress"),
+            b"[1,2]".to_vec(),
+        ),
+        (
+            feed("run.alpha.forged"),
+            kind("scrape_progress"),
+            b"{\"a\":1}\n{\"b\":2}".to_vec(),
+        ),
+        (
+            feed("run.alpha.forged"),
+            kind("scrape_progress"),
+            vec![0xff, 0xfe, b'{', b'}'],
+        ),
         (feed("run.alpha.forged"), kind("connection_ack"), b"{}".to_vec()),
         (feed("odds.quote.soccer"), kind("odds_update"), b"{}".to_vec()),
-        (feed("odds.confirmed.alpha.more"), kind("odds_confirmed"), b"{}".to_vec()),
-        (feed("odds.quote.soccer.e9.alpha.h2h-ft"), kind("odds_update"), vec![b'x'; 70_000]),
+        (
+            feed("odds.confirmed.alpha.more"),
+            kind("odds_confirmed"),
+            b"{}".to_vec(),
+        ),
+        (
+            feed("odds.quote.soccer.e9.alpha.h2h-ft"),
+            kind("odds_update"),
+            vec![b'x'; 70_000],
+        ),
     ]
 }
 

@@ -245,7 +245,10 @@ impl Attacker {
                 // Zeros deflated: 65,535 bytes in 80, again and again in one message.
                 Kind::Bomb => frame(0x41, &DEFLATED_ZEROS.repeat(800)),
                 Kind::PingFlood => frame(0x89, &[0; 125]).repeat(20),
-                _ => frame(0x81, br#"{"type":"subscribe","topics":["odds_updates"],"since":"snapshot"}"#),
+                _ => frame(
+                    0x81,
+                    br#"{"type":"subscribe","topics":["odds_updates"],"since":"snapshot"}"#,
+                ),
             };
             stream.write_all(&bytes).await?;
             if self.kind == Kind::CommandFlood {
@@ -281,7 +284,8 @@ impl Attacker {
             0 => get(&format!("/api/events?topics={long}"), ""),
             1 => get("/api/events", &format!("x-long: {long}\r\n")),
             2 => get("/api/events", &"a: b\r\n".repeat(5_000)),
-            _ => format!("POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{long}").into(),
+            _ => format!("POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{long}")
+                .into(),
         };
         stream.write_all(&request).await?;
         read_some(stream, 1 << 14).await
@@ -297,7 +301,8 @@ impl Attacker {
         ];
         let body = bodies[self.rng.random_range(0..bodies.len())];
         let length = body.len();
-        let head = "POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close";
+        let head =
+            "POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close";
         let request = format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).await?;
         read_some(stream, 1 << 14).await
@@ -308,18 +313,31 @@ impl Attacker {
             let topics: Vec<String> = (0..400).map(|n| format!("odds_updates.s{n}.*.*.*")).collect();
             return format!("?topics={}", topics.join(","));
         }
-        let cursors = ["0", "%00", "v1.r", "1-1-1", "zzzzzzzzzzzzzzzz", "18446744073709551615", "snapshot", "now'--"];
+        let cursors = [
+            "0",
+            "%00",
+            "v1.r",
+            "1-1-1",
+            "zzzzzzzzzzzzzzzz",
+            "18446744073709551615",
+            "snapshot",
+            "now'--",
+        ];
         format!("?since={}", cursors[self.rng.random_range(0..cursors.len())])
     }
 }
 
 /// 65,535 zeros as raw deflate, in a block that is followed by more.
-const DEFLATED_ZEROS: [u8; 12] = [0xec, 0xc1, 0x01, 0x0d, 0x00, 0x00, 0x00, 0xc2, 0xa0, 0xf7, 0x4f, 0x6d];
+const DEFLATED_ZEROS: [u8; 12] = [
+    0xec, 0xc1, 0x01, 0x0d, 0x00, 0x00, 0x00, 0xc2, 0xa0, 0xf7, 0x4f, 0x6d,
+];
 
 async fn handshake(stream: &mut TcpStream, query: &str) -> Done {
     let headers = "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n\
                    sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-extensions: permessage-deflate\r\n";
-    stream.write_all(&get(&format!("/api/ws{query}"), headers)).await?;
+    stream
+        .write_all(&get(&format!("/api/ws{query}"), headers))
+        .await?;
     // The head, byte by byte, so that nothing after it is taken.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

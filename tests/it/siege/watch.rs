@@ -62,7 +62,10 @@ impl fmt::Display for Watch {
         write!(f, "the survivor's memory in MiB (descriptors), a minute each:")?;
         let last = self.seen.last().map_or(0, |(at, _, _)| at.as_secs() / 60);
         for minute in 0..=last {
-            let (from, to) = (Duration::from_secs(minute * 60), Duration::from_secs(minute * 60 + 60));
+            let (from, to) = (
+                Duration::from_secs(minute * 60),
+                Duration::from_secs(minute * 60 + 60),
+            );
             let descriptors = self
                 .seen
                 .iter()

@@ -50,10 +50,9 @@ pub(super) async fn wants_events(stream: &TcpStream) -> std::io::Result<bool> {
 
 /// Answers such a request: with events until the client is gone, or with why not.
 pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway, visitor: Visitor) {
-    let head = match timeout(gateway.front.head_within(), read_head(&mut stream)).await {
-        Ok(Ok(Some(head))) => head,
+    let Ok(Ok(Some(head))) = timeout(gateway.front.head_within(), read_head(&mut stream)).await else {
         // Gone, or silent for too long.
-        Ok(Ok(None) | Err(_)) | Err(_) => return,
+        return;
     };
     let mut cors = HeaderMap::new();
     let asked = match head {
