@@ -235,7 +235,7 @@ async fn a_flood_of_pings_ends_the_connection_and_no_other() {
         let ended = crate::harness::within("the end of a flood", bad.ended()).await;
         assert_eq!(ended, Ended::Code(1008));
     }
-    assert_eq!(refused(&gateway, "Pings").await, 2);
+    assert!(refused(&gateway, "Pings").await >= 2);
     good.send(r#"{"type":"ping"}"#).await;
     good.next_of(MessageType::Pong).await;
 }
