@@ -45,6 +45,7 @@ ENV MALLOC_ARENA_MAX=2
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/dist/oddswire /usr/local/bin/oddswire
 COPY sources /etc/oddswire/sources
+# A gateway that listens for others starts with a key for tokens alone, or with ODDSWIRE_INSECURE_NO_AUTH=true.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     ODDSWIRE_SOURCES=/etc/oddswire/sources \
     ODDSWIRE_LISTEN=0.0.0.0:8080 \

@@ -2,7 +2,11 @@
 
 use clap::Parser;
 use oddswire_gateway::{GatewayOptions, trial::Trial};
-use oddswire_kit::{shutdown, tls};
+use oddswire_kit::{
+    shutdown,
+    telemetry::{self, LogOptions},
+    tls,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 struct Cli {
     #[command(flatten)]
     gateway: GatewayOptions,
+    #[command(flatten)]
+    log: LogOptions,
     /// The share of live messages that are lost on their way in.
     #[arg(long, default_value_t = 0.0)]
     lose_live: f64,
@@ -25,6 +31,7 @@ struct Cli {
 async fn main() -> anyhow::Result<()> {
     tls::install_provider();
     let cli = Cli::parse();
+    telemetry::init(&cli.log, "off")?;
     let trial = Trial {
         lose_live: cli.lose_live,
         no_chain: cli.no_chain,

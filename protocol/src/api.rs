@@ -59,6 +59,15 @@ pub struct Sources {
     pub sources: Vec<SourceRecord>,
 }
 
+/// Answer to `POST /api/tickets`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TicketGiven {
+    /// Opens one stream, once, as `ticket` in its query.
+    pub ticket: String,
+    /// Seconds for which it holds.
+    pub expires_in_s: u64,
+}
+
 /// Answer to `GET /api/workers`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Workers {

@@ -24,13 +24,17 @@ pub enum CloseCode {
     TryAgain,
     /// 4000: no sign of life from the client for too long.
     PeerTimeout,
+    /// 4401: the token's time is over; come back with a new one.
+    TokenExpired,
     /// 4500: none of the topics asked for is valid.
     NoTopic,
+    /// 4501: no token, or one that is refused.
+    Unauthorized,
 }
 
 impl CloseCode {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Normal,
         Self::GoingAway,
         Self::Protocol,
@@ -41,7 +45,9 @@ impl CloseCode {
         Self::Restart,
         Self::TryAgain,
         Self::PeerTimeout,
+        Self::TokenExpired,
         Self::NoTopic,
+        Self::Unauthorized,
     ];
 
     /// The number on the wire.
@@ -57,7 +63,9 @@ impl CloseCode {
             Self::Restart => 1012,
             Self::TryAgain => 1013,
             Self::PeerTimeout => 4000,
+            Self::TokenExpired => 4401,
             Self::NoTopic => 4500,
+            Self::Unauthorized => 4501,
         }
     }
 
@@ -74,7 +82,9 @@ impl CloseCode {
             Self::Restart => "gateway restarts, come back",
             Self::TryAgain => "overloaded, come back later",
             Self::PeerTimeout => "no sign of life",
+            Self::TokenExpired => "token expired, come back with a new one",
             Self::NoTopic => "no valid topic",
+            Self::Unauthorized => "token refused",
         }
     }
 }
@@ -95,6 +105,6 @@ mod tests {
             .map(CloseCode::code)
             .filter(|c| comes_back(*c))
             .collect();
-        assert_eq!(back, [1001, 1012, 1013, 4000]);
+        assert_eq!(back, [1001, 1012, 1013, 4000, 4401]);
     }
 }

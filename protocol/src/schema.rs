@@ -26,6 +26,7 @@ pub fn files() -> Vec<(String, String)> {
         ("api.start_scrapes.json".into(), of::<api::StartScrapes>()),
         ("api.started.json".into(), of::<api::Started>()),
         ("api.sources.json".into(), of::<api::Sources>()),
+        ("api.ticket.json".into(), of::<api::TicketGiven>()),
         ("api.workers.json".into(), of::<api::Workers>()),
         ("problem.json".into(), of::<problem::Problem>()),
     ]);

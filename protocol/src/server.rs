@@ -68,6 +68,12 @@ pub struct ConnectionAck {
     pub cursor: Cursor,
     /// How this connection continues.
     pub resume: Resume,
+    /// When the connection ends unless a new token comes; left out where this gateway asks for none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub token_expires_at: Option<Timestamp>,
+    /// The `ref` of the `auth` that opened this connection.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none", default)]
+    pub reference: Option<Ref>,
 }
 
 /// An optional text or number of the client, given back to it.
@@ -92,6 +98,9 @@ pub struct SubscriptionAck {
     pub topics: Vec<String>,
     /// How the topics just asked for continue.
     pub resume: Resume,
+    /// When the connection ends unless a new token comes; left out where this gateway asks for none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub token_expires_at: Option<Timestamp>,
     /// The `ref` of the message that this answers.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none", default)]
     pub reference: Option<Ref>,
@@ -166,8 +175,51 @@ pub enum ErrorCode {
     RateLimited,
     /// This gateway does not ask for tokens.
     AuthDisabled,
+    /// A topic that the token does not allow.
+    TopicForbidden,
+    /// No token came.
+    TokenMissing,
+    /// Several tokens came, by one way or by two.
+    SeveralTokens,
+    /// The token is refused, for a reason that is not its age.
+    TokenInvalid,
+    /// The token's time is over.
+    TokenExpired,
+    /// The token's time is over soon: the connection ends unless a new one comes.
+    TokenExpiring,
+    /// A ticket that was never given, was used, or is too old.
+    TicketInvalid,
+    /// A new token is for somebody else.
+    SubjectChanged,
+    /// What is needed to check a token cannot be had now.
+    AuthUnavailable,
     /// Something failed on our side; it was logged.
     Internal,
+}
+
+impl ErrorCode {
+    /// As it is written on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::UnknownType => "unknown_type",
+            Self::InvalidMessage => "invalid_message",
+            Self::InvalidTopic => "invalid_topic",
+            Self::TooManyTopics => "too_many_topics",
+            Self::RateLimited => "rate_limited",
+            Self::AuthDisabled => "auth_disabled",
+            Self::TopicForbidden => "topic_forbidden",
+            Self::TokenMissing => "token_missing",
+            Self::SeveralTokens => "several_tokens",
+            Self::TokenInvalid => "token_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::TokenExpiring => "token_expiring",
+            Self::TicketInvalid => "ticket_invalid",
+            Self::SubjectChanged => "subject_changed",
+            Self::AuthUnavailable => "auth_unavailable",
+            Self::Internal => "internal",
+        }
+    }
 }
 
 /// `error`.

@@ -98,6 +98,31 @@ impl Topic {
         }
     }
 
+    /// Whether everything that `other` matches is matched by this topic too.
+    pub fn covers(&self, other: &Self) -> bool {
+        // Token by token, since the alphabet of each is endless: a place that one leaves open is covered only by one
+        // that leaves it open as well. Confirmations follow, because the place of the source is among these.
+        self.feed == other.feed
+            && self
+                .exact_tokens()
+                .all(|(at, token)| other.token(at) == Some(token))
+    }
+
+    /// These topics without those that another one of them covers, in their order.
+    pub fn widest(topics: &[Self]) -> Vec<Self> {
+        let covered = |at: usize, topic: &Self| {
+            topics.iter().enumerate().any(|(other_at, other)| {
+                // Of two that mean the same the first stays.
+                other_at != at && other.covers(topic) && (other_at < at || !topic.covers(other))
+            })
+        };
+        let kept = topics
+            .iter()
+            .enumerate()
+            .filter(|(at, topic)| !covered(*at, topic));
+        kept.map(|(_, topic)| topic.clone()).collect()
+    }
+
     /// The subject filters, behind `<prefix>.feed.`, that together select exactly this topic's events from its
     /// stream.
     pub fn filters(&self) -> Vec<String> {
@@ -268,6 +293,28 @@ mod tests {
         "[ab]"
     }
 
+    fn topic() -> impl Strategy<Value = Topic> {
+        "(scrape_progress(\\.([ab]|\\*)){0,2})|(odds_updates(\\.([ab]|\\*)){0,4})"
+            .prop_map(|text| text.parse().unwrap())
+    }
+
+    /// Every event of a world with three tokens.
+    fn every_key() -> Vec<EventKey> {
+        let mut subjects: Vec<String> = Vec::new();
+        for a in ["a", "b", "c"] {
+            subjects.push(format!("odds.confirmed.{a}"));
+            for b in ["a", "b", "c"] {
+                subjects.push(format!("run.{a}.{b}"));
+                for c in ["a", "b", "c"] {
+                    for d in ["a", "b", "c"] {
+                        subjects.push(format!("odds.quote.{a}.{b}.{c}.{d}"));
+                    }
+                }
+            }
+        }
+        subjects.iter().map(|subject| key(subject)).collect()
+    }
+
     proptest! {
         #[test]
         fn text_round_trips(text in "(scrape_progress(\\.([a-b]|\\*)){0,2})|(odds_updates(\\.([a-b]|\\*)){0,4})") {
@@ -277,6 +324,26 @@ mod tests {
         #[test]
         fn hostile_text_is_refused_without_panic(text in ".{0,120}") {
             let _ = text.parse::<Topic>();
+        }
+
+        #[test]
+        fn a_topic_covers_another_exactly_when_it_matches_all_that_the_other_does(a in topic(), b in topic()) {
+            // `c` is a token that neither names: it stands for all the others.
+            let matched_by_b: Vec<EventKey> = every_key().into_iter().filter(|key| b.matches(key)).collect();
+            let all = matched_by_b.iter().all(|key| a.matches(key));
+            prop_assert_eq!(a.covers(&b), all, "{} covers {}", a, b);
+        }
+
+        #[test]
+        fn the_widest_topics_match_what_all_of_them_do(topics in proptest::collection::vec(topic(), 0..6)) {
+            let widest = Topic::widest(&topics);
+            for key in every_key() {
+                let before = topics.iter().any(|topic| topic.matches(&key));
+                prop_assert_eq!(widest.iter().any(|topic| topic.matches(&key)), before);
+            }
+            for (at, topic) in widest.iter().enumerate() {
+                prop_assert!(!widest.iter().enumerate().any(|(other, o)| other != at && o.covers(topic)));
+            }
         }
 
         #[test]

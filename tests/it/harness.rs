@@ -20,6 +20,7 @@ pub(crate) use ws::{Ended, Ws};
 
 use oddswire_gateway::{
     GatewayOptions,
+    auth::AuthOptions,
     front::{FrontOptions, LimitOptions},
     trial::Trial,
 };
@@ -279,25 +280,8 @@ impl Gateway {
         let clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, ops) = (clients.local_addr().unwrap(), operators.local_addr().unwrap());
-        let mut gateway = GatewayOptions {
-            bus: options(nats_url),
-            listen: address,
-            ops_listen: ops,
-            front: FrontOptions::default(),
-            limits: LimitOptions::default(),
-            heartbeat_ms: 1_000,
-            linger_ms: 300,
-            ring_bytes: 8 << 20,
-            client_bytes: 1 << 20,
-            patience_ms: 60_000,
-            shards: 2,
-            lifetime_ms: 0,
-            topics_max: 100,
-            message_bytes_max: 64 << 10,
-            messages_per_s: 20,
-            drain_delay_ms: 0,
-            grace_ms: 3_000,
-        };
+        let mut gateway = Self::options(nats_url, &operators);
+        gateway.listen = address;
         change(&mut gateway);
         let stop = CancellationToken::new();
         let run = oddswire_gateway::run_on_trial(gateway, clients, operators, trial, stop.clone());
@@ -312,6 +296,30 @@ impl Gateway {
             _guard: stop.clone().drop_guard(),
             stop,
             task,
+        }
+    }
+
+    /// What a gateway in these tests is told, unless a test says otherwise.
+    pub(crate) fn options(nats_url: &str, operators: &TcpListener) -> GatewayOptions {
+        GatewayOptions {
+            bus: options(nats_url),
+            auth: AuthOptions::default(),
+            front: FrontOptions::default(),
+            limits: LimitOptions::default(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            ops_listen: operators.local_addr().unwrap(),
+            heartbeat_ms: 1_000,
+            linger_ms: 300,
+            ring_bytes: 8 << 20,
+            client_bytes: 1 << 20,
+            patience_ms: 60_000,
+            shards: 2,
+            lifetime_ms: 0,
+            topics_max: 100,
+            message_bytes_max: 64 << 10,
+            messages_per_s: 20,
+            drain_delay_ms: 0,
+            grace_ms: 3_000,
         }
     }
 

@@ -29,7 +29,7 @@ impl World {
     }
 
     /// An image of the one market of an event, told from others by its number of quotes.
-    async fn big_odds_event(&self, event: &str, number: u64) {
+    pub(crate) async fn big_odds_event(&self, event: &str, number: u64) {
         let mut image = update(event, "alpha", "1.85".parse().unwrap(), Timestamp::now());
         image.event.league = "x".repeat(BIG);
         image.snapshot_count = usize::try_from(number).unwrap();

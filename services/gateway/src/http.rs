@@ -1,6 +1,7 @@
 //! The client port: routes, and nothing else.
 
 mod accept;
+mod credentials;
 mod error;
 mod extract;
 #[cfg(fuzzing)]
@@ -12,6 +13,7 @@ mod query;
 mod raw;
 mod scrapes;
 mod sse;
+mod tickets;
 mod ws;
 
 use crate::{
@@ -105,10 +107,12 @@ fn router(gateway: Gateway) -> Router {
         .route("/api/odds", get(odds::board))
         .route("/api/sources", get(scrapes::sources))
         .route("/api/workers", get(scrapes::workers))
+        .route("/api/tickets", post(tickets::give))
         .route("/", get(page::index))
         .route("/{file}", get(page::file))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(gateway.clone(), credentials::ask))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
         .layer(from_fn_with_state(gateway.clone(), guard::guard))
         .with_state(gateway)

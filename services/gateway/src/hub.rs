@@ -167,6 +167,16 @@ impl Hub {
         self.read().feeds[feed.index()]
     }
 
+    /// Whether a feed is another one than a place speaks of, or has lost what comes after it.
+    pub fn has_moved_on(&self, place: &Place) -> bool {
+        Feed::ALL.into_iter().any(|feed| {
+            let view = self.view(feed);
+            place.position(feed).is_some_and(|at| {
+                view.is_none_or(|view| view.epoch != at.epoch || at.seq > view.high || at.seq < view.floor)
+            })
+        })
+    }
+
     /// Makes a feed active: everything after `last_seq` will come by.
     pub fn activate(&self, feed: Feed, epoch: u32, last_seq: u64) {
         let mut ring = self.write();

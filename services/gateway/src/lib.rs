@@ -6,6 +6,7 @@
 //!
 //! Its invariants: it parses no event's payload, and nothing in it waits for a client but that client's own session.
 
+pub mod auth;
 pub mod board;
 pub mod drain;
 pub mod engine;
@@ -29,6 +30,7 @@ pub mod wire;
 pub use options::GatewayOptions;
 
 use crate::{
+    auth::{Auth, Door, Problem},
     drain::{Drain, Farewell},
     engine::Engine,
     feed::{FeedActor, FeedContext, FeedHealth},
@@ -49,7 +51,7 @@ use oddswire_kit::{
 use oddswire_protocol::{Feed, server::Limits};
 use prometheus_client::registry::Registry;
 use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Why a gateway ended before it was asked to.
@@ -61,6 +63,9 @@ pub enum Error {
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The configuration is bad.
+    #[error("{}", list(.0))]
+    Configuration(Vec<Problem>),
     /// A listener failed.
     #[error("serving {what}: {source}")]
     Serve {
@@ -72,6 +77,37 @@ pub enum Error {
     /// A part that must live ended or panicked.
     #[error("{0} ended")]
     Ended(String),
+}
+
+impl Error {
+    /// Whether only another configuration helps.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Configuration(_) | Self::Tls(_))
+    }
+}
+
+fn list(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// The rules of the door. A gateway that others than this machine can reach does not start without.
+fn rules(options: &GatewayOptions) -> Result<Auth, Error> {
+    let auth = Auth::new(&options.auth).map_err(Error::Configuration)?;
+    let public = !options.listen.ip().to_canonical().is_loopback();
+    if public && !auth.is_on() && !options.auth.insecure_no_auth {
+        let what = format!(
+            "{} can be reached from other machines, and nobody would be asked for a token: name a key \
+             (--auth-key-file, --auth-secret-file or --auth-jwks-url, see docs/auth.md), listen on 127.0.0.1, or say \
+             --insecure-no-auth",
+            options.listen
+        );
+        return Err(Error::Configuration(vec![Problem {
+            option: "--listen",
+            what,
+        }]));
+    }
+    Ok(auth)
 }
 
 /// Serves clients on `listener` and operators on `ops_listener` until `stop`, whether or not the bus is there.
@@ -98,15 +134,11 @@ pub async fn run_on_trial(
     trial: Trial,
     stop: CancellationToken,
 ) -> Result<(), Error> {
+    let (rules, auth) = watch::channel(Arc::new(rules(&options)?));
     let metrics = Arc::new(Metrics::default());
     let mut registry = Registry::default();
     metrics.register(&mut registry);
-    let front = Arc::new(Front::new(
-        &options.front,
-        &options.limits,
-        options.listen,
-        Arc::clone(&metrics),
-    )?);
+    let front = front(&options, &metrics)?;
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
     ));
@@ -146,7 +178,9 @@ pub async fn run_on_trial(
         registry: Arc::new(registry),
     };
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
-    let shared = Arc::new(share(&options, hub, reads, health, metrics));
+    let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
+    core.spawn(keep_fresh(rules, auth, inner.clone()));
+    let shared = Arc::new(share(&options, hub, reads, health, metrics, door));
     let (logs, until) = (Arc::clone(&shared), inner.clone());
     core.spawn(async move {
         logs.logs.keep_small(until).await;
@@ -170,6 +204,12 @@ pub async fn run_on_trial(
     stopping.supervise(stop).await
 }
 
+fn front(options: &GatewayOptions, metrics: &Arc<Metrics>) -> Result<Arc<Front>, Error> {
+    let metrics = Arc::clone(metrics);
+    let front = Front::new(&options.front, &options.limits, options.listen, metrics)?;
+    Ok(Arc::new(front))
+}
+
 async fn keep_certificate(front: Arc<Front>, stop: CancellationToken) -> Result<(), Error> {
     front.keep_fresh(stop).await;
     Ok(())
@@ -182,12 +222,14 @@ fn share(
     reads: Bus,
     health: Arc<FeedHealth>,
     metrics: Arc<Metrics>,
+    door: Door,
 ) -> Shared {
     Shared {
         hub,
         logs: Logs::new(reads, Arc::clone(&metrics)),
         health,
         metrics,
+        door,
         heartbeat: Duration::from_millis(options.heartbeat_ms),
         limits: Limits {
             topics: usize::from(options.topics_max),
@@ -198,6 +240,24 @@ fn share(
         budget_bytes: options.client_bytes,
         lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
     }
+}
+
+/// Keeps the keys of the rules in force fresh. Who changes the rules sends others into the channel.
+async fn keep_fresh(
+    rules: watch::Sender<Arc<Auth>>,
+    mut auth: watch::Receiver<Arc<Auth>>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    loop {
+        let now = Arc::clone(&auth.borrow_and_update());
+        tokio::select! {
+            () = now.keep_fresh() => {}
+            _ = auth.changed() => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    drop(rules);
+    Ok(())
 }
 
 /// Starts the shards; one that ends ends the gateway.

@@ -46,6 +46,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Clients refused, by what they ran against.
     pub refused: Family<RefusedLabel, Counter>,
+    /// Who came to the door, by outcome.
+    pub auth: Family<AuthLabel, Counter>,
 }
 
 /// The label `reason`.
@@ -76,6 +78,13 @@ pub enum Transport {
 pub struct VerdictLabel {
     /// Which.
     pub verdict: String,
+}
+
+/// The label `outcome`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AuthLabel {
+    /// `ok`, `ticket_given`, or why not.
+    pub outcome: String,
 }
 
 impl Metrics {
@@ -138,6 +147,11 @@ impl Metrics {
         );
         registry.register("connections", "Connections open now", self.connections.clone());
         registry.register("refused", "Clients refused by limit", self.refused.clone());
+        registry.register(
+            "auth",
+            "Tokens and tickets looked at, by outcome",
+            self.auth.clone(),
+        );
         registry.register("resumes", "Joins by verdict", self.resumes.clone());
         registry.register(
             "client_errors",

@@ -1,5 +1,6 @@
 //! How a gateway is configured.
 
+use crate::auth::AuthOptions;
 use crate::front::{FrontOptions, LimitOptions};
 use clap::Args;
 use oddswire_kit::bus::BusOptions;
@@ -11,6 +12,9 @@ pub struct GatewayOptions {
     /// The bus.
     #[command(flatten)]
     pub bus: BusOptions,
+    /// Who may do what.
+    #[command(flatten)]
+    pub auth: AuthOptions,
     /// Where clients connect.
     #[arg(
         long,

@@ -7,6 +7,7 @@
 //! A session that is live, and has nothing to do but to pass on what comes, may be parked: then its loop ends, and
 //! whoever walks the ring for many clients at once moves it until something happens that needs the loop.
 
+mod access;
 mod catch_up;
 mod commands;
 mod join;
@@ -14,6 +15,7 @@ mod say;
 mod slow;
 
 use crate::{
+    auth::{Door, Grant},
     drain::Farewell,
     feed::FeedHealth,
     held::Standing,
@@ -45,6 +47,8 @@ pub struct Shared {
     pub health: Arc<FeedHealth>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Where clients are let in.
+    pub door: Door,
     /// Between heartbeats.
     pub heartbeat: Duration,
     /// What a connection may do.
@@ -85,6 +89,10 @@ pub struct Request {
     pub conflate: Duration,
     /// Whether this is the stream of one run, which ends with it.
     pub one_run: bool,
+    /// What the client's token allows; none where nobody is asked for one.
+    pub grant: Option<Arc<Grant>>,
+    /// The `ref` of the message that the token came with.
+    pub reference: Option<Ref>,
 }
 
 /// A message on its way to a client.
@@ -186,6 +194,8 @@ pub struct Session<T> {
     heartbeat_at: Instant,
     /// When the connection is old enough.
     ends_at: Option<Instant>,
+    /// What its token allows, and until when.
+    access: Option<access::Access>,
 }
 
 /// What those need to know of a session who serve it while it is parked.
@@ -237,6 +247,10 @@ impl<T: Transport> Session<T> {
             changes,
             heartbeat_at: now + shared.heartbeat,
             ends_at,
+            access: request
+                .grant
+                .clone()
+                .map(|grant| access::Access::new(grant, shared.door.auth().notice)),
             shared,
         }
     }
@@ -286,6 +300,9 @@ impl<T: Transport> Session<T> {
         }
         let mut slot: Option<Instant> = None;
         loop {
+            if self.is_over() {
+                self.look_at_access().await?;
+            }
             let progress = self.advance().await?;
             self.flush().await?;
             let idle = progress == Progress::Idle;
@@ -297,9 +314,11 @@ impl<T: Transport> Session<T> {
                 Progress::Idle => self.pace.flush_at(),
                 Progress::Retry(at) => Some(at),
             };
+            let access_at = self.access_at();
             tokio::select! {
                 biased;
                 input = self.transport.next() => self.on_input(input).await?,
+                () = sleep_until(access_at), if self.access.is_some() => self.look_at_access().await?,
                 () = sleep_until(self.heartbeat_at) => self.beat().await?,
                 () = sleep_until(slot.unwrap_or_else(Instant::now)), if slot.is_some() => {
                     return Err(End::Close(CloseCode::Restart));
@@ -339,6 +358,8 @@ impl<T: Transport> Session<T> {
             limits: self.shared.limits,
             cursor: self.cursor(),
             resume,
+            token_expires_at: self.token_expires_at(),
+            reference: request.reference,
         };
         self.send(&ack, Some(ack.cursor)).await?;
         for fault in &request.faults {
@@ -356,7 +377,7 @@ impl<T: Transport> Session<T> {
     fn can_park(&self) -> bool {
         let nothing_owed = self.owed.is_empty() && self.sides.is_empty() && self.pinned.is_none();
         let joined = self.waiting.iter().all(Option::is_none);
-        let in_time = self.heartbeat_at > Instant::now() && self.ends_at.is_none_or(|at| at > Instant::now());
+        let in_time = self.due_at() > Instant::now();
         // A client without topics is not worth a place among those who walk the ring.
         let follows = self.interests.iter().any(Option::is_some);
         let active = Feed::ALL
@@ -394,16 +415,31 @@ impl<T: Transport> Session<T> {
         &self.place
     }
 
-    /// When it is to be told next that the gateway lives.
-    pub fn heartbeat_at(&self) -> Instant {
-        self.heartbeat_at
+    /// When it is to be looked after next: a heartbeat, or something that ends.
+    pub fn due_at(&self) -> Instant {
+        let access = self.access.as_ref().map(access::Access::due_at);
+        let ends = [self.ends_at, access].into_iter().flatten();
+        ends.fold(self.heartbeat_at, Instant::min)
+    }
+
+    /// From when on it must not get anything any more.
+    pub fn over_at(&self) -> Instant {
+        let access = self.access.as_ref().map(access::Access::ends_at);
+        access.unwrap_or_else(|| Instant::now() + self.shared.heartbeat)
+    }
+
+    /// Whether it must not get anything any more.
+    pub fn is_over(&self) -> bool {
+        self.access.as_ref().is_some_and(access::Access::is_over)
     }
 
     /// The next heartbeat of a parked session, unless it is time for the loop: the client is dead, or the connection
     /// is old enough. It is counted as sent.
     pub fn parked_beat(&mut self, positions: &PerFeed<Option<Position>>) -> Option<(Envelope, Cursor)> {
         let now = Instant::now();
-        if self.ends_at.is_some_and(|at| at <= now) || !self.transport.ping() {
+        let access = self.access.as_ref().map(access::Access::due_at);
+        let over = [self.ends_at, access].into_iter().flatten().any(|at| at <= now);
+        if over || !self.transport.ping() {
             return None;
         }
         self.heartbeat_at = now + self.shared.heartbeat;

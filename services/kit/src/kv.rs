@@ -8,8 +8,20 @@ use crate::{
     publish::{Publication, PublishError},
 };
 use bytes::Bytes;
+use oddswire_protocol::header::MSG_ID;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// Why a value could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// It could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Its removal could not be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
 
 const OPERATION: &str = "KV-Operation";
 
@@ -44,6 +56,42 @@ impl Bus {
             ..Publication::new(self.names().control_subject(key), id, Bytes::new())
         };
         self.publish(&message, stop).await.map(|_| ())
+    }
+
+    /// Takes the value under a key away: of several who do so at once one gets it. What is left is forgotten after
+    /// `marker_ttl`.
+    ///
+    /// # Errors
+    /// [`TakeError`]. Then nobody knows whether it is taken.
+    pub async fn kv_take(
+        &self,
+        key: &str,
+        marker_ttl: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Option<Bytes>, TakeError> {
+        let (stream, subject) = (self.names().control_stream(), self.names().control_subject(key));
+        // By the leader: a follower may not know yet what another gateway has put there.
+        let last = self.leader_last_message(&stream, &subject).await?;
+        let Some(value) = last.filter(is_value) else {
+            return Ok(None);
+        };
+        let id = format!("{key}:{:032x}", rand::random::<u128>());
+        let message = Publication {
+            headers: vec![(OPERATION, "DEL".into())],
+            expected: Some(value.seq),
+            ttl: Some(marker_ttl),
+            ..Publication::new(subject.clone(), id.clone(), Bytes::new())
+        };
+        match self.publish(&message, stop).await {
+            Ok(_) => Ok(Some(value.payload)),
+            Err(PublishError::WrongLast) => {
+                // An earlier try of ours may have been stored without our hearing of it.
+                let last = self.leader_last_message(&stream, &subject).await?;
+                let ours = last.is_some_and(|last| last.header(MSG_ID) == Some(id.as_str()));
+                Ok(ours.then_some(value.payload))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The value under a key.

@@ -2,6 +2,7 @@
 
 mod check_health;
 mod provision;
+mod token;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
@@ -50,6 +51,8 @@ enum Command {
     DemoSite(DemoOptions),
     /// Creates the streams on NATS, and shows where they differ from what they should be.
     Provision(provision::ProvisionOptions),
+    /// Makes and checks the tokens that a gateway asks for.
+    Token(token::TokenOptions),
     /// Asks an address and ends with 0 when it answers with success: for containers.
     Healthcheck(Healthcheck),
 }
@@ -58,7 +61,9 @@ impl Command {
     /// What is logged unless configured otherwise.
     fn default_log(&self) -> &'static str {
         match self {
-            Self::Dev(_) | Self::Source(_) | Self::Provision(_) | Self::Healthcheck(_) => "warn",
+            Self::Dev(_) | Self::Source(_) | Self::Provision(_) | Self::Token(_) | Self::Healthcheck(_) => {
+                "warn"
+            }
             _ => telemetry::SERVICE_DEFAULT,
         }
     }
@@ -111,8 +116,10 @@ fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
 
 fn exit_code(error: &anyhow::Error) -> u8 {
     let scraper = error.downcast_ref::<oddswire_scraper::Error>();
+    let gateway = error.downcast_ref::<oddswire_gateway::Error>();
     let source = error.downcast_ref::<workbench::Error>();
     let configuration = scraper.is_some_and(oddswire_scraper::Error::is_configuration)
+        || gateway.is_some_and(oddswire_gateway::Error::is_configuration)
         || source.is_some_and(workbench::Error::is_configuration);
     if configuration { BAD_CONFIGURATION } else { 1 }
 }
@@ -153,6 +160,7 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
             oddswire_demo_site::run(options, listener, stop).await?;
         }
         Command::Provision(options) => return provision::run(options).await,
+        Command::Token(options) => return token::run(options).await,
         Command::Healthcheck(Healthcheck { url }) => return check_health::run(&url).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -95,10 +95,15 @@ impl GatewayProcess {
         self.child.try_wait().is_ok_and(|status| status.is_some())
     }
 
+    /// Everything that it said, over all its lives.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap()
+    }
+
     /// The lines in which it panicked, over all its lives.
     pub(crate) fn panics(&self) -> Vec<String> {
-        let said = fs::read_to_string(self.log.path()).unwrap();
-        said.lines()
+        self.said()
+            .lines()
             .filter(|line| line.contains("panicked"))
             .map(str::to_owned)
             .collect()

@@ -37,6 +37,15 @@ impl Sse {
         }
     }
 
+    /// A stream that was opened in some other way.
+    pub(crate) fn of(response: Response) -> Self {
+        assert_eq!(response.status(), 200);
+        Self {
+            response,
+            bytes: Vec::new(),
+        }
+    }
+
     /// `None` when nobody answers.
     pub(crate) async fn try_connect(url: &str, last_event_id: Option<&str>) -> Option<Self> {
         let mut request = reqwest::Client::new().get(url);
@@ -97,10 +106,15 @@ impl Sse {
 
     /// Everything before the next event of this type, and that event.
     pub(crate) async fn until(&mut self, wanted: MessageType) -> (Vec<SseEvent>, SseEvent) {
+        self.until_named(wanted.as_str()).await
+    }
+
+    /// The same by the name that the event has here.
+    pub(crate) async fn until_named(&mut self, wanted: &str) -> (Vec<SseEvent>, SseEvent) {
         let mut before = Vec::new();
         loop {
             let event = self.next_event().await;
-            if event.event == wanted.as_str() {
+            if event.event == wanted {
                 return (before, event);
             }
             before.push(event);

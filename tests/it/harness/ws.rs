@@ -6,7 +6,7 @@ use oddswire_protocol::envelope::{MessageType, Received};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, protocol::CloseFrame},
+    tungstenite::{Message, client::IntoClientRequest, http::HeaderName, protocol::CloseFrame},
 };
 
 pub(crate) struct Ws {
@@ -44,6 +44,25 @@ impl Ws {
         let url = format!("ws://{address}/api/ws?{query}");
         let (socket, _) = within("the handshake", connect_async(url)).await.unwrap();
         Self { socket }
+    }
+
+    /// Connects with further headers; tells the subprotocol that was answered.
+    pub(crate) async fn connect_with(
+        address: &str,
+        query: &str,
+        headers: &[(&str, &str)],
+    ) -> (Self, Option<String>) {
+        let mut request = format!("ws://{address}/api/ws?{query}")
+            .into_client_request()
+            .unwrap();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        let (socket, answer) = within("the handshake", connect_async(request)).await.unwrap();
+        let protocol = answer.headers().get("sec-websocket-protocol");
+        let protocol = protocol.map(|name| name.to_str().unwrap().to_owned());
+        (Self { socket }, protocol)
     }
 
     pub(crate) async fn send(&mut self, text: &str) {

@@ -200,7 +200,7 @@ impl Shard {
             form: session.transport_mut().form(),
             profile: session.profile(),
         };
-        let (place, beat_at) = (*session.place(), session.heartbeat_at());
+        let (place, beat_at) = (*session.place(), session.due_at());
         let mut stream = mio::net::TcpStream::from_std(session.transport_mut().park()?);
         let interests = Interest::READABLE | Interest::WRITABLE;
         let entry = self.clients.vacant_entry();
@@ -229,22 +229,12 @@ impl Shard {
         self.join_class(key, kind);
         // Who conflates does not get what it lacks as it comes: its own loop knows how.
         let lacks = conflates && place.next() < self.next;
-        if lacks || self.has_moved_on(&place) {
+        if lacks || self.hub.has_moved_on(&place) {
             self.hand_over(key);
         } else {
             self.follow(key);
         }
         Ok(())
-    }
-
-    /// Whether a feed is another one than a place speaks of, or has lost what comes after it.
-    fn has_moved_on(&self, place: &Place) -> bool {
-        Feed::ALL.into_iter().any(|feed| {
-            let view = self.hub.view(feed);
-            place.position(feed).is_some_and(|at| {
-                view.is_none_or(|view| view.epoch != at.epoch || at.seq > view.high || at.seq < view.floor)
-            })
-        })
     }
 
     fn join_class(&mut self, key: usize, kind: Kind) {
@@ -466,6 +456,10 @@ impl Shard {
         let Some(client) = self.clients.get(key) else {
             return;
         };
+        if client.session.is_over() {
+            // Whoever takes no bytes may not take them later either.
+            return self.hand_over(key);
+        }
         let positions = match &client.state {
             State::Behind(behind) if behind.moved_at.elapsed() > self.engine.shared.patience => {
                 return self.drop_client(key);
@@ -492,7 +486,11 @@ impl Shard {
             self.engine.metrics().delivered_bytes.inc_by(bytes.len() as u64);
         }
         let client = &mut self.clients[key];
-        client.beat_at = Instant::now() + heartbeat;
+        // Who is behind is told nothing until it takes bytes again.
+        client.beat_at = match client.state {
+            State::Live { .. } => client.session.due_at(),
+            State::Behind(_) => client.session.over_at().min(Instant::now() + heartbeat),
+        };
         self.schedule.insert((client.beat_at, Task::Beat(key)));
         self.write_own(key);
     }

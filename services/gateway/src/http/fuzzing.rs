@@ -30,7 +30,7 @@ pub fn judge_query(query: &str, last_event_id: &[u8]) {
     if query.check().is_err() {
         return;
     }
-    if let Ok(request) = query.request(&headers, &limits) {
+    if let Ok(request) = query.request(&headers, &limits, None) {
         assert!((1..=limits.topics).contains(&request.topics.len()));
     }
 }

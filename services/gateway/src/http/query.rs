@@ -1,7 +1,10 @@
 //! What a client asks for in the query of a stream, the same on both transports.
 
 use super::error::ApiError;
-use crate::session::{Request, Since};
+use crate::{
+    auth::Grant,
+    session::{Request, Since},
+};
 use axum::http::{HeaderMap, StatusCode};
 use oddswire_protocol::{
     Cursor, Topic,
@@ -9,7 +12,7 @@ use oddswire_protocol::{
     server::{ErrorCode, ErrorData, Limits},
 };
 use serde::Deserialize;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// The query of a stream. Unknown parameters are ignored.
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +23,7 @@ pub(super) struct StreamQuery {
     #[serde(rename = "lastEventId")]
     last_event_id_camel: Option<String>,
     conflate_ms: Option<String>,
+    ticket: Option<String>,
 }
 
 /// No topic that was asked for is valid.
@@ -28,12 +32,22 @@ pub(super) struct NoTopic(pub(super) Vec<ErrorData>);
 
 impl NoTopic {
     pub(super) fn into_problem(self) -> ApiError {
+        // One that the token does not allow is a topic nevertheless.
+        let forbidden = self.0.iter().any(|fault| fault.code == ErrorCode::TopicForbidden);
         let detail = self
             .0
             .iter()
             .map(|fault| fault.detail.as_str())
             .collect::<Vec<_>>()
             .join("; ");
+        if forbidden {
+            return ApiError::new(
+                StatusCode::FORBIDDEN,
+                "topic_forbidden",
+                "No topic allowed",
+                detail,
+            );
+        }
         ApiError::new(StatusCode::BAD_REQUEST, "invalid_topic", "No valid topic", detail)
     }
 }
@@ -42,6 +56,11 @@ impl StreamQuery {
     /// Checks what has one answer for both transports: a malformed `conflate_ms`.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         self.conflate().map(|_| ())
+    }
+
+    /// What is to let the client in where it cannot send a header.
+    pub(super) fn ticket(&self) -> Option<&str> {
+        self.ticket.as_deref()
     }
 
     fn conflate(&self) -> Result<Duration, ApiError> {
@@ -82,17 +101,30 @@ impl StreamQuery {
     }
 
     /// What the client of an event stream asks for.
-    pub(super) fn events(&self, headers: &HeaderMap, limits: &Limits) -> Result<Request, ApiError> {
+    pub(super) fn events(
+        &self,
+        headers: &HeaderMap,
+        limits: &Limits,
+        grant: Option<Arc<Grant>>,
+    ) -> Result<Request, ApiError> {
         self.check()?;
-        let request = self.request(headers, limits).map_err(NoTopic::into_problem)?;
+        let request = self
+            .request(headers, limits, grant)
+            .map_err(NoTopic::into_problem)?;
         Ok(Request { ids: true, ..request })
     }
 
-    /// What the client asks for. Bad topics are told, the others are granted.
-    pub(super) fn request(&self, headers: &HeaderMap, limits: &Limits) -> Result<Request, NoTopic> {
+    /// What the client asks for. Bad topics are told, and those that its token does not allow; the others are granted.
+    pub(super) fn request(
+        &self,
+        headers: &HeaderMap,
+        limits: &Limits,
+        grant: Option<Arc<Grant>>,
+    ) -> Result<Request, NoTopic> {
+        let allowed = grant.as_deref();
         let (topics, faults) = match self.topics.as_deref().filter(|text| !text.is_empty()) {
-            None => (Topic::default_set(), Vec::new()),
-            Some(text) => parse_topics(text, limits),
+            None => everything(limits, allowed),
+            Some(text) => parse_topics(text, limits, allowed),
         };
         if topics.is_empty() {
             return Err(NoTopic(faults));
@@ -104,6 +136,8 @@ impl StreamQuery {
             ids: self.resumes(headers),
             conflate: self.conflate().unwrap_or_default(),
             one_run: false,
+            grant,
+            reference: None,
         })
     }
 }
@@ -111,7 +145,24 @@ impl StreamQuery {
 /// More bad topics than this are not told one by one.
 const FAULTS_TOLD: usize = 20;
 
-fn parse_topics(text: &str, limits: &Limits) -> (Vec<Topic>, Vec<ErrorData>) {
+/// All that there is, as far as it is allowed.
+fn everything(limits: &Limits, grant: Option<&Grant>) -> (Vec<Topic>, Vec<ErrorData>) {
+    let Some(grant) = grant else {
+        return (Topic::default_set(), Vec::new());
+    };
+    if grant.topics().is_empty() {
+        let fault = ErrorData {
+            code: ErrorCode::TopicForbidden,
+            detail: "the token allows no topic".into(),
+            reference: None,
+        };
+        return (Vec::new(), vec![fault]);
+    }
+    let names: Vec<String> = grant.topics().iter().map(ToString::to_string).collect();
+    parse_topics(&names.join(","), limits, Some(grant))
+}
+
+fn parse_topics(text: &str, limits: &Limits, grant: Option<&Grant>) -> (Vec<Topic>, Vec<ErrorData>) {
     let mut topics: Vec<Topic> = Vec::new();
     let mut faults = Vec::new();
     let mut fault = |code, detail| {
@@ -126,6 +177,12 @@ fn parse_topics(text: &str, limits: &Limits) -> (Vec<Topic>, Vec<ErrorData>) {
     for name in text.split(',') {
         match name.parse::<Topic>() {
             Ok(topic) if topics.contains(&topic) => {}
+            Ok(topic) if grant.is_some_and(|grant| !grant.covers(&topic)) => {
+                fault(
+                    ErrorCode::TopicForbidden,
+                    format!("{topic}: the token does not allow it"),
+                );
+            }
             Ok(topic) if topics.len() < limits.topics => topics.push(topic),
             Ok(topic) => {
                 let detail = format!("{topic}: a connection has at most {} topics", limits.topics);
@@ -157,7 +214,7 @@ mod tests {
     #[test]
     fn bad_topics_are_told_and_the_others_granted() {
         let request = query("odds_updates,bogus,odds_updates")
-            .request(&HeaderMap::new(), &LIMITS)
+            .request(&HeaderMap::new(), &LIMITS, None)
             .unwrap();
         assert_eq!(request.topics, [Topic::all_odds()]);
         assert_eq!(request.faults.len(), 1);
@@ -168,11 +225,11 @@ mod tests {
     fn none_left_is_a_refusal_and_none_asked_for_is_all() {
         assert!(
             query("bogus,odds_updates.>")
-                .request(&HeaderMap::new(), &LIMITS)
+                .request(&HeaderMap::new(), &LIMITS, None)
                 .is_err()
         );
         let all = StreamQuery::default()
-            .request(&HeaderMap::new(), &LIMITS)
+            .request(&HeaderMap::new(), &LIMITS, None)
             .unwrap();
         assert_eq!(all.topics, Topic::default_set());
     }
@@ -180,7 +237,7 @@ mod tests {
     #[test]
     fn topics_past_the_limit_are_told() {
         let request = query("odds_updates.a,odds_updates.b,odds_updates.c")
-            .request(&HeaderMap::new(), &LIMITS)
+            .request(&HeaderMap::new(), &LIMITS, None)
             .unwrap();
         assert_eq!(
             (request.topics.len(), request.faults[0].code),

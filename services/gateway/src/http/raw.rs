@@ -57,7 +57,9 @@ pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway, visitor: Visi
     let mut cors = HeaderMap::new();
     let asked = match head {
         Ok((uri, headers)) => match enter(&gateway, &visitor, &uri, &headers, &mut cors) {
-            Ok(visitor) => asked_for(&gateway, &uri, &headers).map(|request| (request, visitor)),
+            Ok(visitor) => asked_for(&gateway, &uri, &headers)
+                .await
+                .map(|request| (request, visitor)),
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
@@ -161,10 +163,12 @@ fn parse(bytes: &[u8]) -> Option<Head> {
     Some(Ok((uri, map)))
 }
 
-fn asked_for(gateway: &Gateway, uri: &Uri, headers: &HeaderMap) -> Result<Request, ApiError> {
+async fn asked_for(gateway: &Gateway, uri: &Uri, headers: &HeaderMap) -> Result<Request, ApiError> {
     let Query(query) =
         Query::<StreamQuery>::try_from_uri(uri).map_err(|e| ApiError::bad_query(e.body_text()))?;
-    query.events(headers, &gateway.shared.limits)
+    // Before anything else: who is not let in learns nothing.
+    let grant = gateway.admit_stream(headers, query.ticket()).await?;
+    query.events(headers, &gateway.shared.limits, grant)
 }
 
 async fn open(stream: TcpStream, gateway: Gateway, request: Request, visitor: Visitor, cors: &HeaderMap) {

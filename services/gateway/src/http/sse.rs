@@ -30,7 +30,9 @@ pub(super) async fn connect(
     Parameters(query): Parameters<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let request = query.events(&headers, &gateway.shared.limits)?;
+    // Before anything else: who is not let in learns nothing.
+    let grant = gateway.admit_stream(&headers, query.ticket()).await?;
+    let request = query.events(&headers, &gateway.shared.limits, grant)?;
     Ok(open(&gateway, request))
 }
 
@@ -42,6 +44,7 @@ pub(super) async fn connect_run(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     query.check()?;
+    let grant = gateway.admit_stream(&headers, query.ticket()).await?;
     let bus = gateway.shared.logs.bus();
     let filter = bus.subjects().feed_filter(&format!("run.*.{id}"));
     // By the leader: a follower that is behind would have a finished run go on for ever.
@@ -73,6 +76,15 @@ pub(super) async fn connect_run(
     let topic: Topic = format!("scrape_progress.{source}.{id}")
         .parse()
         .map_err(|_| ApiError::unknown_run(id.as_str()))?;
+    if grant.as_ref().is_some_and(|grant| !grant.covers(&topic)) {
+        let detail = format!("{topic}: the token does not allow it");
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "topic_forbidden",
+            "No topic allowed",
+            detail,
+        ));
+    }
     let request = Request {
         topics: vec![topic],
         faults: Vec::new(),
@@ -80,6 +92,8 @@ pub(super) async fn connect_run(
         ids: true,
         conflate: Duration::ZERO,
         one_run: true,
+        grant,
+        reference: None,
     };
     Ok(open(&gateway, request))
 }

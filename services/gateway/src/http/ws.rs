@@ -1,9 +1,16 @@
 //! WebSocket: the handshake. What comes after it has the socket to itself.
 
-use super::{Gateway, error::ApiError, extract::Parameters, query::StreamQuery};
+use super::{
+    Gateway,
+    credentials::{SUBPROTOCOL, Transport as Brought, offers_subprotocol},
+    error::ApiError,
+    extract::Parameters,
+    query::StreamQuery,
+};
 use crate::{
+    auth::{Grant, Refusal},
     front::Visitor,
-    session::{End, Outgoing, Session, Transport},
+    session::{End, Input, Outgoing, Session, Transport},
     socket::Socket,
     wire::Form,
 };
@@ -15,13 +22,19 @@ use axum::{
 };
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use oddswire_protocol::{Timestamp, close::CloseCode, envelope::Envelope, server::Limits};
+use oddswire_protocol::{
+    Timestamp,
+    client::ClientMessage,
+    close::CloseCode,
+    envelope::Envelope,
+    server::{ErrorData, Limits, Ref},
+};
 use oddswire_websocket::{
     Limits as ReadLimits, Reader,
     handshake::{accept_key, deflate_response, is_key},
 };
-use std::sync::Arc;
-use tokio::net::TcpStream;
+use std::{sync::Arc, time::Duration};
+use tokio::{net::TcpStream, time::timeout};
 
 pub(super) async fn connect(
     State(gateway): State<Gateway>,
@@ -36,7 +49,9 @@ pub(super) async fn connect(
         .into_iter()
         .filter_map(|value| value.to_str().ok());
     let deflate = deflate_response(offers);
-    let asked = query.request(headers, &gateway.shared.limits);
+    let admission = admit(&gateway, headers, &query).await;
+    let names_subprotocol = offers_subprotocol(headers);
+    let headers = headers.clone();
     let upgrade = request
         .extensions_mut()
         .remove::<OnUpgrade>()
@@ -65,17 +80,13 @@ pub(super) async fn connect(
             gateway.shared.patience,
             gateway.seat(visitor),
         );
-        match asked {
-            Ok(request) => {
-                gateway.begin(&socket);
-                let session = Session::new(Arc::clone(&gateway.shared), socket, &request);
-                let engine = Arc::clone(&gateway.engine);
-                gateway
-                    .sessions
-                    .spawn(engine.attend(Box::new(session), Some(request)));
-            }
-            Err(none) => refuse(socket, &none.0).await,
+        Greeting {
+            gateway,
+            query,
+            headers,
         }
+        .go_on(socket, admission)
+        .await;
     });
     let mut response = Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
@@ -84,6 +95,9 @@ pub(super) async fn connect(
         .header(header::SEC_WEBSOCKET_ACCEPT, key);
     if let Some(deflate) = deflate {
         response = response.header(header::SEC_WEBSOCKET_EXTENSIONS, deflate);
+    }
+    if names_subprotocol {
+        response = response.header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL);
     }
     response
         .body(Body::empty())
@@ -102,8 +116,114 @@ fn into_parts(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
     Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
-/// Tells what is wrong with every topic, and closes.
-async fn refuse(mut socket: Socket, faults: &[oddswire_protocol::server::ErrorData]) {
+/// Whether the client is let in. A browser does not tell its page the status of a refused handshake: whoever is not let
+/// in gets a WebSocket, is told, and is closed.
+async fn admit(gateway: &Gateway, headers: &HeaderMap, query: &StreamQuery) -> Admission {
+    if !gateway.shared.door.is_on() {
+        return Admission::In(None, None);
+    }
+    let admitted = gateway.admit(headers, query.ticket(), Brought::WebSocket).await;
+    match admitted {
+        Ok(Some(grant)) => Admission::In(Some(grant), None),
+        Ok(None) => Admission::Waits,
+        Err(refusal) => Admission::Out(refusal, None),
+    }
+}
+
+enum Admission {
+    /// With what its token allows, and the `ref` of the message that the token came with.
+    In(Option<Arc<Grant>>, Option<Ref>),
+    /// Its first message is to bring a token.
+    Waits,
+    Out(Refusal, Option<Ref>),
+}
+
+/// How long the first message may take that is to bring a token.
+const TOKEN_WITHIN: Duration = Duration::from_secs(10);
+
+/// A WebSocket whose session has not begun.
+struct Greeting {
+    gateway: Gateway,
+    query: StreamQuery,
+    headers: HeaderMap,
+}
+
+impl Greeting {
+    async fn go_on(self, mut socket: Socket, admission: Admission) {
+        let admission = match admission {
+            Admission::Waits => match self.first_message(&mut socket).await {
+                Ok(admission) => admission,
+                Err(end) => return socket.close(end).await,
+            },
+            known => known,
+        };
+        match admission {
+            Admission::In(grant, reference) => self.begin(socket, grant, reference).await,
+            Admission::Waits => {}
+            Admission::Out(refusal, reference) => {
+                let fault = ErrorData {
+                    code: refusal.code(),
+                    detail: refusal.to_string(),
+                    reference,
+                };
+                refuse(socket, &[fault], refusal.close_code()).await;
+            }
+        }
+    }
+
+    /// Waits for the token. Anything else is refused: nothing is done for somebody who is not known.
+    async fn first_message(&self, socket: &mut Socket) -> Result<Admission, End> {
+        let door = &self.gateway.shared.door;
+        let mut farewell = self.gateway.farewell.clone();
+        let input = tokio::select! {
+            input = timeout(TOKEN_WITHIN, socket.next()) => input,
+            () = farewell.begun() => return Err(End::Close(CloseCode::Restart)),
+        };
+        let text = match input {
+            Ok(Input::Text(text)) => text,
+            Ok(Input::Violation(code)) => return Err(End::Close(code)),
+            Ok(Input::Gone) => return Err(End::Gone),
+            Err(_) => return Ok(Admission::Out(door.refuse(Refusal::Missing), None)),
+        };
+        let (token, reference) = match ClientMessage::parse(&text) {
+            Ok(ClientMessage::Auth { token, reference }) => (token, reference),
+            Ok(
+                ClientMessage::Ping { reference }
+                | ClientMessage::Subscribe { reference, .. }
+                | ClientMessage::Unsubscribe { reference, .. },
+            ) => {
+                return Ok(Admission::Out(door.refuse(Refusal::Missing), reference));
+            }
+            Err(error) => return Ok(Admission::Out(door.refuse(Refusal::Missing), error.reference)),
+        };
+        Ok(match door.by_token(&token).await {
+            Ok(grant) => Admission::In(Some(grant), reference),
+            Err(refusal) => Admission::Out(refusal, reference),
+        })
+    }
+
+    async fn begin(self, socket: Socket, grant: Option<Arc<Grant>>, reference: Option<Ref>) {
+        let Self {
+            gateway,
+            query,
+            headers,
+        } = self;
+        let request = match query.request(&headers, &gateway.shared.limits, grant) {
+            Ok(request) => request,
+            Err(none) => return refuse(socket, &none.0, CloseCode::NoTopic).await,
+        };
+        let request = crate::session::Request { reference, ..request };
+        gateway.begin(&socket);
+        let session = Session::new(Arc::clone(&gateway.shared), socket, &request);
+        let engine = Arc::clone(&gateway.engine);
+        gateway
+            .sessions
+            .spawn(engine.attend(Box::new(session), Some(request)));
+    }
+}
+
+/// Tells why, and closes.
+async fn refuse(mut socket: Socket, faults: &[ErrorData], code: CloseCode) {
     for fault in faults {
         let envelope = Envelope::of(Timestamp::now(), fault);
         let message = Outgoing {
@@ -114,7 +234,7 @@ async fn refuse(mut socket: Socket, faults: &[oddswire_protocol::server::ErrorDa
             return;
         }
     }
-    socket.close(End::Close(CloseCode::NoTopic)).await;
+    socket.close(End::Close(code)).await;
 }
 
 /// Checks that this is a handshake of RFC 6455; gives the answer to its key.

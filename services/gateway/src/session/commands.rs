@@ -102,10 +102,7 @@ impl<T: Transport> Session<T> {
             Ok(ClientMessage::Unsubscribe { topics, reference }) => {
                 self.unsubscribe(&topics, reference).await
             }
-            Ok(ClientMessage::Auth { reference, .. }) => {
-                let detail = "this gateway does not ask for tokens".to_owned();
-                self.send_error(ErrorCode::AuthDisabled, detail, reference).await
-            }
+            Ok(ClientMessage::Auth { token, reference }) => self.renew(&token, reference).await,
             Err(error) => self.send_error(error.code, error.detail, error.reference).await,
         }
     }
@@ -123,6 +120,10 @@ impl<T: Transport> Session<T> {
         let mut new: Vec<Topic> = Vec::new();
         for name in names {
             let fault = match name.parse::<Topic>() {
+                Ok(topic) if self.access.as_ref().is_some_and(|a| !a.grant.covers(&topic)) => (
+                    ErrorCode::TopicForbidden,
+                    format!("{topic}: the token does not allow it"),
+                ),
                 Ok(topic) if new.contains(&topic) => continue,
                 Ok(topic) if self.topics.contains(&topic) => {
                     // Asked for again: its last images may be wanted again.
@@ -151,6 +152,7 @@ impl<T: Transport> Session<T> {
         let ack = SubscriptionAck {
             topics: self.topic_names(),
             resume,
+            token_expires_at: self.token_expires_at(),
             reference,
         };
         self.send(&ack, None).await
@@ -248,13 +250,14 @@ impl<T: Transport> Session<T> {
         let ack = SubscriptionAck {
             topics: self.topic_names(),
             resume: Verdict::Live.into(),
+            token_expires_at: self.token_expires_at(),
             reference,
         };
         self.send(&ack, None).await
     }
 
     /// Follows a feed no more. Its position is carried on in the cursor.
-    fn leave(&mut self, feed: Feed) {
+    pub(super) fn leave(&mut self, feed: Feed) {
         if self.interests[feed.index()].take().is_some() {
             self.carried = self.cursor();
             self.place.set(feed, None);

@@ -48,17 +48,19 @@ impl<T: Transport> Session<T> {
         metrics.delivered.inc();
         metrics.delivered_bytes.inc_by(envelope.bytes().len() as u64);
         let message = Outgoing { envelope, cursor };
+        let (at, end) = self.patience();
         let sent = self.transport.send(&message);
-        tokio::time::timeout(self.shared.patience, sent)
+        tokio::time::timeout_at(at, sent)
             .await
-            .map_err(|_| End::Gone)?
+            .map_err(|_| end)?
             .map_err(End::from)
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), End> {
-        tokio::time::timeout(self.shared.patience, self.transport.flush())
+        let (at, end) = self.patience();
+        tokio::time::timeout_at(at, self.transport.flush())
             .await
-            .map_err(|_| End::Gone)?
+            .map_err(|_| end)?
             .map_err(End::from)
     }
 

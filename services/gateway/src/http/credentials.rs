@@ -1,0 +1,362 @@
+//! What a request brings to be let in with, and what each address asks for.
+
+use super::{Gateway, error::ApiError};
+use crate::auth::{Grant, Refusal, Scope};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+use oddswire_protocol::server::ErrorCode;
+use std::sync::Arc;
+
+/// The subprotocol that is answered.
+pub(super) const SUBPROTOCOL: &str = "oddswire.v1";
+/// What a subprotocol begins with that is a token. It is never sent back.
+const BEARER_SUBPROTOCOL: &str = "bearer.";
+
+/// What an address asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Nothing: the page is the same for everybody.
+    Nothing,
+    /// A token whose topics admit the stream. Its handler looks.
+    Stream,
+    /// A token that is good, whatever it allows.
+    Token,
+    /// A token with this scope.
+    Scope(Scope),
+}
+
+/// The one table of who may do what. What is not in it and lies under `/api` asks for a token.
+fn need(method: &Method, path: &str) -> Need {
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    match (method.as_str(), parts.as_slice()) {
+        ("GET", ["api", "ws" | "events"] | ["api", "scrapes", _, "events"]) => Need::Stream,
+        ("GET" | "HEAD", ["api", "odds" | "scrapes" | "sources" | "workers"] | ["api", "scrapes", _]) => {
+            Need::Scope(Scope::Read)
+        }
+        ("POST", ["api", "scrapes"]) => Need::Scope(Scope::RunsStart),
+        ("POST", ["api", "scrapes", _, "cancel"]) => Need::Scope(Scope::RunsCancel),
+        (_, ["api", ..]) => Need::Token,
+        _ => Need::Nothing,
+    }
+}
+
+/// Lets requests through that bring what their address asks for.
+pub(super) async fn ask(
+    State(gateway): State<Gateway>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let door = &gateway.shared.door;
+    let need = need(request.method(), request.uri().path());
+    if !door.is_on() || matches!(need, Need::Nothing | Need::Stream) {
+        return Ok(next.run(request).await);
+    }
+    let grant = gateway
+        .admit(request.headers(), None, Transport::Request)
+        .await?
+        .ok_or_else(|| door.refuse(Refusal::Missing))?;
+    if let Need::Scope(scope) = need
+        && !grant.allows(scope)
+    {
+        door.note("scope_missing");
+        return Err(scope_missing(scope));
+    }
+    request.extensions_mut().insert(grant);
+    Ok(next.run(request).await)
+}
+
+/// Where a token may come from besides the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// Nowhere.
+    Request,
+    /// A subprotocol.
+    WebSocket,
+}
+
+/// What was brought.
+enum Credential<'a> {
+    Token(&'a str),
+    Ticket(&'a str),
+}
+
+impl Gateway {
+    /// Who asks; `None` for somebody who brings nothing.
+    pub(super) async fn admit(
+        &self,
+        headers: &HeaderMap,
+        ticket: Option<&str>,
+        transport: Transport,
+    ) -> Result<Option<Arc<Grant>>, Refusal> {
+        let door = &self.shared.door;
+        let cookie = door.auth().cookie.clone();
+        let found = find(headers, ticket, transport, cookie.as_deref()).map_err(|r| door.refuse(r))?;
+        match found {
+            None => Ok(None),
+            Some(Credential::Token(token)) => door.by_token(token).await.map(Some),
+            Some(Credential::Ticket(ticket)) => door.by_ticket(ticket).await.map(Some),
+        }
+    }
+
+    /// Who asks for a stream; `None` where nobody is asked.
+    pub(super) async fn admit_stream(
+        &self,
+        headers: &HeaderMap,
+        ticket: Option<&str>,
+    ) -> Result<Option<Arc<Grant>>, Refusal> {
+        if !self.shared.door.is_on() {
+            return Ok(None);
+        }
+        let admitted = self.admit(headers, ticket, Transport::Request).await?;
+        admitted
+            .map(Some)
+            .ok_or_else(|| self.shared.door.refuse(Refusal::Missing))
+    }
+}
+
+/// The one thing that was brought. A cookie, which a browser sends unasked, counts when there is nothing else.
+fn find<'a>(
+    headers: &'a HeaderMap,
+    ticket: Option<&'a str>,
+    transport: Transport,
+    cookie: Option<&str>,
+) -> Result<Option<Credential<'a>>, Refusal> {
+    let mut found: Vec<Credential<'a>> = Vec::new();
+    for value in headers.get_all(header::AUTHORIZATION) {
+        found.push(Credential::Token(bearer(value)?));
+    }
+    if transport == Transport::WebSocket {
+        let tokens = subprotocols(headers).filter_map(|name| name.strip_prefix(BEARER_SUBPROTOCOL));
+        found.extend(tokens.map(Credential::Token));
+    }
+    found.extend(ticket.map(Credential::Ticket));
+    if found.len() > 1 {
+        return Err(Refusal::Several);
+    }
+    if let (true, Some(name)) = (found.is_empty(), cookie) {
+        let mut values = cookies(headers, name);
+        let first = values.next();
+        if values.next().is_some() {
+            return Err(Refusal::Several);
+        }
+        if first.is_some() && !is_of_this_host(headers) {
+            return Err(Refusal::Origin);
+        }
+        return Ok(first.map(Credential::Token));
+    }
+    Ok(found.pop())
+}
+
+fn bearer(value: &HeaderValue) -> Result<&str, Refusal> {
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or(Refusal::Scheme)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(token.trim())
+    } else {
+        Err(Refusal::Scheme)
+    }
+}
+
+fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+/// Whether the client offers our subprotocol.
+pub(super) fn offers_subprotocol(headers: &HeaderMap) -> bool {
+    subprotocols(headers).any(|name| name == SUBPROTOCOL)
+}
+
+fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(move |pair| {
+            let (key, value) = pair.trim().split_once('=')?;
+            (key == name).then_some(value)
+        })
+}
+
+/// Whether a browser sends this for a page of this host. A cookie comes along whoever makes the browser send it, so it
+/// counts only then. This is the place where a list of further origins belongs.
+fn is_of_this_host(headers: &HeaderMap) -> bool {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    match (text(&header::ORIGIN), text(&header::HOST)) {
+        (Some(origin), Some(host)) => origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host)),
+        (Some(_), None) => false,
+        // A browser leaves Origin out of simple requests to the page's own host, and says so here.
+        (None, _) => headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site == "same-origin"),
+    }
+}
+
+const CHALLENGE: &str = "Bearer realm=\"oddswire\"";
+const CHALLENGE_TOKEN: &str = "Bearer realm=\"oddswire\", error=\"invalid_token\"";
+const CHALLENGE_REQUEST: &str = "Bearer realm=\"oddswire\", error=\"invalid_request\"";
+const CHALLENGE_SCOPE: &str = "Bearer realm=\"oddswire\", error=\"insufficient_scope\"";
+
+fn scope_missing(scope: Scope) -> ApiError {
+    let detail = format!("the token's scope lacks {}", scope.as_str());
+    ApiError::new(StatusCode::FORBIDDEN, "scope_missing", "Not allowed", detail)
+        .with("scope", scope.as_str())
+        .with_header(header::WWW_AUTHENTICATE, CHALLENGE_SCOPE)
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let (status, title, challenge) = match refusal.code() {
+            ErrorCode::TokenMissing => (StatusCode::UNAUTHORIZED, "Token needed", CHALLENGE),
+            ErrorCode::SeveralTokens => (StatusCode::BAD_REQUEST, "Several tokens", CHALLENGE_REQUEST),
+            ErrorCode::AuthUnavailable => {
+                let (status, title) = (StatusCode::SERVICE_UNAVAILABLE, "Tokens cannot be checked");
+                return Self::new(status, refusal.code().as_str(), title, refusal.to_string());
+            }
+            ErrorCode::TokenExpired => (StatusCode::UNAUTHORIZED, "Token expired", CHALLENGE_TOKEN),
+            ErrorCode::TicketInvalid => (StatusCode::UNAUTHORIZED, "Ticket refused", CHALLENGE_TOKEN),
+            _ => (StatusCode::UNAUTHORIZED, "Token refused", CHALLENGE_TOKEN),
+        };
+        Self::new(status, refusal.code().as_str(), title, refusal.to_string())
+            .with_header(header::WWW_AUTHENTICATE, challenge)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_in_the_table_asks_for_a_token() {
+        for (method, path, expected) in [
+            ("GET", "/", Need::Nothing),
+            ("GET", "/app.js", Need::Nothing),
+            ("GET", "/api/ws", Need::Stream),
+            ("GET", "/api/events", Need::Stream),
+            ("GET", "/api/scrapes/r1/events", Need::Stream),
+            ("GET", "/api/odds", Need::Scope(Scope::Read)),
+            ("HEAD", "/api/odds", Need::Scope(Scope::Read)),
+            ("GET", "/api/scrapes", Need::Scope(Scope::Read)),
+            ("GET", "/api/scrapes/r1", Need::Scope(Scope::Read)),
+            ("POST", "/api/scrapes", Need::Scope(Scope::RunsStart)),
+            ("POST", "/api/scrapes/r1/cancel", Need::Scope(Scope::RunsCancel)),
+            ("POST", "/api/tickets", Need::Token),
+            ("DELETE", "/api/scrapes/r1", Need::Token),
+            ("HEAD", "/api/events", Need::Token),
+            ("GET", "/api/new", Need::Token),
+            ("GET", "/api", Need::Token),
+            ("GET", "/api/scrapes/r1/events/x", Need::Token),
+        ] {
+            assert_eq!(need(&method.parse().unwrap(), path), expected, "{method} {path}");
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    fn token(
+        pairs: &[(&'static str, &'static str)],
+        ticket: Option<&str>,
+    ) -> Result<Option<String>, Refusal> {
+        find(&headers(pairs), ticket, Transport::WebSocket, Some("odds")).map(|found| {
+            found.map(|found| match found {
+                Credential::Token(token) => token.to_owned(),
+                Credential::Ticket(ticket) => format!("ticket {ticket}"),
+            })
+        })
+    }
+
+    #[test]
+    fn one_token_is_found_wherever_it_is() {
+        assert_eq!(token(&[], None), Ok(None));
+        assert_eq!(
+            token(&[("authorization", "bearer a.b.c")], None),
+            Ok(Some("a.b.c".into()))
+        );
+        assert_eq!(
+            token(&[("sec-websocket-protocol", "oddswire.v1, bearer.a.b.c")], None),
+            Ok(Some("a.b.c".into()))
+        );
+        assert_eq!(token(&[], Some("t")), Ok(Some("ticket t".into())));
+    }
+
+    #[test]
+    fn two_are_refused_by_one_way_or_by_two() {
+        for pairs in [
+            &[("authorization", "Bearer a"), ("authorization", "Bearer a")][..],
+            &[
+                ("authorization", "Bearer a"),
+                ("sec-websocket-protocol", "bearer.a"),
+            ],
+            &[("sec-websocket-protocol", "bearer.a, bearer.b")],
+            &[
+                ("cookie", "odds=a; odds=b"),
+                ("origin", "https://h"),
+                ("host", "h"),
+            ],
+        ] {
+            assert_eq!(token(pairs, None), Err(Refusal::Several), "{pairs:?}");
+        }
+        assert_eq!(
+            token(&[("authorization", "Bearer a")], Some("t")),
+            Err(Refusal::Several)
+        );
+    }
+
+    #[test]
+    fn another_scheme_is_refused_and_not_passed_over() {
+        for value in ["Basic YTpi", "Bearer", "a.b.c"] {
+            assert_eq!(
+                token(&[("authorization", value)], None),
+                Err(Refusal::Scheme),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cookie_counts_for_pages_of_this_host_alone() {
+        let cookie = ("cookie", "x=1; odds=a.b.c");
+        let good = Ok(Some("a.b.c".to_owned()));
+        assert_eq!(
+            token(&[cookie, ("origin", "https://h:1"), ("host", "h:1")], None),
+            good
+        );
+        assert_eq!(
+            token(&[cookie, ("sec-fetch-site", "same-origin"), ("host", "h")], None),
+            good
+        );
+        for others in [
+            &[cookie, ("host", "h")][..],
+            &[cookie, ("origin", "https://evil"), ("host", "h")],
+            &[cookie, ("origin", "null"), ("host", "h")],
+            &[cookie, ("sec-fetch-site", "cross-site"), ("host", "h")],
+        ] {
+            assert_eq!(token(others, None), Err(Refusal::Origin), "{others:?}");
+        }
+        // What is sent on purpose beats it.
+        assert_eq!(
+            token(&[cookie, ("host", "h")], Some("t")),
+            Ok(Some("ticket t".into()))
+        );
+    }
+}
