@@ -6,8 +6,11 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-/// Subject, headers and payload of what is forged; none of it is what the contract says.
-fn forgeries(bus: &Bus) -> Vec<(String, Vec<(&'static str, String)>, Vec<u8>)> {
+/// Subject, headers and payload.
+type Forgery = (String, Vec<(&'static str, String)>, Vec<u8>);
+
+/// What is forged; none of it is what the contract says.
+fn forgeries(bus: &Bus) -> Vec<Forgery> {
     let feed = |tail: &str| format!("{}.feed.{tail}", bus.subjects().prefix());
     let kind = |kind: &str| {
         vec![

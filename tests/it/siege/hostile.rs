@@ -1,14 +1,15 @@
 //! A crowd that means harm: every kind of attack on the client port, again and again, from addresses of its own.
 
 use crate::chaos::replicas::Replicas;
+use flate2::{Compression, write::DeflateEncoder};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{
     collections::BTreeMap,
     fmt,
-    io::{Error, ErrorKind},
+    io::{Error, ErrorKind, Write as _},
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -198,7 +199,7 @@ impl Attacker {
             Kind::DripsBody => {
                 let head = b"POST /api/scrapes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n\r\n";
                 stream.write_all(head).await?;
-                drip(&mut stream, &[b' '; 60_000]).await?;
+                drip(&mut stream, &vec![b' '; 60_000]).await?;
             }
             Kind::Storm => drop(stream),
             Kind::ResetStorm => {
@@ -242,8 +243,7 @@ impl Attacker {
                 Kind::GarbageFrames => (0..512).map(|_| self.rng.random()).collect(),
                 Kind::BrokenFrames => self.broken(),
                 Kind::EndlessFragments => frame(0x00, &[b'a'; 4_000]),
-                // Zeros deflated: 65,535 bytes in 80, again and again in one message.
-                Kind::Bomb => frame(0x41, &DEFLATED_ZEROS.repeat(800)),
+                Kind::Bomb => frame(0xc1, &BOMB),
                 Kind::PingFlood => frame(0x89, &[0; 125]).repeat(20),
                 _ => frame(
                     0x81,
@@ -328,10 +328,14 @@ impl Attacker {
     }
 }
 
-/// 65,535 zeros as raw deflate, in a block that is followed by more.
-const DEFLATED_ZEROS: [u8; 12] = [
-    0xec, 0xc1, 0x01, 0x0d, 0x00, 0x00, 0x00, 0xc2, 0xa0, 0xf7, 0x4f, 0x6d,
-];
+/// Sixteen MiB of zeros, deflated: 16 KiB.
+static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut deflated = DeflateEncoder::new(Vec::new(), Compression::best());
+    deflated
+        .write_all(&vec![0; 16 << 20])
+        .and_then(|()| deflated.finish())
+        .unwrap()
+});
 
 async fn handshake(stream: &mut TcpStream, query: &str) -> Done {
     let headers = "upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\n\

@@ -42,7 +42,10 @@ impl Watch {
         if end < WARM + 2 * WINDOW {
             return None;
         }
-        Some((self.median(WARM, WARM + WINDOW), self.median(end - WINDOW, end)))
+        Some((
+            self.median(WARM, WARM + WINDOW),
+            self.median(end.saturating_sub(WINDOW), end),
+        ))
     }
 
     fn median(&self, from: Duration, to: Duration) -> f64 {
