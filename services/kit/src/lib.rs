@@ -6,6 +6,7 @@
 mod allocator;
 pub mod bus;
 pub mod child;
+pub mod descriptors;
 pub mod env;
 pub mod kv;
 pub mod live;
