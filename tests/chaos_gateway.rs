@@ -37,6 +37,7 @@ async fn main() -> anyhow::Result<()> {
         no_chain: cli.no_chain,
         no_barrier: cli.no_barrier,
         no_settling: cli.no_settling,
+        ..Trial::default()
     };
     let clients = TcpListener::bind(cli.gateway.listen).await?;
     let operators = TcpListener::bind(cli.gateway.ops_listen).await?;

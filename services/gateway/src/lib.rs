@@ -12,6 +12,7 @@ pub mod drain;
 pub mod engine;
 pub mod feed;
 pub mod frame;
+pub mod front;
 pub mod held;
 pub mod http;
 pub mod hub;
@@ -35,6 +36,7 @@ use crate::{
     drain::{Drain, Farewell},
     engine::Engine,
     feed::{FeedActor, FeedContext, FeedHealth},
+    front::{Front, TlsError},
     http::Gateway,
     hub::Hub,
     logs::Logs,
@@ -61,6 +63,9 @@ pub enum Error {
     /// The bus is not configured well.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The configuration is bad.
     #[error("{}", list(.0))]
     Configuration(Vec<Problem>),
@@ -80,7 +85,7 @@ pub enum Error {
 impl Error {
     /// Whether only another configuration helps.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Configuration(_))
+        matches!(self, Self::Configuration(_) | Self::Tls(_))
     }
 }
 
@@ -136,6 +141,7 @@ pub async fn run_on_trial(
     let metrics = Arc::new(Metrics::default());
     let mut book = Book::new(metrics::PREFIX);
     metrics.register(&mut book);
+    let front = front(&options, &metrics)?;
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
     ));
@@ -188,8 +194,10 @@ pub async fn run_on_trial(
     let (drain, farewell) = Drain::new();
     let closing = CancellationToken::new();
     let engine = start_engine(shards(&options), &shared, &farewell, trial, &mut core, &inner)?;
-    core.spawn(look_after(own, Arc::clone(&engine), trial, inner.clone()));
-    let gateway = Gateway::new(shared, farewell, engine);
+    let looking = look_after(own, Arc::clone(&engine), Arc::clone(&front), trial, inner.clone());
+    core.spawn(looking);
+    core.spawn(keep_certificate(Arc::clone(&front), inner.clone()));
+    let gateway = Gateway::new(shared, farewell, engine, front);
     core.spawn(serve_clients(listener, gateway.clone(), closing.clone()));
     let stopping = Stopping {
         core,
@@ -201,6 +209,17 @@ pub async fn run_on_trial(
         grace: Duration::from_millis(options.grace_ms),
     };
     stopping.supervise(stop).await
+}
+
+fn front(options: &GatewayOptions, metrics: &Arc<Metrics>) -> Result<Arc<Front>, Error> {
+    let metrics = Arc::clone(metrics);
+    let front = Front::new(&options.front, &options.limits, options.listen, metrics)?;
+    Ok(Arc::new(front))
+}
+
+async fn keep_certificate(front: Arc<Front>, stop: CancellationToken) -> Result<(), Error> {
+    front.keep_fresh(stop).await;
+    Ok(())
 }
 
 /// What the sessions share.
@@ -260,6 +279,7 @@ fn shards(options: &GatewayOptions) -> usize {
 async fn look_after(
     own: Arc<OwnClients>,
     engine: Arc<Engine>,
+    front: Arc<Front>,
     trial: Trial,
     stop: CancellationToken,
 ) -> Result<(), Error> {
@@ -267,7 +287,7 @@ async fn look_after(
     if trial.no_own_clients {
         measured.await;
     } else {
-        tokio::join!(measured, own.run(engine, stop));
+        tokio::join!(measured, own.run(engine, front, stop));
     }
     Ok(())
 }

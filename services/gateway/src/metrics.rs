@@ -1,6 +1,6 @@
 //! What the gateway counts. docs/metrics.md is written from this, see `tests/it/metrics.rs`.
 
-use crate::{frame::Frame, session::End};
+use crate::{frame::Frame, front::Refused, session::End};
 use oddswire_kit::metrics::{Book, Entry, FloatGauge, LabelNames};
 use oddswire_protocol::{Feed, Timestamp, close::CloseCode};
 use prometheus_client::{
@@ -88,6 +88,10 @@ pub struct Metrics {
     pub log_shared: Counter,
     /// Sessions open now.
     pub sessions: Gauge,
+    /// Connections open now, and streams that share one with others.
+    pub connections: Gauge,
+    /// Clients refused, by what they ran against.
+    pub refused: Family<RefusedLabel, Counter>,
     /// Who came to the door, by outcome.
     pub auth: Family<AuthLabel, Counter>,
     /// Answers to the gateway's own clients.
@@ -125,6 +129,8 @@ impl Default for Metrics {
             log_reads: Counter::default(),
             log_shared: Counter::default(),
             sessions: Gauge::default(),
+            connections: Gauge::default(),
+            refused: Family::default(),
             auth: Family::default(),
             own_client: delays(),
             deaf_shards: Gauge::default(),
@@ -137,6 +143,17 @@ pub fn entries() -> Vec<Entry> {
     let mut book = Book::new(PREFIX);
     Metrics::default().register(&mut book);
     book.entries().to_vec()
+}
+
+/// The label `reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusedLabel {
+    /// Which limit.
+    pub reason: Refused,
+}
+
+impl LabelNames for RefusedLabel {
+    const NAMES: &'static [&'static str] = &["reason"];
 }
 
 /// The label `transport`.
@@ -272,6 +289,11 @@ impl LabelNames for AuthLabel {
 }
 
 impl Metrics {
+    /// A client was refused.
+    pub(crate) fn refuse(&self, reason: Refused) {
+        self.refused.get_or_create(&RefusedLabel { reason }).inc();
+    }
+
     /// An event came into the ring.
     pub fn ingested(&self, frame: &Frame, now: Timestamp) {
         observe(&self.ingest, frame, now);
@@ -407,6 +429,16 @@ impl Metrics {
             "log_reads_shared",
             "Times that a client got from a read of the log made for another what it would have read itself",
             self.log_shared.clone(),
+        );
+        book.register(
+            "connections",
+            "Connections open now, and streams that share one with others",
+            self.connections.clone(),
+        );
+        book.register(
+            "refused",
+            "Clients refused, by the limit that they ran against",
+            self.refused.clone(),
         );
         book.register(
             "auth",

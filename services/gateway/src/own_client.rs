@@ -7,9 +7,10 @@
 
 use crate::{
     engine::Engine,
+    front::Front,
     metrics::Metrics,
     session::{OWN_HEARTBEAT, Request, Session, Since},
-    socket::Socket,
+    socket::{Seat, Socket},
     wire::Form,
 };
 use oddswire_protocol::server::Upstream;
@@ -96,13 +97,13 @@ impl OwnClients {
     }
 
     /// Listens until `stop`.
-    pub async fn run(self: Arc<Self>, engine: Arc<Engine>, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, engine: Arc<Engine>, front: Arc<Front>, stop: CancellationToken) {
         let mut clients = JoinSet::new();
         for shard in 0..self.shards.len() {
-            let (own, engine) = (Arc::clone(&self), Arc::clone(&engine));
+            let (own, engine, front) = (Arc::clone(&self), Arc::clone(&engine), Arc::clone(&front));
             clients.spawn(stop.clone().run_until_cancelled_owned(async move {
                 loop {
-                    if let Err(error) = own.listen(shard, &engine).await {
+                    if let Err(error) = own.listen(shard, &engine, &front).await {
                         tracing::debug!(shard, %error, "the gateway's own client is cut off");
                     }
                     sleep(OWN_HEARTBEAT).await;
@@ -113,7 +114,7 @@ impl OwnClients {
     }
 
     /// Is a client of one shard until the connection ends.
-    async fn listen(&self, shard: usize, engine: &Arc<Engine>) -> std::io::Result<()> {
+    async fn listen(&self, shard: usize, engine: &Arc<Engine>, front: &Arc<Front>) -> std::io::Result<()> {
         let (ours, theirs) = pair().await?;
         let sessions = TaskTracker::new();
         let shared = engine.shared();
@@ -123,8 +124,7 @@ impl OwnClients {
             None,
             &[],
             shared.patience,
-            shared.metrics.queue_bytes.clone(),
-            sessions.token(),
+            Seat::new(sessions.token(), None, Arc::clone(front)),
         );
         let request = request();
         let number = u16::try_from(shard).unwrap_or(u16::MAX);

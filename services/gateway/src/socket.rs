@@ -2,6 +2,7 @@
 //! connection.
 
 use crate::{
+    front::{Bucket, Front, Refused, Visitor},
     metrics::{Transport as Label, TransportLabel},
     session::{End, Gone, Input, Outgoing, Transport},
     wire::Form,
@@ -9,10 +10,10 @@ use crate::{
 use bytes::{Buf, Bytes};
 use oddswire_protocol::close::CloseCode;
 use oddswire_websocket::{Incoming, Reader, Violation, frame};
-use prometheus_client::metrics::gauge::Gauge;
 use std::{
     collections::VecDeque,
     io::{Error, ErrorKind, Write},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -41,11 +42,30 @@ pub struct Socket {
     patience: Duration,
     /// Whether the close frame of the client is answered already.
     goodbye: bool,
-    /// Where what waits for all clients is counted, and what of it is this one's.
-    waiting: Gauge,
+    /// What of it is counted among the bytes that wait for all clients.
     counted: usize,
+    pings: Bucket,
+    seat: Seat,
+}
+
+/// What a session takes while it is open.
+#[derive(Debug)]
+pub struct Seat {
     /// Counts as an open session.
     _token: TaskTrackerToken,
+    /// Counts as a connection; nobody, for the gateway's own client.
+    _visitor: Option<Visitor>,
+    front: Arc<Front>,
+}
+
+impl Seat {
+    pub(crate) fn new(token: TaskTrackerToken, visitor: Option<Visitor>, front: Arc<Front>) -> Self {
+        Self {
+            _token: token,
+            _visitor: visitor,
+            front,
+        }
+    }
 }
 
 /// Bytes after which what is queued is handed to the kernel without waiting for more.
@@ -67,8 +87,7 @@ impl Socket {
         reader: Option<Reader>,
         early: &[u8],
         patience: Duration,
-        waiting: Gauge,
-        token: TaskTrackerToken,
+        seat: Seat,
     ) -> Self {
         let mut socket = Self {
             stream: Some(stream),
@@ -82,9 +101,9 @@ impl Socket {
             asked: false,
             patience,
             goodbye: false,
-            waiting,
             counted: 0,
-            _token: token,
+            pings: Bucket::new(f64::from(seat.front.pings_per_s()) * 2.0),
+            seat,
         };
         socket.take_in(early);
         socket
@@ -106,10 +125,10 @@ impl Socket {
     pub fn take_in(&mut self, mut bytes: &[u8]) {
         self.heard_at = Instant::now();
         self.asked = false;
-        let Some(reader) = self.reader.as_mut() else {
-            return;
-        };
         while !bytes.is_empty() {
+            let Some(reader) = self.reader.as_mut() else {
+                return;
+            };
             let incoming = match reader.read(bytes) {
                 Ok((taken, incoming)) => {
                     bytes = &bytes[taken..];
@@ -120,6 +139,11 @@ impl Socket {
                     return;
                 }
             };
+            if matches!(incoming, Some(Incoming::Ping(_) | Incoming::Pong(_))) && !self.may_ping() {
+                self.seat.front.count(Refused::Pings);
+                self.inbox.push_back(Input::Violation(CloseCode::Policy));
+                return;
+            }
             match incoming {
                 None | Some(Incoming::Pong(_)) => {}
                 Some(Incoming::Text(text)) => self.inbox.push_back(Input::Text(text)),
@@ -139,6 +163,12 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// Whether the client has not sent more control frames than it may. Each is as much work as a message.
+    fn may_ping(&mut self) -> bool {
+        let per_s = f64::from(self.seat.front.pings_per_s());
+        self.pings.take(per_s, per_s * 2.0)
     }
 
     /// Whether the client said something that a session must look at.
@@ -253,7 +283,7 @@ impl Socket {
         let unsent = self.unsent();
         if unsent != self.counted {
             let (now, before) = (as_count(unsent), as_count(self.counted));
-            self.waiting.inc_by(now - before);
+            self.seat.front.waiting().inc_by(now - before);
             self.counted = unsent;
         }
     }
@@ -318,7 +348,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.waiting.dec_by(as_count(self.counted));
+        self.seat.front.waiting().dec_by(as_count(self.counted));
     }
 }
 
