@@ -113,6 +113,14 @@ impl RunId {
     pub fn new() -> Self {
         Self(uuid::Uuid::now_v7().to_string().into())
     }
+
+    /// The trace of a run that nobody asked for within another one: its own UUID; any other id is spread over the 128
+    /// bits.
+    pub fn trace_id(&self) -> u128 {
+        let id = uuid::Uuid::try_parse(self.as_str())
+            .unwrap_or_else(|_| uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, self.as_str().as_bytes()));
+        id.as_u128()
+    }
 }
 
 impl Default for RunId {

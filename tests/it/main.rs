@@ -28,6 +28,7 @@ mod siege;
 mod signals;
 mod slow;
 mod tls;
+mod traces;
 mod truth;
 mod upheaval;
 mod verdicts;

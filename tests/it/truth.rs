@@ -15,17 +15,17 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Demo bookmakers whose clock stands still, a scraper without a schedule, and a gateway.
-struct Pair {
-    world: World,
+pub(crate) struct Pair {
+    pub(crate) world: World,
     demo: String,
-    gateway: Gateway,
+    pub(crate) gateway: Gateway,
     scraper_ready: String,
     _stop: DropGuard,
     _tasks: JoinSet<()>,
 }
 
 impl Pair {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::over(World::new().await).await
     }
 

@@ -31,7 +31,7 @@ pub(crate) fn check(nats_server: &Path) -> Result<()> {
     Ok(())
 }
 
-/// NATS always reads its own configuration; HAProxy and docker-compose do where they are installed.
+/// NATS always reads its own configuration; HAProxy, Prometheus and docker-compose do where they are installed.
 fn programs_own_checks(nats_server: &Path) -> Faults {
     let mut commands = vec![process::command(nats_server)];
     commands[0].args(["-t", "-c", "deploy/nats.conf"]);
@@ -39,6 +39,16 @@ fn programs_own_checks(nats_server: &Path) -> Faults {
         let mut command = process::command(haproxy);
         command.args(["-c", "-q", "-f", "deploy/haproxy.cfg"]);
         commands.push(command);
+    }
+    if let Some(promtool) = process::on_path(&["promtool"]) {
+        for what in [
+            ["rules", "deploy/prometheus/alerts.yml"],
+            ["config", "deploy/prometheus/prometheus.yml"],
+        ] {
+            let mut command = process::command(&promtool);
+            command.arg("check").args(what);
+            commands.push(command);
+        }
     }
     if let Some(compose) = process::on_path(&["docker-compose"]) {
         let mut command = process::command(compose);

@@ -4,11 +4,12 @@ use oddswire_kit::{
     bus::Bus,
     log::{ReadError, Stored},
     publish::{Publication, PublishError},
+    trace::Trace,
 };
 use oddswire_protocol::{
     BatchId, EventKey, RunId, SourceKey, Timestamp,
     api::{BusySource, StartedRun},
-    header::{self, ATTEMPT, BATCH, STATUS},
+    header::{self, ATTEMPT, BATCH, STATUS, TRACEPARENT},
     job::{CANCEL_TTL_S, CancelIntent, Job, RequestedBy},
     progress::{ErrorGroup, ErrorType, Phase, PhaseProgress, ScrapeProgress, Status, Unit},
 };
@@ -35,7 +36,7 @@ pub enum Start {
     Busy(BusySource),
 }
 
-/// Puts one job into the queue. The source's place there is its lock: when it is taken, the source is busy.
+/// Puts one job into the queue, as a part of the trace that it was asked for within. The source's place there is its lock: when it is taken, the source is busy.
 ///
 /// # Errors
 /// [`Error`].
@@ -44,6 +45,7 @@ pub async fn start(
     source: &SourceKey,
     batch_id: &BatchId,
     retry_of: Option<RunId>,
+    asked_within: Option<Trace>,
     stop: &CancellationToken,
 ) -> Result<Start, Error> {
     let run_id = RunId::new();
@@ -55,9 +57,12 @@ pub async fn start(
         requested_by: RequestedBy::Api,
         retry_of,
     };
-    let message = Publication::new(bus.subjects().job(source), run_id.to_string(), encode(&job));
+    let mut message = Publication::new(bus.subjects().job(source), run_id.to_string(), encode(&job));
+    let trace = asked_within.map_or_else(|| Trace::of_id(run_id.trace_id()), Trace::child);
+    message.headers.push((TRACEPARENT, trace.to_string()));
     match bus.publish(&message, stop).await {
         Ok(_) => {
+            tracing::info!(trace_id = trace.trace_id(), %run_id, %source, "run asked for");
             let location = format!("/api/scrapes/{run_id}");
             Ok(Start::Started(StartedRun {
                 run_id,
@@ -82,7 +87,11 @@ pub async fn start(
 /// # Errors
 /// [`ReadError`].
 pub async fn all(bus: &Bus) -> Result<Vec<Job>, ReadError> {
-    Ok(read_all(bus).await?.into_iter().map(|(_, job)| job).collect())
+    Ok(read_all(bus)
+        .await?
+        .into_iter()
+        .map(|queued| queued.job)
+        .collect())
 }
 
 /// The job of a run, while it is not done.
@@ -93,14 +102,30 @@ pub async fn queued(bus: &Bus, run_id: &RunId) -> Result<Option<Job>, ReadError>
     Ok(all(bus).await?.into_iter().find(|job| job.run_id == *run_id))
 }
 
-async fn read_all(bus: &Bus) -> Result<Vec<(u64, Job)>, ReadError> {
+/// A job in its place.
+struct Queued {
+    seq: u64,
+    job: Job,
+    trace: Trace,
+}
+
+impl Queued {
+    fn of(message: &Stored) -> Option<Self> {
+        let job = decode(message)?;
+        let trace = message.header(TRACEPARENT).and_then(|text| text.parse().ok());
+        Some(Self {
+            seq: message.seq,
+            trace: trace.unwrap_or_else(|| Trace::of_id(job.run_id.trace_id())),
+            job,
+        })
+    }
+}
+
+async fn read_all(bus: &Bus) -> Result<Vec<Queued>, ReadError> {
     let mut read = bus.read(&bus.names().jobs, bus.subjects().job_all(), 1, u64::MAX);
     let mut jobs = Vec::new();
     while let Some(page) = read.next_page().await? {
-        jobs.extend(
-            page.iter()
-                .filter_map(|message| Some((message.seq, decode(message)?))),
-        );
+        jobs.extend(page.iter().filter_map(Queued::of));
     }
     Ok(jobs)
 }
@@ -121,15 +146,15 @@ pub async fn cancel(bus: &Bus, run_id: &RunId, stop: &CancellationToken) -> Resu
     if bus.ask(bus.subjects().control(run_id)).await {
         return Ok(());
     }
-    let Some((seq, job)) = read_all(bus)
+    let Some(Queued { seq, job, trace }) = read_all(bus)
         .await?
         .into_iter()
-        .find(|(_, job)| job.run_id == *run_id)
+        .find(|queued| queued.job.run_id == *run_id)
     else {
         return Ok(());
     };
     let image = image_of_queued(&job);
-    match bus.publish(&cancelled(bus, &job, image), stop).await {
+    match bus.publish(&cancelled(bus, &job, trace, image), stop).await {
         Ok(_) => bus
             .delete_message(&bus.names().jobs, seq)
             .await
@@ -146,7 +171,7 @@ pub fn image_of_queued(job: &Job) -> ScrapeProgress {
 }
 
 /// The one and last event of a run that was cancelled before a worker began it.
-fn cancelled(bus: &Bus, job: &Job, queued: ScrapeProgress) -> Publication {
+fn cancelled(bus: &Bus, job: &Job, trace: Trace, queued: ScrapeProgress) -> Publication {
     let now = Timestamp::now();
     let error = ErrorGroup {
         error_type: ErrorType::Cancelled,
@@ -183,6 +208,7 @@ fn cancelled(bus: &Bus, job: &Job, queued: ScrapeProgress) -> Publication {
     let id = format!("{}:0:1", job.run_id);
     let mut headers = header::cloud_event(&key, &id, "gateway", now);
     headers.extend([
+        (TRACEPARENT, trace.child().to_string()),
         (STATUS, Status::Cancelled.as_str().to_owned()),
         (ATTEMPT, "0".to_owned()),
         (BATCH, job.batch_id.to_string()),

@@ -48,7 +48,6 @@ use crate::{
 };
 use oddswire_kit::{
     bus::{Bus, ConnectError},
-    metrics::Book,
     ops::{self, Health, Ops},
     probe::Probe,
 };
@@ -139,8 +138,6 @@ pub async fn run_on_trial(
 ) -> Result<(), Error> {
     let (rules, auth) = watch::channel(Arc::new(rules(&options)?));
     let metrics = Arc::new(Metrics::default());
-    let mut book = Book::new(metrics::PREFIX);
-    metrics.register(&mut book);
     let front = front(&options, &metrics)?;
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
@@ -180,7 +177,7 @@ pub async fn run_on_trial(
     let ready = readiness(probe, Arc::clone(&health), &own, trial, stop.clone());
     let ops = Ops {
         health: Arc::new(ready),
-        registry: Arc::new(book.into_registry()),
+        registry: Arc::new(metrics.book().into_registry()),
     };
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));

@@ -1,4 +1,4 @@
-//! What the gateway counts. docs/metrics.md is written from this, see `tests/it/metrics.rs`.
+//! What the gateway counts. docs/metrics.md is written from this, see `tests/signals.rs`.
 
 use crate::{frame::Frame, front::Refused, session::End};
 use oddswire_kit::metrics::{Book, Entry, FloatGauge, LabelNames};
@@ -15,7 +15,7 @@ use prometheus_client::{
 use std::time::Duration;
 
 /// The beginning of all their names.
-pub const PREFIX: &str = "oddswire_gateway";
+const PREFIX: &str = "oddswire_gateway";
 
 /// A histogram of delays: from a millisecond to a minute.
 type Delays<L> = Family<L, Histogram, fn() -> Histogram>;
@@ -140,9 +140,7 @@ impl Default for Metrics {
 
 /// What the gateway counts, whether or not it did yet.
 pub fn entries() -> Vec<Entry> {
-    let mut book = Book::new(PREFIX);
-    Metrics::default().register(&mut book);
-    book.entries().to_vec()
+    Metrics::default().book().entries().to_vec()
 }
 
 /// The label `reason`.
@@ -310,11 +308,13 @@ impl Metrics {
         self.audits.get_or_create(&AuditLabel { feed, outcome }).inc();
     }
 
-    /// Enters every metric.
-    pub fn register(&self, book: &mut Book) {
-        self.register_feeds(book);
-        self.register_sessions(book);
-        self.register_rest(book);
+    /// Every metric, entered.
+    pub fn book(&self) -> Book {
+        let mut book = Book::new(PREFIX);
+        self.register_feeds(&mut book);
+        self.register_sessions(&mut book);
+        self.register_rest(&mut book);
+        book
     }
 
     fn register_feeds(&self, book: &mut Book) {
@@ -447,7 +447,7 @@ impl Metrics {
         );
         book.register(
             "own_client_delay_seconds",
-            "From a ping of the gateway's own client to the shard's answer",
+            "How late the heartbeats come that the gateway's own clients wait for, one a second",
             self.own_client.clone(),
         );
         book.register(

@@ -295,7 +295,11 @@ impl<T: Transport> Session<T> {
             end = self.serve(begin, farewell) => end,
             () = forced.forced() => End::Close(CloseCode::Restart),
         };
-        tracing::trace!(connection = self.connection_id, ?end, "session ended or parked");
+        tracing::trace!(
+            connection_id = self.connection_id,
+            ?end,
+            "session ended or parked"
+        );
         end
     }
 

@@ -22,3 +22,4 @@ pub mod roles;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;
+pub mod trace;

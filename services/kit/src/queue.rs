@@ -269,6 +269,12 @@ impl Delivery {
         self.message.message.subject.as_str()
     }
 
+    /// The last value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let values = self.message.message.headers.as_ref()?.get_all(name);
+        values.last().map(async_nats::HeaderValue::as_str)
+    }
+
     /// Its bytes.
     pub fn payload(&self) -> &Bytes {
         &self.message.message.payload

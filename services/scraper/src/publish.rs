@@ -1,7 +1,7 @@
 //! Writes events as they cross the bus: subject, headers, payload.
 
 use crate::diff::{QuoteKey, WITHDRAWN_FOR_MS, is_withdrawn};
-use oddswire_kit::publish::Publication;
+use oddswire_kit::{publish::Publication, trace::Trace};
 use oddswire_protocol::{
     EventKey, PAYLOAD_MAX_BYTES, RunId, SourceKey, Subjects, Timestamp,
     envelope::Data,
@@ -30,21 +30,27 @@ pub(crate) struct Author {
     ce_source: String,
     source: SourceKey,
     run_id: RunId,
-    /// The trace of the run, the same in every attempt.
-    trace_id: u128,
+    /// The trace of the run, the same in every attempt: each event is a span of it.
+    trace: Trace,
     /// Odds events written so far: each has an id of its own.
     written: AtomicU64,
 }
 
 impl Author {
-    /// The author of a run.
-    pub(crate) fn new(subjects: &Subjects, worker_id: &str, source: &SourceKey, run_id: &RunId) -> Self {
+    /// The author of a run that was asked for within `trace`.
+    pub(crate) fn new(
+        subjects: &Subjects,
+        worker_id: &str,
+        source: &SourceKey,
+        run_id: &RunId,
+        trace: Trace,
+    ) -> Self {
         Self {
             subjects: subjects.clone(),
             ce_source: format!("/oddswire/scraper/{worker_id}"),
             source: source.clone(),
             run_id: run_id.clone(),
-            trace_id: trace_id(run_id),
+            trace,
             written: AtomicU64::new(0),
         }
     }
@@ -139,7 +145,7 @@ impl Author {
             (CE_SOURCE, self.ce_source.clone()),
             (CE_TYPE, D::TYPE.as_str().to_owned()),
             (CE_TIME, at.to_string()),
-            (TRACEPARENT, traceparent(self.trace_id)),
+            (TRACEPARENT, self.trace.child().to_string()),
         ];
         Ok(Publication {
             headers,
@@ -157,18 +163,11 @@ pub(crate) struct Claim {
     pub(crate) attempt: u32,
 }
 
-/// A run id is a UUID, and so is a trace id; any other run id is spread over the 128 bits.
-fn trace_id(run_id: &RunId) -> u128 {
-    let id = uuid::Uuid::try_parse(run_id.as_str())
-        .unwrap_or_else(|_| uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, run_id.as_str().as_bytes()));
-    id.as_u128().max(1)
-}
-
-/// # Source
-/// W3C Trace Context, level 1: version 00, 32 and 16 small hexadecimal digits, neither all zero, sampled.
-fn traceparent(trace_id: u128) -> String {
-    let span_id = rand::random::<u64>().max(1);
-    format!("00-{trace_id:032x}-{span_id:016x}-01")
+/// The trace of a job: the one that its request came with, else one that follows from the run.
+pub(crate) fn trace_of(run_id: &RunId, traceparent: Option<&str>) -> Trace {
+    traceparent
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(|| Trace::of_id(run_id.trace_id()))
 }
 
 #[cfg(test)]
@@ -177,7 +176,14 @@ mod tests {
     use oddswire_protocol::header::check_event;
 
     fn author(run_id: &RunId) -> Author {
-        Author::new(&Subjects::default(), "w-1", &"alpha".parse().unwrap(), run_id)
+        let trace = trace_of(run_id, None);
+        Author::new(
+            &Subjects::default(),
+            "w-1",
+            &"alpha".parse().unwrap(),
+            run_id,
+            trace,
+        )
     }
 
     fn header<'a>(message: &'a Publication, name: &str) -> Option<&'a str> {
@@ -214,17 +220,12 @@ mod tests {
     }
 
     #[test]
-    fn all_events_of_a_run_are_of_one_trace() {
+    fn all_events_of_a_run_are_of_the_trace_of_its_job() {
         let run_id = RunId::new();
-        let (first, second) = (traceparent(trace_id(&run_id)), traceparent(trace_id(&run_id)));
-        let parts: Vec<&str> = first.split('-').collect();
-        assert_eq!(
-            parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
-            [2, 32, 16, 2]
-        );
-        assert_eq!(parts[1], run_id.as_str().replace('-', ""));
-        assert_eq!(first[..35], second[..35]);
-        assert_ne!(first, second);
-        assert_eq!(trace_id(&"r1".parse().unwrap()), trace_id(&"r1".parse().unwrap()));
+        let own = trace_of(&run_id, None);
+        assert_eq!(own.trace_id(), run_id.as_str().replace('-', ""));
+        assert_eq!(trace_of(&run_id, Some("nonsense")).trace_id(), own.trace_id());
+        let asked = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(trace_of(&run_id, Some(asked)).to_string(), asked);
     }
 }

@@ -23,7 +23,7 @@ use crate::{progress::End, publish::Author, records, source::Source, worker::Wor
 use claim::{Claimed, claim};
 use gauge::Gauge;
 use intent::Intent;
-use oddswire_kit::queue::Delivery;
+use oddswire_kit::{queue::Delivery, trace::Trace};
 use oddswire_protocol::{
     job::{Job, SourceHealth},
     progress::Outcome,
@@ -60,6 +60,8 @@ pub(crate) struct Attempt {
     pub(crate) worker: Arc<Worker>,
     pub(crate) source: Arc<Source>,
     pub(crate) job: Job,
+    /// What it belongs to.
+    pub(crate) trace: Trace,
     /// When the job was handed over.
     pub(crate) since: Instant,
     /// After which time without a sign of life it goes to another worker.
@@ -85,6 +87,7 @@ impl Attempt {
             &self.worker.id,
             &job.source,
             &job.run_id,
+            self.trace,
         ));
         let Some(mut intent) = Intent::open(bus, &job.run_id, rein.publishing()).await else {
             return self.given_up(rein);
@@ -104,7 +107,8 @@ impl Attempt {
             }
             Claimed::Abandoned => return self.given_up(rein),
         };
-        tracing::info!(run_id = %job.run_id, source = %job.source, attempt = claim.attempt, "run claimed");
+        let trace_id = self.trace.trace_id();
+        tracing::info!(trace_id, run_id = %job.run_id, source = %job.source, attempt = claim.attempt, "run claimed");
         let gauge = Arc::new(Gauge::new(*progress, began));
         let reporter = Reporter {
             bus: bus.clone(),
@@ -189,7 +193,7 @@ impl Attempt {
             self.worker.metrics.came_to(&self.source.key, outcome);
         }
         tracing::info!(
-            run_id = %self.job.run_id, source = %self.source.key, end = ?ended.end, message = ended.message, "run over"
+            trace_id = self.trace.trace_id(), run_id = %self.job.run_id, source = %self.source.key, end = ?ended.end, message = ended.message, "run over"
         );
         let noted = records::note_run(&self.worker.bus, &self.source, &self.job.run_id, health);
         // The next run writes it again: not worth holding the source for.
@@ -202,7 +206,10 @@ impl Attempt {
 
     fn given_up(&self, rein: &Rein) -> Verdict {
         let why = rein.abandoned().unwrap_or(Abandoned::Stopped);
-        tracing::warn!(run_id = %self.job.run_id, source = %self.source.key, why = why.as_str(), "run given up");
+        tracing::warn!(
+            trace_id = self.trace.trace_id(), run_id = %self.job.run_id, source = %self.source.key, why = why.as_str(),
+            "run given up"
+        );
         self.worker.metrics.ended(&self.source.key, why.as_str());
         match why {
             Abandoned::Over => Verdict::Done,

@@ -13,9 +13,11 @@ use crate::{
 use oddswire_kit::{
     bus::Bus,
     publish::{Publication, PublishError},
+    trace::Trace,
 };
 use oddswire_protocol::{
     BatchId, RunId, SourceKey, Timestamp,
+    header::TRACEPARENT,
     job::{Job, RequestedBy},
 };
 use std::{
@@ -218,7 +220,9 @@ async fn start(
     };
     let payload = serde_json::to_vec(&job).expect("a job serialises without failing");
     let id = format!("{source}:{}", tick.number);
-    let message = Publication::new(bus.subjects().job(source), id, payload.into());
+    let mut message = Publication::new(bus.subjects().job(source), id, payload.into());
+    let trace = Trace::of_id(job.run_id.trace_id());
+    message.headers.push((TRACEPARENT, trace.to_string()));
     bus.publish(&message, stop).await.map(|ack| !ack.duplicate)
 }
 

@@ -7,6 +7,7 @@ pub(crate) use dead::bury_the_exhausted;
 use crate::{
     fetch::Fetcher,
     metrics::Metrics,
+    publish::trace_of,
     reading::Pages,
     run::{Attempt, Verdict},
     shelf::Shelf,
@@ -18,7 +19,7 @@ use oddswire_kit::{
     log::ReadError,
     queue::{Delivery, Queue},
 };
-use oddswire_protocol::{RunId, SourceKey, job::Job, stream::JOBS_CONSUMER};
+use oddswire_protocol::{RunId, SourceKey, header::TRACEPARENT, job::Job, stream::JOBS_CONSUMER};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -170,7 +171,9 @@ impl Worker {
                 let run_id = job.run_id.clone();
                 self.metrics.running.inc();
                 self.state(|state| state.running.insert(run_id.clone()));
+                let trace = trace_of(&run_id, delivery.header(TRACEPARENT));
                 let attempt = Attempt {
+                    trace,
                     worker: Arc::clone(&self),
                     source,
                     job,

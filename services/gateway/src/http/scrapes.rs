@@ -12,12 +12,13 @@ use crate::{
 };
 use axum::{
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use oddswire_protocol::{
     BatchId, RunId, SourceKey,
     api::{Sources, StartScrapes, Started, Workers},
+    header::TRACEPARENT,
     job::{Job, SourceRecord, WorkerRecord},
     progress::{Outcome, ScrapeProgress, Status},
 };
@@ -53,6 +54,7 @@ async fn within<T>(
 
 pub(super) async fn start(
     State(gateway): State<Gateway>,
+    headers: HeaderMap,
     Body(wish): Body<StartScrapes>,
 ) -> Result<Response, ApiError> {
     let bus = gateway.shared.logs.bus();
@@ -74,10 +76,14 @@ pub(super) async fn start(
     };
     let workers = records::<WorkerRecord>(&gateway, "worker").await?.len();
     let batch_id = BatchId::new();
+    // What is no traceparent is as none.
+    let trace = headers
+        .get(TRACEPARENT)
+        .and_then(|text| text.to_str().ok()?.parse().ok());
     let (mut runs, mut busy) = (Vec::new(), Vec::new());
     for source in &sources {
         let retry_of = wish.retry_of.clone();
-        match within(async |stop| jobs::start(bus, source, &batch_id, retry_of, &stop).await).await? {
+        match within(async |stop| jobs::start(bus, source, &batch_id, retry_of, trace, &stop).await).await? {
             Start::Started(run) => runs.push(run),
             Start::Busy(source) => busy.push(source),
         }

@@ -68,7 +68,7 @@ impl<T: Transport> Session<T> {
             Ok(()) => Ok(Progress::More),
             Err(ReadOrEnd::End(end)) => Err(end),
             Err(ReadOrEnd::Read(error)) => {
-                tracing::debug!(connection = self.connection_id, %error, "cannot read the log yet");
+                tracing::debug!(connection_id = self.connection_id, %error, "cannot read the log yet");
                 Ok(Progress::Retry(Instant::now() + BUS_RETRY))
             }
         }

@@ -49,7 +49,7 @@ impl<T: Transport> Session<T> {
             Err(ReadError::NoResponders)
         };
         let resume = placed.unwrap_or_else(|error| {
-            tracing::debug!(connection = self.connection_id, %error, "cannot join yet");
+            tracing::debug!(connection_id = self.connection_id, %error, "cannot join yet");
             for (feed, since) in wanted {
                 self.waiting[feed.index()] = Some(since);
             }

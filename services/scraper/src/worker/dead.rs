@@ -7,10 +7,10 @@ use super::Worker;
 use crate::{
     bus::{LastOfRun, patiently},
     progress::dead,
-    publish::Author,
+    publish::{Author, trace_of},
 };
-use oddswire_kit::{log::ReadError, publish::PublishError};
-use oddswire_protocol::{Timestamp, job::Job, stream::JOBS_CONSUMER};
+use oddswire_kit::{log::ReadError, publish::PublishError, trace::Trace};
+use oddswire_protocol::{Timestamp, header::TRACEPARENT, job::Job, stream::JOBS_CONSUMER};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -98,7 +98,8 @@ async fn try_bury(
         return Ok(());
     };
     if let Ok(job) = serde_json::from_slice::<Job>(&message.payload) {
-        if !end(worker, &job, silent_for_ms, stop).await? {
+        let trace = trace_of(&job.run_id, message.header(TRACEPARENT));
+        if !end(worker, &job, trace, silent_for_ms, stop).await? {
             return Ok(());
         }
     } else {
@@ -113,10 +114,11 @@ async fn try_bury(
 async fn end(
     worker: &Worker,
     job: &Job,
+    trace: Trace,
     silent_for_ms: Option<u64>,
     stop: &CancellationToken,
 ) -> Result<bool, Error> {
-    let author = Author::new(worker.bus.subjects(), &worker.id, &job.source, &job.run_id);
+    let author = Author::new(worker.bus.subjects(), &worker.id, &job.source, &job.run_id, trace);
     let last = LastOfRun::read(&worker.bus, &author.run_key()).await?;
     if let Some(last) = &last {
         if last.terminal {
