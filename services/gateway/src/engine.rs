@@ -8,6 +8,7 @@
 
 mod class;
 mod client;
+mod inbox;
 mod routes;
 mod shard;
 mod sweep;
@@ -19,8 +20,9 @@ use crate::{
     socket::Socket,
     trial::Trial,
 };
+use inbox::Inbox;
 use mio::Waker;
-use shard::{Inbox, Shard};
+use shard::Shard;
 use std::{
     collections::VecDeque,
     fmt,

@@ -11,8 +11,11 @@ mod access;
 mod catch_up;
 mod commands;
 mod join;
+mod own;
 mod say;
 mod slow;
+
+pub use own::OWN_HEARTBEAT;
 
 use crate::{
     auth::{Door, Grant},
@@ -217,8 +220,6 @@ pub struct Profile {
     pub conflate: Duration,
 }
 
-/// Between heartbeats to the gateway's own clients.
-pub const OWN_HEARTBEAT: Duration = Duration::from_secs(1);
 const BUS_RETRY: Duration = Duration::from_millis(500);
 /// The share of the longest lifetime that every connection may have.
 const LIFETIME_SHARE: std::ops::Range<f64> = 0.8..1.0;
@@ -260,25 +261,6 @@ impl<T: Transport> Session<T> {
             own_at: None,
             shared,
         }
-    }
-
-    /// The session of the gateway's own client at a shard: with a heartbeat of its own, no end, and counted nowhere.
-    #[must_use]
-    pub fn of_our_own(mut self, shard: u16) -> Self {
-        self.own_at = Some(shard);
-        self.ends_at = None;
-        self.heartbeat_at = Instant::now() + OWN_HEARTBEAT;
-        self
-    }
-
-    /// At which shard it is the gateway's own client.
-    pub fn own_at(&self) -> Option<usize> {
-        self.own_at.map(usize::from)
-    }
-
-    /// The time between its heartbeats.
-    fn heartbeat_every(&self) -> Duration {
-        self.own_at.map_or(self.shared.heartbeat, |_| OWN_HEARTBEAT)
     }
 
     /// Sends what the transport begins with.

@@ -4,6 +4,7 @@ use super::{
     Engine, Post, SocketSession,
     class::{Class, Kind},
     client::{Behind, Client, State},
+    inbox::Inbox,
     routes::Routes,
 };
 use crate::{
@@ -11,22 +12,18 @@ use crate::{
     hub::{Hub, PerFeed, Place, Stretch},
     session::End,
 };
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 use oddswire_protocol::{Feed, cursor::Position};
 use slab::Slab;
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     io::{ErrorKind, Read},
     os::fd::OwnedFd,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering::SeqCst},
     time::Duration,
 };
 use tokio::time::Instant;
 
-const WAKE: Token = Token(usize::MAX);
 const EVENTS_AT_ONCE: usize = 1_024;
 /// What is read of a client at once.
 const READ_BYTES: usize = 16 * 1024;
@@ -36,32 +33,6 @@ const READS_AT_ONCE: usize = 8;
 const TRIAL_BLOCK: Duration = Duration::from_millis(10);
 /// A place in a class that a client left.
 pub(super) const NOBODY: usize = usize::MAX;
-
-/// Where clients and wake-ups arrive.
-pub(super) struct Inbox {
-    poll: Poll,
-    post: Arc<Post>,
-}
-
-impl Inbox {
-    pub(super) fn new() -> std::io::Result<Self> {
-        let poll = Poll::new()?;
-        let waker = Waker::new(poll.registry(), WAKE)?;
-        let post = Arc::new(Post {
-            arrivals: Mutex::new(VecDeque::new()),
-            clients: AtomicUsize::new(0),
-            asleep: AtomicBool::new(false),
-            leave_all: AtomicBool::new(false),
-            stop: AtomicBool::new(false),
-            waker,
-        });
-        Ok(Self { poll, post })
-    }
-
-    pub(super) fn post(&self) -> Arc<Post> {
-        Arc::clone(&self.post)
-    }
-}
 
 /// What is to be done at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
