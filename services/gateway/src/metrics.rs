@@ -1,6 +1,6 @@
 //! What the gateway counts. docs/metrics.md is written from this, see `tests/signals.rs`.
 
-use crate::{frame::Frame, front::Refused, session::End};
+use crate::{frame::Frame, front::Refused, reload::ReloadLabel, session::End};
 use oddswire_kit::metrics::{Book, Entry, FloatGauge, LabelNames};
 use oddswire_protocol::{Feed, Timestamp, close::CloseCode};
 use prometheus_client::{
@@ -86,6 +86,8 @@ pub struct Metrics {
     pub log_reads: Counter,
     /// Parts of the log that clients got from a read made for others.
     pub log_shared: Counter,
+    /// Times that the configuration was read again.
+    pub reloads: Family<ReloadLabel, Counter>,
     /// Sessions open now.
     pub sessions: Gauge,
     /// Connections open now, and streams that share one with others.
@@ -128,6 +130,7 @@ impl Default for Metrics {
             handed_over: Counter::default(),
             log_reads: Counter::default(),
             log_shared: Counter::default(),
+            reloads: Family::default(),
             sessions: Gauge::default(),
             connections: Gauge::default(),
             refused: Family::default(),
@@ -429,6 +432,11 @@ impl Metrics {
             "log_reads_shared",
             "Times that a client got from a read of the log made for another what it would have read itself",
             self.log_shared.clone(),
+        );
+        book.register(
+            "config_reloads",
+            "Times that the configuration was read again, by what became of it",
+            self.reloads.clone(),
         );
         book.register(
             "connections",

@@ -6,6 +6,7 @@
 mod allocator;
 pub mod bus;
 pub mod child;
+pub mod config;
 pub mod descriptors;
 pub mod env;
 pub mod kv;
@@ -13,6 +14,7 @@ pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod nats_server;
+pub mod nearest;
 pub mod ops;
 pub mod probe;
 pub mod provision;
