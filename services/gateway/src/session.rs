@@ -448,17 +448,6 @@ impl<T: Transport> Session<T> {
         ends.fold(self.heartbeat_at, Instant::min)
     }
 
-    /// From when on it must not get anything any more.
-    pub fn over_at(&self) -> Instant {
-        let access = self.access.as_ref().map(access::Access::ends_at);
-        access.unwrap_or_else(|| Instant::now() + self.shared.heartbeat)
-    }
-
-    /// Whether it must not get anything any more.
-    pub fn is_over(&self) -> bool {
-        self.access.as_ref().is_some_and(access::Access::is_over)
-    }
-
     /// The next heartbeat of a parked session, unless it is time for the loop: the client is dead, or the connection
     /// is old enough. It is counted as sent.
     pub fn parked_beat(&mut self, positions: &PerFeed<Option<Position>>) -> Option<(Envelope, Cursor)> {

@@ -52,6 +52,17 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl<T: Transport> Session<T> {
+    /// From when on it must not get anything any more.
+    pub fn over_at(&self) -> Instant {
+        let access = self.access.as_ref().map(Access::ends_at);
+        access.unwrap_or_else(|| Instant::now() + self.shared.heartbeat)
+    }
+
+    /// Whether it must not get anything any more.
+    pub fn is_over(&self) -> bool {
+        self.access.as_ref().is_some_and(Access::is_over)
+    }
+
     pub(super) fn access_at(&self) -> Instant {
         self.access.as_ref().map_or_else(Instant::now, Access::due_at)
     }
