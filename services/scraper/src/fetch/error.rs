@@ -134,6 +134,27 @@ impl Error {
         }
     }
 
+    /// What it is counted as.
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Timeout { .. } => "timeout",
+            Self::Connect { .. } => "connect",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Refused { .. } => "refused",
+            Self::Status { status: 300..=399, .. } => "redirect_refused",
+            Self::Status { status: 500.., .. } => "server_error",
+            Self::Status { .. } => "client_error",
+            Self::TooLarge { .. } => "too_large",
+            Self::Robots { .. } | Self::RobotsUnknown { .. } => "robots",
+            Self::Unwell { .. } => "unwell",
+            Self::Private { .. } => "private",
+            Self::OutOfPages { .. } | Self::OutOfTime { .. } => "budget",
+            Self::OtherHost => "other_host",
+            Self::Client(_) => "client",
+        }
+    }
+
     /// Whether the same request may succeed later without anybody changing anything here.
     pub fn recoverable(&self) -> bool {
         match self {

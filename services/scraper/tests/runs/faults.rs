@@ -190,6 +190,12 @@ async fn what_robots_txt_says_decides_whether_a_site_is_read_and_no_price_is_wro
         let shown = books.shown().await > 0;
         assert_eq!(shown, case.expected == FINE, "{}", case.fault);
         assert_eq!(books.wrongly_checked().await, [""; 0], "{}", case.fault);
+        let refused = books.fetch_metrics().await;
+        let refused = refused
+            .keys()
+            .filter(|line| line.contains("_robots_refusals_total{"));
+        let expected = if shown { 0 } else { BOOKS.len() };
+        assert_eq!(refused.count(), expected, "{}", case.fault);
     }
 }
 
@@ -200,5 +206,38 @@ async fn pages_that_the_site_calls_unchanged_are_as_good_as_new_ones() {
     books.advance(7).await;
     books.run_all().await;
     assert!(books.called_unchanged().await > 0.0, "lists of leagues never change");
-    books.assert_board_is_the_truth("after some pages were called unchanged").await;
+    // What is not offered any more is withdrawn when it is missed for the second time.
+    books.run_all().await;
+    books
+        .assert_board_is_the_truth("after some pages were called unchanged")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_site_is_asked_for_and_what_comes_of_it_is_counted_by_source() {
+    let books = Books::start().await;
+    books.run_all().await;
+    books
+        .set_fault(r#""kind":"rate_limited","retry_after_s":1"#, r#","count":2"#)
+        .await;
+    books.run(&["alpha"]).await;
+    let metrics = books.fetch_metrics().await;
+    let number = |name: &str, label: &str| {
+        let line = format!(r#"oddswire_scraper_fetch_{name}{{source="alpha"{label}}}"#);
+        metrics.get(&line).copied().unwrap_or_else(|| panic!("{line}: {metrics:#?}"))
+    };
+    assert!(number("requests_total", r#",outcome="success""#) > 10.0);
+    for name in ["requests_total", "retries_total"] {
+        let label = if name == "requests_total" { "outcome" } else { "class" };
+        assert_eq!(number(name, &format!(r#",{label}="rate_limited""#)), 2.0, "{name}");
+    }
+    assert!(number("unchanged_total", "") > 0.0);
+    assert_eq!(
+        number("unchanged_total", ""),
+        number("requests_total", r#",outcome="unchanged""#)
+    );
+    assert!(number("body_bytes_total", "") > 10_000.0);
+    assert_eq!(number("breaker", ""), 0.0);
+    assert!(number("delay_seconds", "") >= 0.001);
+    assert!(!metrics.keys().any(|line| line.contains('/')), "{metrics:#?}");
 }

@@ -35,7 +35,21 @@ pub(super) enum Bound {
 /// What a host says to one request.
 pub(super) enum Said {
     Done(Fetched),
+    /// The page that is known is still the one.
+    Unchanged(Page),
     Elsewhere { url: Url, keep_method: bool },
+}
+
+impl Said {
+    /// What it is counted as.
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Done(Fetched::Page(_)) => "success",
+            Self::Done(Fetched::Missing) => "missing",
+            Self::Unchanged(_) => "unchanged",
+            Self::Elsewhere { .. } => "redirect",
+        }
+    }
 }
 
 impl Site {
@@ -73,7 +87,7 @@ impl Site {
             .filter(|_| status == StatusCode::NOT_MODIFIED);
         turn.took(started.elapsed(), status.is_success() || unchanged.is_some());
         if let Some((_, page)) = unchanged {
-            return Ok(Said::Done(Fetched::Page(page.clone())));
+            return Ok(Said::Unchanged(page.clone()));
         }
         if hop.missing_on.contains(&status.as_u16()) {
             return Ok(Said::Done(Fetched::Missing));

@@ -252,6 +252,18 @@ impl Books {
         cells
     }
 
+    /// What the scraper counts of its requests, by name and labels.
+    pub(super) async fn fetch_metrics(&self) -> BTreeMap<String, f64> {
+        let (_, text) = self.scraper.ops("/metrics").await;
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("oddswire_scraper_fetch_"));
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(name, value)| (name.to_owned(), value.parse().unwrap()))
+            .collect()
+    }
+
     /// How many pages the bookmakers have called unchanged.
     pub(super) async fn called_unchanged(&self) -> f64 {
         self.scraper.metric("oddswire_scraper_fetch_unchanged_total").await
