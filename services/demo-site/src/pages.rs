@@ -48,7 +48,10 @@ pub(crate) async fn unchanged(request: Request, next: Next) -> Response {
         .and_then(|asked| asked.to_str().ok())
         .map(str::to_owned);
     let response = next.run(request).await;
-    let tag = response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok());
+    let tag = response
+        .headers()
+        .get(header::ETAG)
+        .and_then(|tag| tag.to_str().ok());
     let (Some(asked), Some(tag), StatusCode::OK) = (asked, tag, response.status()) else {
         return response;
     };

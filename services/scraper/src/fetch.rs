@@ -20,8 +20,8 @@ mod site;
 mod slots;
 
 pub(crate) use budget::Budget;
-pub(crate) use meter::FetchMetrics;
 pub use error::Error;
+pub(crate) use meter::FetchMetrics;
 pub use options::FetchOptions;
 pub use site::Site;
 
@@ -149,6 +149,8 @@ pub(crate) enum Fetched {
 /// A page.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
+    /// The status that it came with; of a page that was called unchanged, the one that it came with at first.
+    pub(crate) status: u16,
     /// Its headers.
     pub(crate) headers: HeaderMap,
     /// Its body, decompressed.

@@ -90,11 +90,12 @@ fn renamed(value: Value) -> Value {
 /// The same bytes, a piece at a time with a pause before each.
 pub(super) fn dripping(bytes: Bytes, pause: Duration, bytewise: bool) -> (Body, usize) {
     let length = bytes.len();
-    let piece = if bytewise { 1 } else { length.div_ceil(PIECES).max(1) };
-    let pieces: Vec<Bytes> = bytes
-        .chunks(piece)
-        .map(|piece| bytes.slice_ref(piece))
-        .collect();
+    let piece = if bytewise {
+        1
+    } else {
+        length.div_ceil(PIECES).max(1)
+    };
+    let pieces: Vec<Bytes> = bytes.chunks(piece).map(|piece| bytes.slice_ref(piece)).collect();
     let drip = move |piece| async move {
         tokio::time::sleep(pause).await;
         Ok::<_, Infallible>(piece)

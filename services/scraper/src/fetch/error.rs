@@ -115,6 +115,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a status means that is no success.
+    pub(crate) fn of_status(place: String, status: u16, retry_after: Option<Duration>) -> Self {
+        match status {
+            429 => Self::RateLimited { place, retry_after },
+            401 | 403 | 451 => Self::Refused { place, status },
+            _ => Self::Status {
+                place,
+                status,
+                retry_after,
+            },
+        }
+    }
+
     /// The kind, as progress tells it.
     pub fn error_type(&self) -> ErrorType {
         match self {
@@ -142,7 +155,9 @@ impl Error {
             Self::Connect { .. } => "connect",
             Self::RateLimited { .. } => "rate_limited",
             Self::Refused { .. } => "refused",
-            Self::Status { status: 300..=399, .. } => "redirect_refused",
+            Self::Status {
+                status: 300..=399, ..
+            } => "redirect_refused",
             Self::Status { status: 500.., .. } => "server_error",
             Self::Status { .. } => "client_error",
             Self::TooLarge { .. } => "too_large",

@@ -130,7 +130,10 @@ impl Meter {
 
     /// A body that came.
     pub(super) fn body(&self, bytes: usize) {
-        self.metrics.bytes.get_or_create(&self.label()).inc_by(bytes as u64);
+        self.metrics
+            .bytes
+            .get_or_create(&self.label())
+            .inc_by(bytes as u64);
     }
 
     /// A page that robots.txt keeps us from.

@@ -205,7 +205,10 @@ async fn pages_that_the_site_calls_unchanged_are_as_good_as_new_ones() {
     books.run_all().await;
     books.advance(7).await;
     books.run_all().await;
-    assert!(books.called_unchanged().await > 0.0, "lists of leagues never change");
+    assert!(
+        books.called_unchanged().await > 0.0,
+        "lists of leagues never change"
+    );
     // What is not offered any more is withdrawn when it is missed for the second time.
     books.run_all().await;
     books
@@ -224,12 +227,23 @@ async fn what_a_site_is_asked_for_and_what_comes_of_it_is_counted_by_source() {
     let metrics = books.fetch_metrics().await;
     let number = |name: &str, label: &str| {
         let line = format!(r#"oddswire_scraper_fetch_{name}{{source="alpha"{label}}}"#);
-        metrics.get(&line).copied().unwrap_or_else(|| panic!("{line}: {metrics:#?}"))
+        metrics
+            .get(&line)
+            .copied()
+            .unwrap_or_else(|| panic!("{line}: {metrics:#?}"))
     };
     assert!(number("requests_total", r#",outcome="success""#) > 10.0);
     for name in ["requests_total", "retries_total"] {
-        let label = if name == "requests_total" { "outcome" } else { "class" };
-        assert_eq!(number(name, &format!(r#",{label}="rate_limited""#)), 2.0, "{name}");
+        let label = if name == "requests_total" {
+            "outcome"
+        } else {
+            "class"
+        };
+        assert_eq!(
+            number(name, &format!(r#",{label}="rate_limited""#)),
+            2.0,
+            "{name}"
+        );
     }
     assert!(number("unchanged_total", "") > 0.0);
     assert_eq!(

@@ -37,7 +37,10 @@ pub(super) enum Said {
     Done(Fetched),
     /// The page that is known is still the one.
     Unchanged(Page),
-    Elsewhere { url: Url, keep_method: bool },
+    Elsewhere {
+        url: Url,
+        keep_method: bool,
+    },
 }
 
 impl Said {
@@ -100,7 +103,11 @@ impl Site {
         }
         let headers = response.headers().clone();
         let body = self.body(response, &place, bound).await?;
-        Ok(Said::Done(Fetched::Page(Page { headers, body })))
+        Ok(Said::Done(Fetched::Page(Page {
+            status: status.as_u16(),
+            headers,
+            body,
+        })))
     }
 
     /// Where a redirect leads, if that is on this host.
@@ -142,18 +149,5 @@ fn refusal(response: &Response, place: String) -> Error {
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| retry::retry_after(text, Timestamp::now()));
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => Error::RateLimited { place, retry_after },
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
-            Error::Refused {
-                place,
-                status: status.as_u16(),
-            }
-        }
-        _ => Error::Status {
-            place,
-            status: status.as_u16(),
-            retry_after,
-        },
-    }
+    Error::of_status(place, status.as_u16(), retry_after)
 }

@@ -266,7 +266,9 @@ impl Books {
 
     /// How many pages the bookmakers have called unchanged.
     pub(super) async fn called_unchanged(&self) -> f64 {
-        self.scraper.metric("oddswire_scraper_fetch_unchanged_total").await
+        self.scraper
+            .metric("oddswire_scraper_fetch_unchanged_total")
+            .await
     }
 
     /// How much the board shows.
