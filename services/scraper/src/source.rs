@@ -40,7 +40,6 @@ pub(crate) use step::Step;
 pub(crate) use template::{Vars, climbs};
 pub use timetable::{Crontab, Timetable};
 pub(crate) use transform::{Factor, Transform};
-#[cfg(test)]
 pub(crate) use zone::Zone;
 
 use oddswire_protocol::{SourceKey, SportKey};
