@@ -265,6 +265,10 @@ async fn one_page_is_shown_as_the_scraper_sees_it() {
         blank.is_configuration() && blank.to_string().ends_with("--var league_id=…"),
         "{blank}"
     );
+    // `/league/../1.html` would be another page.
+    let climbs = ["fetch", file, "--step", "games", "--var", "league_id=.."];
+    let climbs = source(&site.url, &climbs).await.code.unwrap_err();
+    assert!(climbs.to_string().contains("means another page"), "{climbs}");
     let unknown = source(&site.url, &["fetch", file, "--step", "odds"])
         .await
         .code
