@@ -12,6 +12,7 @@ pub mod drain;
 pub mod engine;
 pub mod feed;
 pub mod frame;
+pub mod front;
 pub mod held;
 pub mod http;
 pub mod hub;
@@ -33,6 +34,7 @@ use crate::{
     drain::{Drain, Farewell},
     engine::Engine,
     feed::{FeedActor, FeedContext, FeedHealth},
+    front::{Front, TlsError},
     http::Gateway,
     hub::Hub,
     logs::Logs,
@@ -58,6 +60,9 @@ pub enum Error {
     /// The bus is not configured well.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The configuration is bad.
     #[error("{}", list(.0))]
     Configuration(Vec<Problem>),
@@ -77,7 +82,7 @@ pub enum Error {
 impl Error {
     /// Whether only another configuration helps.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Configuration(_))
+        matches!(self, Self::Configuration(_) | Self::Tls(_))
     }
 }
 
@@ -133,6 +138,7 @@ pub async fn run_on_trial(
     let metrics = Arc::new(Metrics::default());
     let mut registry = Registry::default();
     metrics.register(&mut registry);
+    let front = front(&options, &metrics)?;
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
     ));
@@ -183,7 +189,8 @@ pub async fn run_on_trial(
     let (drain, farewell) = Drain::new();
     let closing = CancellationToken::new();
     let engine = start_engine(&options, &shared, &farewell, &mut core, &inner)?;
-    let gateway = Gateway::new(shared, farewell, engine);
+    core.spawn(keep_certificate(Arc::clone(&front), inner.clone()));
+    let gateway = Gateway::new(shared, farewell, engine, front);
     core.spawn(serve_clients(listener, gateway.clone(), closing.clone()));
     let stopping = Stopping {
         core,
@@ -195,6 +202,17 @@ pub async fn run_on_trial(
         grace: Duration::from_millis(options.grace_ms),
     };
     stopping.supervise(stop).await
+}
+
+fn front(options: &GatewayOptions, metrics: &Arc<Metrics>) -> Result<Arc<Front>, Error> {
+    let metrics = Arc::clone(metrics);
+    let front = Front::new(&options.front, &options.limits, options.listen, metrics)?;
+    Ok(Arc::new(front))
+}
+
+async fn keep_certificate(front: Arc<Front>, stop: CancellationToken) -> Result<(), Error> {
+    front.keep_fresh(stop).await;
+    Ok(())
 }
 
 /// What the sessions share.

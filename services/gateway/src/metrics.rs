@@ -1,5 +1,6 @@
 //! What the gateway counts.
 
+use crate::front::Refused;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -41,8 +42,19 @@ pub struct Metrics {
     pub log_reads: Counter,
     /// Sessions open now.
     pub sessions: Gauge,
+    /// Connections open now, and streams that share one with others.
+    pub connections: Gauge,
+    /// Clients refused, by what they ran against.
+    pub refused: Family<RefusedLabel, Counter>,
     /// Who came to the door, by outcome.
     pub auth: Family<AuthLabel, Counter>,
+}
+
+/// The label `reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusedLabel {
+    /// Which limit.
+    pub reason: Refused,
 }
 
 /// The label `transport`.
@@ -76,6 +88,10 @@ pub struct AuthLabel {
 }
 
 impl Metrics {
+    pub(crate) fn refuse(&self, reason: Refused) {
+        self.refused.get_or_create(&RefusedLabel { reason }).inc();
+    }
+
     /// Puts every metric into a registry, under `oddswire_gateway_`.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("oddswire_gateway");
@@ -129,6 +145,8 @@ impl Metrics {
             "Reads of the log for clients",
             self.log_reads.clone(),
         );
+        registry.register("connections", "Connections open now", self.connections.clone());
+        registry.register("refused", "Clients refused by limit", self.refused.clone());
         registry.register(
             "auth",
             "Tokens and tickets looked at, by outcome",

@@ -1,6 +1,7 @@
 //! How a gateway is configured.
 
 use crate::auth::AuthOptions;
+use crate::front::{FrontOptions, LimitOptions};
 use clap::Args;
 use oddswire_kit::bus::BusOptions;
 use std::net::SocketAddr;
@@ -22,6 +23,12 @@ pub struct GatewayOptions {
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
+    /// Who may connect, and how.
+    #[command(flatten)]
+    pub front: FrontOptions,
+    /// How much clients may take.
+    #[command(flatten)]
+    pub limits: LimitOptions,
     /// Where operators look: /livez, /readyz, /metrics.
     #[arg(
         long,

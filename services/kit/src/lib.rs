@@ -3,8 +3,10 @@
 //!
 //! Its one invariant: it knows streams, subjects and bytes, never what an event means.
 
+mod allocator;
 pub mod bus;
 pub mod child;
+pub mod descriptors;
 pub mod env;
 pub mod kv;
 pub mod live;

@@ -42,7 +42,7 @@ enum Command {
     /// Everything on this machine: NATS, demo bookmakers, scraper, gateways; Ctrl-C stops all of it.
     Dev(DevOptions),
     /// Serves clients over WebSocket and Server-Sent Events.
-    Gateway(GatewayOptions),
+    Gateway(Box<GatewayOptions>),
     /// Scrapes sources and publishes runs and odds.
     Scraper(ScraperOptions),
     /// Writes and debugs source files: check, fetch, test, record, schema. Publishes nothing.
@@ -141,7 +141,7 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
         Command::Gateway(options) => {
             let (clients, operators) = (listen(options.listen)?, listen(options.ops_listen)?);
             tracing::info!(listen = %options.listen, ops = %options.ops_listen, nats = options.bus.address(), "gateway");
-            oddswire_gateway::run(options, clients, operators, stop).await?;
+            oddswire_gateway::run(*options, clients, operators, stop).await?;
         }
         Command::Scraper(options) => {
             let operators = listen(options.ops_listen)?;

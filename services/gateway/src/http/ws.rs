@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     auth::{Grant, Refusal},
+    front::Visitor,
     session::{End, Input, Outgoing, Session, Transport},
     socket::Socket,
     wire::Form,
@@ -55,6 +56,10 @@ pub(super) async fn connect(
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| not_a_websocket("this connection cannot be upgraded"))?;
+    let visitor = request
+        .extensions_mut()
+        .remove::<Visitor>()
+        .ok_or_else(|| not_a_websocket("this connection cannot be upgraded"))?;
     let sessions = gateway.sessions.clone();
     let limits = gateway.shared.limits;
     sessions.spawn(async move {
@@ -73,7 +78,7 @@ pub(super) async fn connect(
             Some(reader),
             &early,
             gateway.shared.patience,
-            gateway.sessions.token(),
+            gateway.seat(visitor),
         );
         Greeting {
             gateway,
