@@ -77,7 +77,7 @@ fn moment_near(field: &TimeField, text: &str, now: Timestamp) -> Option<Timestam
             .map(|seconds| seconds.checked_mul(1_000).and_then(Timestamp::from_unix_ms)),
         // The pattern holds no offset: clocks in UTC are read first, and then those of the zone.
         TimeForm::Clock(pattern, zone) if !has_year(pattern) => {
-            Some(in_nearest_year(pattern, zone, text, now))
+            Some(in_nearest_year(pattern, *zone, text, now))
         }
         TimeForm::Clock(pattern, zone) => {
             DateTime::parse_from_str(&format!("{text} +0000"), &format!("{pattern} %z"))
@@ -108,7 +108,7 @@ fn has_year(pattern: &str) -> bool {
 
 /// The time in last year, this one or the next, whichever is nearest to `now`; the later one of two. A year that does
 /// not have this day, or has another weekday on it where the text says one, is none of them.
-fn in_nearest_year(pattern: &str, zone: &Zone, text: &str, now: Timestamp) -> Option<Timestamp> {
+fn in_nearest_year(pattern: &str, zone: Zone, text: &str, now: Timestamp) -> Option<Timestamp> {
     let this_year = DateTime::from_timestamp_millis(now.unix_ms())?.year();
     let pattern = format!("%Y {pattern} %z");
     let moments = (this_year - 1..=this_year + 1).rev().filter_map(|year| {
@@ -181,20 +181,45 @@ mod tests {
         };
         let day = |text, now| read("%d %b %H:%M", "UTC", text, now);
         for (text, now, expected) in [
-            ("07 Feb 20:45", "2027-02-01T00:00:00.000Z", "2027-02-07T20:45:00.000Z"),
-            ("07 Feb 20:45", "2027-03-01T00:00:00.000Z", "2027-02-07T20:45:00.000Z"),
+            (
+                "07 Feb 20:45",
+                "2027-02-01T00:00:00.000Z",
+                "2027-02-07T20:45:00.000Z",
+            ),
+            (
+                "07 Feb 20:45",
+                "2027-03-01T00:00:00.000Z",
+                "2027-02-07T20:45:00.000Z",
+            ),
             // Around New Year it is next year's or last year's.
-            ("02 Jan 15:00", "2026-12-30T12:00:00.000Z", "2027-01-02T15:00:00.000Z"),
-            ("31 Dec 23:30", "2027-01-01T00:10:00.000Z", "2026-12-31T23:30:00.000Z"),
+            (
+                "02 Jan 15:00",
+                "2026-12-30T12:00:00.000Z",
+                "2027-01-02T15:00:00.000Z",
+            ),
+            (
+                "31 Dec 23:30",
+                "2027-01-01T00:10:00.000Z",
+                "2026-12-31T23:30:00.000Z",
+            ),
             // A leap day is known in the years beside its own alone.
-            ("29 Feb 12:00", "2027-12-01T00:00:00.000Z", "2028-02-29T12:00:00.000Z"),
+            (
+                "29 Feb 12:00",
+                "2027-12-01T00:00:00.000Z",
+                "2028-02-29T12:00:00.000Z",
+            ),
         ] {
             assert_eq!(day(text, now).as_deref(), Some(expected), "{text} at {now}");
         }
         assert_eq!(day("29 Feb 12:00", "2026-06-01T00:00:00.000Z"), None);
         assert_eq!(day("07 Feb", "2027-02-01T00:00:00.000Z"), None);
         // The zone's own offset on that day, and a weekday that only one of the years has.
-        let zoned = read("%d.%m. %H:%M", "Europe/Berlin", "01.07. 20:00", "2027-06-01T00:00:00.000Z");
+        let zoned = read(
+            "%d.%m. %H:%M",
+            "Europe/Berlin",
+            "01.07. 20:00",
+            "2027-06-01T00:00:00.000Z",
+        );
         assert_eq!(zoned.as_deref(), Some("2027-07-01T18:00:00.000Z"));
         let weekday = |text| read("%a %d %b %H:%M", "UTC", text, "2026-11-22T00:00:00.000Z");
         assert_eq!(

@@ -217,16 +217,15 @@ impl Ask {
 pub(crate) fn request(source: &Source, step: &Step, ask: &Ask) -> Result<Request, Fault> {
     let rule = &step.request;
     let base = source.base_url.as_str().trim_end_matches('/');
-    let url = match &ask.url {
-        Some(url) => url.clone(),
-        None => {
-            let told = |why: &str| Fault::drift(format!("step {:?}: no URL comes of it: {why}", step.id));
-            let text = rule.url.url(&ask.vars);
-            if climbs(&text) {
-                return Err(told("a value is `.` or `..`, which means another page"));
-            }
-            Url::parse(&format!("{base}{text}")).map_err(|error| told(&error.to_string()))?
+    let url = if let Some(url) = &ask.url {
+        url.clone()
+    } else {
+        let told = |why: &str| Fault::drift(format!("step {:?}: no URL comes of it: {why}", step.id));
+        let text = rule.url.url(&ask.vars);
+        if climbs(&text) {
+            return Err(told("a value is `.` or `..`, which means another page"));
         }
+        Url::parse(&format!("{base}{text}")).map_err(|error| told(&error.to_string()))?
     };
     Ok(Request {
         post: rule.post,

@@ -29,11 +29,16 @@ async fn a_run_that_finds_far_fewer_events_is_broken_and_withdraws_nothing() {
     // However often: what is missing is never counted as missing.
     for _ in 0..3 {
         let last = world.whole_run().await.pop().unwrap().image;
-        assert_eq!((last.status, last.outcome), (Status::Failed, Some(Outcome::Broken)));
+        assert_eq!(
+            (last.status, last.outcome),
+            (Status::Failed, Some(Outcome::Broken))
+        );
         let error = &last.errors[0];
         assert_eq!(error.error_type, ErrorType::SchemaDrift);
         assert!(
-            error.message.starts_with("2 events, after 6 in the last complete run"),
+            error
+                .message
+                .starts_with("2 events, after 6 in the last complete run"),
             "{}",
             error.message
         );
@@ -45,7 +50,10 @@ async fn a_run_that_finds_far_fewer_events_is_broken_and_withdraws_nothing() {
     world.site.show(4, "2.00");
     for _ in 0..2 {
         let last = world.whole_run().await.pop().unwrap().image;
-        assert_eq!((last.status, last.outcome), (Status::Completed, Some(Outcome::Complete)));
+        assert_eq!(
+            (last.status, last.outcome),
+            (Status::Completed, Some(Outcome::Complete))
+        );
     }
     assert_eq!(shown(&world).await, 3);
 }

@@ -253,14 +253,14 @@ impl Books {
     }
 
     /// What the scraper counts of its requests, by name and labels.
-    pub(super) async fn fetch_metrics(&self) -> BTreeMap<String, f64> {
+    pub(super) async fn fetch_metrics(&self) -> BTreeMap<String, String> {
         let (_, text) = self.scraper.ops("/metrics").await;
         let lines = text
             .lines()
             .filter(|line| line.starts_with("oddswire_scraper_fetch_"));
         lines
             .filter_map(|line| line.rsplit_once(' '))
-            .map(|(name, value)| (name.to_owned(), value.parse().unwrap()))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
     }
 
