@@ -284,7 +284,9 @@ impl Gateway {
         gateway.listen = address;
         change(&mut gateway);
         let stop = CancellationToken::new();
-        let run = oddswire_gateway::run_on_trial(gateway, clients, operators, trial, stop.clone());
+        // Nobody changes its configuration.
+        let (_, changes) = tokio::sync::mpsc::channel(1);
+        let run = oddswire_gateway::run_on_trial(gateway, clients, operators, trial, changes, stop.clone());
         #[expect(
             clippy::disallowed_methods,
             reason = "the handle is kept, and awaited when the test stops it"

@@ -120,6 +120,14 @@ pub struct Front {
     metrics: Arc<Metrics>,
 }
 
+/// Looks whether the certificate, if one is named, can be used.
+///
+/// # Errors
+/// Why not.
+pub fn check(options: &FrontOptions) -> Result<(), TlsError> {
+    options.tls_files().map(Tls::new).transpose().map(|_| ())
+}
+
 /// A connection, or one stream on it: where it comes from, and the seats that it takes.
 #[derive(Debug, Clone)]
 pub(crate) struct Visitor {
@@ -174,11 +182,6 @@ impl Front {
         metrics: Arc<Metrics>,
     ) -> Result<Self, TlsError> {
         let rules = Arc::new(Rules::new(options, limits));
-        tracing::info!(
-            connections = rules.connections,
-            tls = options.tls_cert.is_some(),
-            "client port"
-        );
         Ok(Self {
             is_local: listen.ip().to_canonical().is_loopback(),
             tls: options.tls_files().map(Tls::new).transpose()?,
@@ -194,6 +197,11 @@ impl Front {
     /// off by it; its files are read again when they change.
     pub fn reload(&self, options: &FrontOptions, limits: &LimitOptions) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::new(options, limits));
+    }
+
+    /// How many connections there may be, and how many descriptors the process has.
+    pub fn room(&self) -> (usize, u64) {
+        (self.rules().connections, descriptors::raise())
     }
 
     /// Keeps the certificate fresh.

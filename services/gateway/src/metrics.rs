@@ -1,6 +1,7 @@
 //! What the gateway counts.
 
 use crate::front::Refused;
+use crate::reload::ReloadLabel;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -40,6 +41,8 @@ pub struct Metrics {
     pub handed_over: Counter,
     /// Reads of the log for clients.
     pub log_reads: Counter,
+    /// Times that the configuration was read again.
+    pub reloads: Family<ReloadLabel, Counter>,
     /// Sessions open now.
     pub sessions: Gauge,
     /// Connections open now, and streams that share one with others.
@@ -113,6 +116,11 @@ impl Metrics {
         );
         registry.register("sessions_opened", "Sessions begun", self.opened.clone());
         registry.register("sessions_closed", "Sessions ended", self.closed.clone());
+        registry.register(
+            "config_reloads",
+            "Times that the configuration was read again, by what became of it",
+            self.reloads.clone(),
+        );
         registry.register("sessions", "Sessions open now", self.sessions.clone());
         registry.register("delivered", "Messages given to sockets", self.delivered.clone());
         registry.register(

@@ -6,12 +6,14 @@
 mod allocator;
 pub mod bus;
 pub mod child;
+pub mod config;
 pub mod descriptors;
 pub mod env;
 pub mod kv;
 pub mod live;
 pub mod log;
 pub mod nats_server;
+pub mod nearest;
 pub mod ops;
 pub mod probe;
 pub mod provision;

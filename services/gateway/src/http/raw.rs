@@ -168,7 +168,7 @@ async fn asked_for(gateway: &Gateway, uri: &Uri, headers: &HeaderMap) -> Result<
         Query::<StreamQuery>::try_from_uri(uri).map_err(|e| ApiError::bad_query(e.body_text()))?;
     // Before anything else: who is not let in learns nothing.
     let grant = gateway.admit_stream(headers, query.ticket()).await?;
-    query.events(headers, &gateway.shared.limits, grant)
+    query.events(headers, &gateway.shared.limits(), grant)
 }
 
 async fn open(stream: TcpStream, gateway: Gateway, request: Request, visitor: Visitor, cors: &HeaderMap) {

@@ -32,7 +32,7 @@ pub(super) async fn connect(
 ) -> Result<Response, ApiError> {
     // Before anything else: who is not let in learns nothing.
     let grant = gateway.admit_stream(&headers, query.ticket()).await?;
-    let request = query.events(&headers, &gateway.shared.limits, grant)?;
+    let request = query.events(&headers, &gateway.shared.limits(), grant)?;
     Ok(open(&gateway, request))
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn connect(
         .remove::<Visitor>()
         .ok_or_else(|| not_a_websocket("this connection cannot be upgraded"))?;
     let sessions = gateway.sessions.clone();
-    let limits = gateway.shared.limits;
+    let limits = gateway.shared.limits();
     sessions.spawn(async move {
         let Some((stream, early)) = upgrade.await.ok().and_then(into_parts) else {
             return;
@@ -208,7 +208,7 @@ impl Greeting {
             query,
             headers,
         } = self;
-        let request = match query.request(&headers, &gateway.shared.limits, grant) {
+        let request = match query.request(&headers, &gateway.shared.limits(), grant) {
             Ok(request) => request,
             Err(none) => return refuse(socket, &none.0, CloseCode::NoTopic).await,
         };
