@@ -1,7 +1,6 @@
 //! `oddswire print-config`, `oddswire check`, and the configuration read again under a running gateway.
 
 use crate::{Cli, Command};
-use anyhow::Result;
 use clap::{Args, CommandFactory, FromArgMatches};
 use oddswire_gateway::{Change, GatewayOptions};
 use oddswire_kit::{
@@ -65,22 +64,22 @@ fn read_as(command: &str, flags: &[OsString]) -> Result<(Cli, Vec<Setting>), Ref
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is asked for")]
-pub(crate) fn print(options: &PrintConfig) -> Result<ExitCode> {
+pub(crate) fn print(options: &PrintConfig) -> ExitCode {
     if options.example {
         print!("{}", config::example(&Cli::command(), &CONFIGURED));
-        return Ok(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
     match read_as(&options.command, &options.flags) {
         Ok((_, settings)) => {
             print!("{}", config::print(&options.command, &settings));
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
-        Err(refused) => Ok(crate::refuse(&refused)),
+        Err(refused) => crate::refuse(&refused),
     }
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is asked for")]
-pub(crate) fn check(options: &Check) -> Result<ExitCode> {
+pub(crate) fn check(options: &Check) -> ExitCode {
     let mut problems = Vec::new();
     for command in &options.commands {
         match read_as(command, &[]) {
@@ -90,7 +89,7 @@ pub(crate) fn check(options: &Check) -> Result<ExitCode> {
                     .map(|what| format!("{command}: {what}")),
             ),
             Err(Refused::Problems(found)) => problems.extend(found),
-            Err(refused @ Refused::Usage(_)) => return Ok(crate::refuse(&refused)),
+            Err(refused @ Refused::Usage(_)) => return crate::refuse(&refused),
         }
     }
     problems.extend(config::strange_variables(&Cli::command()));
@@ -99,9 +98,9 @@ pub(crate) fn check(options: &Check) -> Result<ExitCode> {
     problems.retain(|problem| told.insert(problem.clone()));
     if problems.is_empty() {
         println!("The configuration is fine: {}.", options.commands.join(", "));
-        return Ok(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
-    Ok(crate::refuse(&Refused::Problems(problems)))
+    crate::refuse(&Refused::Problems(problems))
 }
 
 /// What a command itself has against its configuration.

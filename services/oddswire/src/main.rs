@@ -204,8 +204,8 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
         }
         Command::Provision(options) => return provision::run(options).await,
         Command::Token(options) => return token::run(options).await,
-        Command::Check(options) => return configuration::check(&options),
-        Command::PrintConfig(options) => return configuration::print(&options),
+        Command::Check(options) => return Ok(configuration::check(&options)),
+        Command::PrintConfig(options) => return Ok(configuration::print(&options)),
         Command::Healthcheck(Healthcheck { url }) => return check_health::run(&url).await,
     }
     Ok(ExitCode::SUCCESS)
