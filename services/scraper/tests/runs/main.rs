@@ -8,6 +8,7 @@
 
 mod defects;
 mod demo;
+mod drops;
 mod ends;
 mod faults;
 mod happy;
