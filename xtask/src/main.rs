@@ -23,6 +23,7 @@ mod process;
 mod product;
 mod python;
 mod siege;
+mod tool;
 mod types;
 mod zombies;
 
