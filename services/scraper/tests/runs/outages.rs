@@ -1,4 +1,5 @@
-//! A bus that is away for several times as long as a job waits for its worker, from a given moment of a run on.
+//! A bus that is away for several times as long as a job waits for its worker, and longer than it knows an id again,
+//! from a given moment of a run on.
 //!
 //! Whatever the moment: the run has one chain with one end, each key was written once more and no more, and what stands
 //! is what the site shows.
@@ -19,6 +20,8 @@ use tokio::time::sleep;
 const ACK_WAIT_MS: u64 = 2_000;
 /// Three times as long; longer, too, than the patience of every single question to the bus.
 const AWAY: Duration = Duration::from_millis(3 * ACK_WAIT_MS);
+/// Shorter than the outage: the bus does not know again what it took before.
+const DUPLICATE_WINDOW_S: u64 = 1;
 const EVENTS: u32 = 40;
 
 /// When the bus goes.
@@ -38,7 +41,7 @@ enum Moment {
 
 /// Has a run that changes every key go through an outage.
 async fn outage(moment: Moment) {
-    let mut world = World::start(ACK_WAIT_MS, EVENTS, "").await;
+    let mut world = World::start_forgetful(ACK_WAIT_MS, DUPLICATE_WINDOW_S, EVENTS).await;
     let proxy = Proxy::start(&world.nats.url()).await;
     let _scraper = world.scraper_through(&proxy.url, "w-1").await;
     world.whole_run().await;
