@@ -35,7 +35,7 @@ enum Moment {
     Scraping,
     /// Odds are stored, and the worker does not know of which.
     Storing,
-    /// The last message of the run is stored.
+    /// The last message of the run is stored, and the worker does not know.
     AtTheEnd,
 }
 
@@ -65,7 +65,10 @@ async fn outage(moment: Moment) {
             proxy.lost().await;
         }
         Moment::AtTheEnd => {
+            world.site.asked(asked + 2).await;
+            proxy.lose_answers_to("Oddswire-Status: completed");
             world.site.release();
+            proxy.lost().await;
             world.ended(&run_id).await;
         }
     }
