@@ -1,13 +1,13 @@
 //! A gateway as the chaos test runs it: a process of its own, that can be killed, with mechanisms off where asked.
 
 use clap::Parser;
-use oddswire_gateway::{GatewayOptions, trial::Trial};
+use oddswire_gateway::{Change, GatewayOptions, trial::Trial};
 use oddswire_kit::{
     shutdown,
     telemetry::{self, LogOptions},
     tls,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Parser)]
@@ -41,8 +41,25 @@ async fn main() -> anyhow::Result<()> {
     let clients = TcpListener::bind(cli.gateway.listen).await?;
     let operators = TcpListener::bind(cli.gateway.ops_listen).await?;
     let stop = CancellationToken::new();
-    let serving = oddswire_gateway::run_on_trial(cli.gateway, clients, operators, trial, stop.clone());
-    let (served, listened) = tokio::join!(serving, shutdown::on_signal(stop));
+    let (changes, changed) = mpsc::channel(1);
+    let again = Box::new(cli.gateway.clone());
+    let serving =
+        oddswire_gateway::run_on_trial(cli.gateway, clients, operators, trial, changed, stop.clone());
+    // The same configuration, read again.
+    let reloading = async {
+        while shutdown::hangup().await.is_ok() {
+            let change = Change::Options(again.clone(), Vec::new());
+            if changes.send(change).await.is_err() {
+                return;
+            }
+        }
+    };
+    let ended = stop.clone();
+    let (served, listened, _) = tokio::join!(
+        serving,
+        shutdown::on_signal(stop),
+        ended.run_until_cancelled(reloading)
+    );
     listened?;
     Ok(served?)
 }

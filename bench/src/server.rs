@@ -68,6 +68,13 @@ impl Server {
                     // A heartbeat costs as much as an event, and belongs to none of the scenarios.
                     "--heartbeat-ms",
                     "60000",
+                    // All clients of a scenario come from one address, and at once.
+                    "--connections-per-address",
+                    "0",
+                    "--handshakes-per-s",
+                    "0",
+                    "--requests-per-s",
+                    "0",
                 ]));
                 words.extend(arguments(further));
                 ops_port

@@ -26,7 +26,7 @@ impl Raw {
     async fn connect(gateway: &Gateway, query: &str, offer: &str) -> Self {
         let mut stream = TcpStream::connect(&gateway.address).await.unwrap();
         let request = format!(
-            "GET /api/ws?{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET /api/ws?{query} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              Sec-WebSocket-Extensions: {offer}\r\n\r\n"
         );

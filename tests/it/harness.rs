@@ -4,6 +4,7 @@ mod board;
 mod connection;
 mod events;
 pub(crate) mod frames;
+mod plain;
 mod process;
 pub(crate) mod secured;
 mod sse;
@@ -12,11 +13,17 @@ mod ws;
 pub(crate) use board::Board;
 pub(crate) use connection::{Connection, Delivered, Transport};
 pub(crate) use events::{Quote, odds_key, run_image, run_key, update};
+pub(crate) use plain::{Answer, Plain};
 pub(crate) use process::GatewayProcess;
 pub(crate) use sse::{Sse, SseEvent};
 pub(crate) use ws::{Ended, Ws};
 
-use oddswire_gateway::{GatewayOptions, auth::AuthOptions, trial::Trial};
+use oddswire_gateway::{
+    GatewayOptions,
+    auth::AuthOptions,
+    front::{FrontOptions, LimitOptions},
+    trial::Trial,
+};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
     nats_server::{NatsCluster, NatsServer},
@@ -277,7 +284,9 @@ impl Gateway {
         gateway.listen = address;
         change(&mut gateway);
         let stop = CancellationToken::new();
-        let run = oddswire_gateway::run_on_trial(gateway, clients, operators, trial, stop.clone());
+        // Nobody changes its configuration.
+        let (_, changes) = tokio::sync::mpsc::channel(1);
+        let run = oddswire_gateway::run_on_trial(gateway, clients, operators, trial, changes, stop.clone());
         #[expect(
             clippy::disallowed_methods,
             reason = "the handle is kept, and awaited when the test stops it"
@@ -297,6 +306,8 @@ impl Gateway {
         GatewayOptions {
             bus: options(nats_url),
             auth: AuthOptions::default(),
+            front: FrontOptions::default(),
+            limits: LimitOptions::default(),
             listen: ([127, 0, 0, 1], 0).into(),
             ops_listen: operators.local_addr().unwrap(),
             heartbeat_ms: 1_000,

@@ -6,6 +6,7 @@ mod error;
 mod extract;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod guard;
 mod odds;
 mod page;
 mod query;
@@ -15,7 +16,14 @@ mod sse;
 mod tickets;
 mod ws;
 
-use crate::{drain::Farewell, engine::Engine, runs::RunIndex, session::Shared, socket::Socket};
+use crate::{
+    drain::Farewell,
+    engine::Engine,
+    front::{Front, Visitor},
+    runs::RunIndex,
+    session::Shared,
+    socket::{Seat, Socket},
+};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -36,17 +44,19 @@ pub struct Gateway {
     sessions: TaskTracker,
     farewell: Farewell,
     engine: Arc<Engine>,
+    front: Arc<Front>,
 }
 
 impl Gateway {
     /// A gateway whose sessions end as `farewell` says.
-    pub fn new(shared: Arc<Shared>, farewell: Farewell, engine: Arc<Engine>) -> Self {
+    pub fn new(shared: Arc<Shared>, farewell: Farewell, engine: Arc<Engine>, front: Arc<Front>) -> Self {
         Self {
             shared,
             runs: Arc::default(),
             sessions: TaskTracker::new(),
             farewell,
             engine,
+            front,
         }
     }
 
@@ -55,6 +65,11 @@ impl Gateway {
         let metrics = &self.shared.metrics;
         metrics.opened.get_or_create(&socket.label()).inc();
         metrics.sessions.inc();
+    }
+
+    /// What a session of this visitor takes while it is open.
+    fn seat(&self, visitor: Visitor) -> Seat {
+        Seat::new(self.sessions.token(), visitor, Arc::clone(&self.front))
     }
 
     /// How many sessions are open.
@@ -99,6 +114,7 @@ fn router(gateway: Gateway) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(gateway.clone(), credentials::ask))
         .layer(DefaultBodyLimit::max(BODY_MAX_BYTES))
+        .layer(from_fn_with_state(gateway.clone(), guard::guard))
         .with_state(gateway)
 }
 

@@ -12,6 +12,7 @@ pub mod drain;
 pub mod engine;
 pub mod feed;
 pub mod frame;
+pub mod front;
 pub mod held;
 pub mod http;
 pub mod hub;
@@ -19,6 +20,7 @@ pub mod jobs;
 pub mod logs;
 pub mod metrics;
 mod options;
+mod reload;
 pub mod runs;
 pub mod session;
 pub mod socket;
@@ -27,16 +29,19 @@ pub mod trial;
 pub mod wire;
 
 pub use options::GatewayOptions;
+pub use reload::{Change, Changes};
 
 use crate::{
     auth::{Auth, Door, Problem},
     drain::{Drain, Farewell},
     engine::Engine,
     feed::{FeedActor, FeedContext, FeedHealth},
+    front::{Front, TlsError},
     http::Gateway,
     hub::Hub,
     logs::Logs,
     metrics::Metrics,
+    reload::Reloading,
     session::Shared,
     stopping::Stopping,
     trial::Trial,
@@ -46,10 +51,17 @@ use oddswire_kit::{
     ops::{self, Health, Ops},
     probe::Probe,
 };
-use oddswire_protocol::{Feed, server::Limits};
+use oddswire_protocol::Feed;
 use prometheus_client::registry::Registry;
-use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Why a gateway ended before it was asked to.
@@ -58,6 +70,9 @@ pub enum Error {
     /// The bus is not configured well.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The configuration is bad.
     #[error("{}", list(.0))]
     Configuration(Vec<Problem>),
@@ -77,7 +92,7 @@ pub enum Error {
 impl Error {
     /// Whether only another configuration helps.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Configuration(_))
+        matches!(self, Self::Configuration(_) | Self::Tls(_))
     }
 }
 
@@ -86,23 +101,34 @@ fn list(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// The rules of the door. A gateway that others than this machine can reach does not start without.
+/// Everything that is wrong with a configuration, as far as it can be known without starting.
+pub fn check(options: &GatewayOptions) -> Vec<String> {
+    let mut problems: Vec<String> = match rules(options) {
+        Ok(_) => Vec::new(),
+        Err(Error::Configuration(problems)) => problems.iter().map(ToString::to_string).collect(),
+        Err(error) => vec![error.to_string()],
+    };
+    problems.extend(front::check(&options.front).err().map(|error| error.to_string()));
+    problems
+}
+
+/// The rules of the door, of a configuration without faults. A gateway that others than this machine can reach does not
+/// start without.
 fn rules(options: &GatewayOptions) -> Result<Auth, Error> {
-    let auth = Auth::new(&options.auth).map_err(Error::Configuration)?;
-    let public = !options.listen.ip().to_canonical().is_loopback();
-    if public && !auth.is_on() && !options.auth.insecure_no_auth {
-        let what = format!(
-            "{} can be reached from other machines, and nobody would be asked for a token: name a key \
-             (--auth-key-file, --auth-secret-file or --auth-jwks-url, see docs/auth.md), listen on 127.0.0.1, or say \
-             --insecure-no-auth",
-            options.listen
-        );
-        return Err(Error::Configuration(vec![Problem {
-            option: "--listen",
-            what,
-        }]));
+    let mut problems = options.contradictions();
+    match Auth::new(&options.auth) {
+        Ok(auth) => {
+            let public = !options.listen.ip().to_canonical().is_loopback();
+            if public && !auth.is_on() && !options.auth.insecure_no_auth {
+                problems.push(options.unguarded());
+            }
+            if problems.is_empty() {
+                return Ok(auth);
+            }
+        }
+        Err(found) => problems.extend(found),
     }
-    Ok(auth)
+    Err(Error::Configuration(problems))
 }
 
 /// Serves clients on `listener` and operators on `ops_listener` until `stop`, whether or not the bus is there.
@@ -115,10 +141,13 @@ pub async fn run(
     ops_listener: TcpListener,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    run_on_trial(options, listener, ops_listener, Trial::default(), stop).await
+    // Nobody changes anything: the sender is gone.
+    let (_, changes) = mpsc::channel(1);
+    run_on_trial(options, listener, ops_listener, Trial::default(), changes, stop).await
 }
 
-/// The same with mechanisms off, for tests that show what they are there for.
+/// The same with a configuration that may change meanwhile, and with mechanisms off for tests that show what they are
+/// there for.
 ///
 /// # Errors
 /// [`Error`].
@@ -127,12 +156,15 @@ pub async fn run_on_trial(
     listener: TcpListener,
     ops_listener: TcpListener,
     trial: Trial,
+    changes: Changes,
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let (rules, auth) = watch::channel(Arc::new(rules(&options)?));
     let metrics = Arc::new(Metrics::default());
     let mut registry = Registry::default();
     metrics.register(&mut registry);
+    let front = front(&options, &metrics)?;
+    tell(&options, &front, &auth.borrow());
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
     ));
@@ -160,21 +192,21 @@ pub async fn run_on_trial(
         linger: Duration::from_millis(options.linger_ms),
         trial,
     };
-    for feed in Feed::ALL {
-        let (actor, inner) = (FeedActor::new(feed, context.clone()), inner.clone());
-        core.spawn(async move {
-            actor.run(inner).await;
-            Ok(())
-        });
-    }
+    follow_feeds(&context, &mut core, &inner);
     let ops = Ops {
         health: Arc::new(readiness(probe, Arc::clone(&health), stop.clone())),
         registry: Arc::new(registry),
     };
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
-    core.spawn(keep_fresh(rules, auth, inner.clone()));
+    core.spawn(keep_fresh(auth, inner.clone()));
     let shared = Arc::new(share(&options, hub, reads, health, metrics, door));
+    let reloading = Reloading {
+        rules,
+        front: Arc::clone(&front),
+        shared: Arc::clone(&shared),
+    };
+    core.spawn(reloading.follow(changes, inner.clone()));
     let (logs, until) = (Arc::clone(&shared), inner.clone());
     core.spawn(async move {
         logs.logs.keep_small(until).await;
@@ -183,7 +215,8 @@ pub async fn run_on_trial(
     let (drain, farewell) = Drain::new();
     let closing = CancellationToken::new();
     let engine = start_engine(&options, &shared, &farewell, &mut core, &inner)?;
-    let gateway = Gateway::new(shared, farewell, engine);
+    core.spawn(keep_certificate(Arc::clone(&front), inner.clone()));
+    let gateway = Gateway::new(shared, farewell, engine, front);
     core.spawn(serve_clients(listener, gateway.clone(), closing.clone()));
     let stopping = Stopping {
         core,
@@ -195,6 +228,47 @@ pub async fn run_on_trial(
         grace: Duration::from_millis(options.grace_ms),
     };
     stopping.supervise(stop).await
+}
+
+fn follow_feeds(context: &FeedContext, core: &mut JoinSet<Result<(), Error>>, stop: &CancellationToken) {
+    for feed in Feed::ALL {
+        let (actor, stop) = (FeedActor::new(feed, context.clone()), stop.clone());
+        core.spawn(async move {
+            actor.run(stop).await;
+            Ok(())
+        });
+    }
+}
+
+/// Says what is in force.
+fn tell(options: &GatewayOptions, front: &Front, auth: &Auth) {
+    let (connections, descriptors) = front.room();
+    tracing::info!(
+        listen = %options.listen,
+        ops = %options.ops_listen,
+        nats = options.bus.address(),
+        tls = options.front.tls_cert.is_some(),
+        auth = auth.is_on(),
+        connections,
+        descriptors,
+        per_address = options.limits.connections_per_address,
+        handshakes_per_s = options.limits.handshakes_per_s,
+        requests_per_s = options.limits.requests_per_s,
+        topics = options.topics_max,
+        ring_mib = options.ring_bytes >> 20,
+        "gateway"
+    );
+}
+
+fn front(options: &GatewayOptions, metrics: &Arc<Metrics>) -> Result<Arc<Front>, Error> {
+    let metrics = Arc::clone(metrics);
+    let front = Front::new(&options.front, &options.limits, options.listen, metrics)?;
+    Ok(Arc::new(front))
+}
+
+async fn keep_certificate(front: Arc<Front>, stop: CancellationToken) -> Result<(), Error> {
+    front.keep_fresh(stop).await;
+    Ok(())
 }
 
 /// What the sessions share.
@@ -213,33 +287,23 @@ fn share(
         metrics,
         door,
         heartbeat: Duration::from_millis(options.heartbeat_ms),
-        limits: Limits {
-            topics: usize::from(options.topics_max),
-            message_bytes: usize::try_from(options.message_bytes_max).unwrap_or(usize::MAX),
-            messages_per_s: options.messages_per_s,
-        },
+        limits: RwLock::new(reload::limits(options)),
         patience: Duration::from_millis(options.patience_ms),
         budget_bytes: options.client_bytes,
         lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
     }
 }
 
-/// Keeps the keys of the rules in force fresh. Who changes the rules sends others into the channel.
-async fn keep_fresh(
-    rules: watch::Sender<Arc<Auth>>,
-    mut auth: watch::Receiver<Arc<Auth>>,
-    stop: CancellationToken,
-) -> Result<(), Error> {
+/// Keeps the keys of the rules in force fresh.
+async fn keep_fresh(mut auth: watch::Receiver<Arc<Auth>>, stop: CancellationToken) -> Result<(), Error> {
     loop {
         let now = Arc::clone(&auth.borrow_and_update());
         tokio::select! {
             () = now.keep_fresh() => {}
             _ = auth.changed() => {}
-            () = stop.cancelled() => break,
+            () = stop.cancelled() => return Ok(()),
         }
     }
-    drop(rules);
-    Ok(())
 }
 
 /// Starts the shards; one that ends ends the gateway.

@@ -1,5 +1,7 @@
 //! What the gateway counts.
 
+use crate::front::Refused;
+use crate::reload::ReloadLabel;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -39,10 +41,23 @@ pub struct Metrics {
     pub handed_over: Counter,
     /// Reads of the log for clients.
     pub log_reads: Counter,
+    /// Times that the configuration was read again.
+    pub reloads: Family<ReloadLabel, Counter>,
     /// Sessions open now.
     pub sessions: Gauge,
+    /// Connections open now, and streams that share one with others.
+    pub connections: Gauge,
+    /// Clients refused, by what they ran against.
+    pub refused: Family<RefusedLabel, Counter>,
     /// Who came to the door, by outcome.
     pub auth: Family<AuthLabel, Counter>,
+}
+
+/// The label `reason`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RefusedLabel {
+    /// Which limit.
+    pub reason: Refused,
 }
 
 /// The label `transport`.
@@ -76,6 +91,10 @@ pub struct AuthLabel {
 }
 
 impl Metrics {
+    pub(crate) fn refuse(&self, reason: Refused) {
+        self.refused.get_or_create(&RefusedLabel { reason }).inc();
+    }
+
     /// Puts every metric into a registry, under `oddswire_gateway_`.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("oddswire_gateway");
@@ -97,6 +116,11 @@ impl Metrics {
         );
         registry.register("sessions_opened", "Sessions begun", self.opened.clone());
         registry.register("sessions_closed", "Sessions ended", self.closed.clone());
+        registry.register(
+            "config_reloads",
+            "Times that the configuration was read again, by what became of it",
+            self.reloads.clone(),
+        );
         registry.register("sessions", "Sessions open now", self.sessions.clone());
         registry.register("delivered", "Messages given to sockets", self.delivered.clone());
         registry.register(
@@ -129,6 +153,8 @@ impl Metrics {
             "Reads of the log for clients",
             self.log_reads.clone(),
         );
+        registry.register("connections", "Connections open now", self.connections.clone());
+        registry.register("refused", "Clients refused by limit", self.refused.clone());
         registry.register(
             "auth",
             "Tokens and tickets looked at, by outcome",

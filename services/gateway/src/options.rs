@@ -1,6 +1,7 @@
 //! How a gateway is configured.
 
-use crate::auth::AuthOptions;
+use crate::auth::{AuthOptions, Problem};
+use crate::front::{FrontOptions, LimitOptions};
 use clap::Args;
 use oddswire_kit::bus::BusOptions;
 use std::net::SocketAddr;
@@ -22,6 +23,12 @@ pub struct GatewayOptions {
         value_name = "ADDRESS"
     )]
     pub listen: SocketAddr,
+    /// Who may connect, and how.
+    #[command(flatten)]
+    pub front: FrontOptions,
+    /// How much clients may take.
+    #[command(flatten)]
+    pub limits: LimitOptions,
     /// Where operators look: /livez, /readyz, /metrics.
     #[arg(
         long,
@@ -85,4 +92,55 @@ pub struct GatewayOptions {
     #[arg(long, env = "ODDSWIRE_GRACE_MS", default_value_t = 25_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(0..=600_000))]
     pub grace_ms: u64,
+}
+
+impl GatewayOptions {
+    /// Options that cannot be meant together.
+    pub(crate) fn contradictions(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut must = |holds: bool, option, what: String| {
+            if !holds {
+                problems.push(Problem { option, what });
+            }
+        };
+        must(
+            self.listen != self.ops_listen || self.listen.port() == 0,
+            "--ops-listen",
+            format!(
+                "{} is where clients connect: give operators a port of their own",
+                self.listen
+            ),
+        );
+        must(
+            self.grace_ms >= self.drain_delay_ms,
+            "--grace-ms",
+            format!(
+                "{} ms end before the drain delay of {} ms does: every client would be cut off",
+                self.grace_ms, self.drain_delay_ms
+            ),
+        );
+        must(
+            self.ring_bytes >= self.client_bytes,
+            "--ring-bytes",
+            format!(
+                "{} bytes of recent events are fewer than the {} that may wait for one client (--client-bytes)",
+                self.ring_bytes, self.client_bytes
+            ),
+        );
+        problems
+    }
+
+    /// That everybody is let in.
+    pub(crate) fn unguarded(&self) -> Problem {
+        let what = format!(
+            "{} can be reached from other machines, and nobody would be asked for a token: name a key \
+             (--auth-key-file, --auth-secret-file or --auth-jwks-url, see docs/auth.md), listen on 127.0.0.1, or say \
+             --insecure-no-auth",
+            self.listen
+        );
+        Problem {
+            option: "--listen",
+            what,
+        }
+    }
 }

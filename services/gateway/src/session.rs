@@ -30,7 +30,10 @@ use oddswire_protocol::{
     envelope::Envelope,
     server::{ConnectionAck, ErrorData, Limits, Ref},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -51,8 +54,8 @@ pub struct Shared {
     pub door: Door,
     /// Between heartbeats.
     pub heartbeat: Duration,
-    /// What a connection may do.
-    pub limits: Limits,
+    /// What a connection that begins now may do.
+    pub limits: RwLock<Limits>,
     /// How long a client is waited for that takes no bytes, or does not answer.
     pub patience: Duration,
     /// Bytes that may wait for a slow client before it is conflated.
@@ -189,6 +192,8 @@ pub struct Session<T> {
     ids: bool,
     one_run: bool,
     pace: slow::Pace,
+    /// What it was granted when it began.
+    limits: Limits,
     budget: commands::Budget,
     changes: watch::Receiver<u64>,
     heartbeat_at: Instant,
@@ -213,6 +218,13 @@ pub struct Profile {
     pub conflate: Duration,
 }
 
+impl Shared {
+    /// What a connection that begins now may do.
+    pub fn limits(&self) -> Limits {
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 const BUS_RETRY: Duration = Duration::from_millis(500);
 /// The share of the longest lifetime that every connection may have.
 const LIFETIME_SHARE: std::ops::Range<f64> = 0.8..1.0;
@@ -221,7 +233,8 @@ impl<T: Transport> Session<T> {
     /// A session that has not begun.
     pub fn new(shared: Arc<Shared>, transport: T, request: &Request) -> Self {
         let changes = shared.hub.changes();
-        let budget = commands::Budget::new(shared.limits.messages_per_s);
+        let limits = shared.limits();
+        let budget = commands::Budget::new(limits.messages_per_s);
         let now = Instant::now();
         let ends_at = shared
             .lifetime
@@ -243,6 +256,7 @@ impl<T: Transport> Session<T> {
             ids: request.ids,
             one_run: request.one_run,
             pace: slow::Pace::new(request.conflate),
+            limits,
             budget,
             changes,
             heartbeat_at: now + shared.heartbeat,
@@ -355,7 +369,7 @@ impl<T: Transport> Session<T> {
             connection_id: self.connection_id.clone(),
             heartbeat_ms: millis(self.shared.heartbeat),
             conflate_ms: millis(self.pace.conflate()),
-            limits: self.shared.limits,
+            limits: self.limits,
             cursor: self.cursor(),
             resume,
             token_expires_at: self.token_expires_at(),

@@ -2,6 +2,7 @@
 //! connection.
 
 use crate::{
+    front::{Bucket, Front, Refused, Visitor},
     metrics::{Transport as Label, TransportLabel},
     session::{End, Gone, Input, Outgoing, Transport},
     wire::Form,
@@ -12,6 +13,7 @@ use oddswire_websocket::{Incoming, Reader, Violation, frame};
 use std::{
     collections::VecDeque,
     io::{Error, ErrorKind, Write},
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -40,8 +42,28 @@ pub struct Socket {
     patience: Duration,
     /// Whether the close frame of the client is answered already.
     goodbye: bool,
+    pings: Bucket,
+    seat: Seat,
+}
+
+/// What a session takes while it is open.
+#[derive(Debug)]
+pub struct Seat {
     /// Counts as an open session.
     _token: TaskTrackerToken,
+    /// Counts as a connection.
+    _visitor: Visitor,
+    front: Arc<Front>,
+}
+
+impl Seat {
+    pub(crate) fn new(token: TaskTrackerToken, visitor: Visitor, front: Arc<Front>) -> Self {
+        Self {
+            _token: token,
+            _visitor: visitor,
+            front,
+        }
+    }
 }
 
 /// Bytes after which what is queued is handed to the kernel without waiting for more.
@@ -63,7 +85,7 @@ impl Socket {
         reader: Option<Reader>,
         early: &[u8],
         patience: Duration,
-        token: TaskTrackerToken,
+        seat: Seat,
     ) -> Self {
         let mut socket = Self {
             stream: Some(stream),
@@ -77,7 +99,8 @@ impl Socket {
             asked: false,
             patience,
             goodbye: false,
-            _token: token,
+            pings: Bucket::new(f64::from(seat.front.pings_per_s()) * 2.0),
+            seat,
         };
         socket.take_in(early);
         socket
@@ -101,10 +124,10 @@ impl Socket {
     pub fn take_in(&mut self, mut bytes: &[u8]) {
         self.heard_at = Instant::now();
         self.asked = false;
-        let Some(reader) = self.reader.as_mut() else {
-            return;
-        };
         while !bytes.is_empty() {
+            let Some(reader) = self.reader.as_mut() else {
+                return;
+            };
             let incoming = match reader.read(bytes) {
                 Ok((taken, incoming)) => {
                     bytes = &bytes[taken..];
@@ -115,6 +138,11 @@ impl Socket {
                     return;
                 }
             };
+            if matches!(incoming, Some(Incoming::Ping(_) | Incoming::Pong(_))) && !self.may_ping() {
+                self.seat.front.count(Refused::Pings);
+                self.inbox.push_back(Input::Violation(CloseCode::Policy));
+                return;
+            }
             match incoming {
                 None | Some(Incoming::Pong(_)) => {}
                 Some(Incoming::Text(text)) => self.inbox.push_back(Input::Text(text)),
@@ -134,6 +162,12 @@ impl Socket {
                 }
             }
         }
+    }
+
+    /// Whether the client has not sent more control frames than it may. Each is as much work as a message.
+    fn may_ping(&mut self) -> bool {
+        let per_s = f64::from(self.seat.front.pings_per_s());
+        self.pings.take(per_s, per_s * 2.0)
     }
 
     /// Whether the client said something that a session must look at.

@@ -5,3 +5,15 @@
 pub fn lookup(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+/// The names of all variables, as far as they are UTF-8.
+pub fn names() -> Vec<String> {
+    std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .collect()
+}
+
+/// What the process was called with, its own name first.
+pub fn arguments() -> Vec<std::ffi::OsString> {
+    std::env::args_os().collect()
+}

@@ -3,13 +3,17 @@
 //!
 //! Its one invariant: it knows streams, subjects and bytes, never what an event means.
 
+mod allocator;
 pub mod bus;
 pub mod child;
+pub mod config;
+pub mod descriptors;
 pub mod env;
 pub mod kv;
 pub mod live;
 pub mod log;
 pub mod nats_server;
+pub mod nearest;
 pub mod ops;
 pub mod probe;
 pub mod provision;

@@ -1,21 +1,30 @@
 //! The one binary: reads the command line and calls a library.
 
 mod check_health;
+mod configuration;
 mod provision;
 mod token;
 
 use anyhow::{Context, Result};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use oddswire_demo_site::DemoOptions;
 use oddswire_dev::DevOptions;
-use oddswire_gateway::GatewayOptions;
-use oddswire_kit::{env, shutdown, telemetry, telemetry::LogOptions, tls};
+use oddswire_gateway::{GatewayOptions, trial::Trial};
+use oddswire_kit::{
+    config::{self, Refused},
+    env, shutdown, telemetry,
+    telemetry::LogOptions,
+    tls,
+};
 use oddswire_scraper::{
     ScraperOptions,
     workbench::{self, SourceOptions},
 };
-use std::{net::SocketAddr, process::ExitCode, sync::LazyLock};
-use tokio::net::{TcpListener, TcpSocket};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, sync::LazyLock};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::mpsc,
+};
 use tokio_util::sync::CancellationToken;
 
 /// The version, and the commit that a release was built from: `0.1.0 (1a2b3c4d5e)`.
@@ -33,6 +42,9 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 struct Cli {
     #[command(flatten)]
     log: LogOptions,
+    /// A TOML file with options. Flags and the environment go over it; `print-config --example` shows one.
+    #[arg(long, env = "ODDSWIRE_CONFIG", global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -42,7 +54,7 @@ enum Command {
     /// Everything on this machine: NATS, demo bookmakers, scraper, gateways; Ctrl-C stops all of it.
     Dev(DevOptions),
     /// Serves clients over WebSocket and Server-Sent Events.
-    Gateway(GatewayOptions),
+    Gateway(Box<GatewayOptions>),
     /// Scrapes sources and publishes runs and odds.
     Scraper(ScraperOptions),
     /// Writes and debugs source files: check, fetch, test, record, schema. Publishes nothing.
@@ -53,6 +65,10 @@ enum Command {
     Provision(provision::ProvisionOptions),
     /// Makes and checks the tokens that a gateway asks for.
     Token(token::TokenOptions),
+    /// Looks at the configuration without starting anything, and tells everything that is wrong with it.
+    Check(configuration::Check),
+    /// Prints the configuration that a command would have, and where each value came from.
+    PrintConfig(configuration::PrintConfig),
     /// Asks an address and ends with 0 when it answers with success: for containers.
     Healthcheck(Healthcheck),
 }
@@ -61,10 +77,8 @@ impl Command {
     /// What is logged unless configured otherwise.
     fn default_log(&self) -> &'static str {
         match self {
-            Self::Dev(_) | Self::Source(_) | Self::Provision(_) | Self::Token(_) | Self::Healthcheck(_) => {
-                "warn"
-            }
-            _ => telemetry::SERVICE_DEFAULT,
+            Self::Gateway(_) | Self::Scraper(_) | Self::DemoSite(_) => telemetry::SERVICE_DEFAULT,
+            _ => "warn",
         }
     }
 }
@@ -80,20 +94,15 @@ const BAD_CONFIGURATION: u8 = 64;
 
 fn main() -> ExitCode {
     tls::install_provider();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Where it goes, and whether it is an error at all (--help is none), clap knows.
-            let _ = error.print();
-            return if error.use_stderr() {
-                BAD_CONFIGURATION.into()
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
+    let cli = match configuration::read(&env::arguments()) {
+        Ok((cli, _)) => cli,
+        Err(refused) => return refuse(&refused),
     };
     if let Err(error) = telemetry::init(&cli.log, cli.command.default_log()) {
         return complain(&error, BAD_CONFIGURATION);
+    }
+    for strange in config::strange_variables(&Cli::command()) {
+        tracing::warn!("{strange}");
     }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -112,6 +121,27 @@ fn main() -> ExitCode {
 fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     eprintln!("oddswire: {error}");
     code.into()
+}
+
+/// Tells why a command is not carried out.
+#[expect(clippy::print_stderr, reason = "to the person who started it")]
+fn refuse(refused: &Refused) -> ExitCode {
+    match refused {
+        Refused::Usage(error) => {
+            // Where it goes, and whether it is an error at all (--help is none), clap knows.
+            let _ = error.print();
+            if !error.use_stderr() {
+                return ExitCode::SUCCESS;
+            }
+        }
+        Refused::Problems(problems) => {
+            eprintln!("oddswire: the configuration is wrong:");
+            for problem in problems {
+                eprintln!("  {problem}");
+            }
+        }
+    }
+    BAD_CONFIGURATION.into()
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
@@ -139,9 +169,22 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
     match command {
         Command::Dev(options) => oddswire_dev::run(options, stop).await?,
         Command::Gateway(options) => {
+            let problems = oddswire_gateway::check(&options);
+            if !problems.is_empty() {
+                return Ok(refuse(&Refused::Problems(problems)));
+            }
             let (clients, operators) = (listen(options.listen)?, listen(options.ops_listen)?);
-            tracing::info!(listen = %options.listen, ops = %options.ops_listen, nats = options.bus.address(), "gateway");
-            oddswire_gateway::run(options, clients, operators, stop).await?;
+            let (changes, changed) = mpsc::channel(1);
+            let serving =
+                oddswire_gateway::run_on_trial(*options, clients, operators, Trial::default(), changed, stop);
+            tokio::pin!(serving);
+            tokio::select! {
+                served = &mut serving => served?,
+                listening = configuration::follow(changes) => {
+                    listening.context("listen to signals")?;
+                    serving.await?;
+                }
+            }
         }
         Command::Scraper(options) => {
             let operators = listen(options.ops_listen)?;
@@ -161,6 +204,8 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
         }
         Command::Provision(options) => return provision::run(options).await,
         Command::Token(options) => return token::run(options).await,
+        Command::Check(options) => return configuration::check(&options),
+        Command::PrintConfig(options) => return configuration::print(&options),
         Command::Healthcheck(Healthcheck { url }) => return check_health::run(&url).await,
     }
     Ok(ExitCode::SUCCESS)

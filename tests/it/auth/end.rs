@@ -88,7 +88,8 @@ async fn a_client_that_takes_nothing_is_ended_as_well() {
     let gateway = quiet(&world).await;
     let token = short(&["odds_updates"], 4);
     let mut stalled = TcpStream::connect(&gateway.address).await.unwrap();
-    let head = format!("GET /api/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n");
+    let head =
+        format!("GET /api/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\r\n");
     stalled.write_all(head.as_bytes()).await.unwrap();
     let sessions = async || {
         let text = reqwest::get(format!("{}/metrics", gateway.ops))

@@ -44,6 +44,18 @@ impl GatewayProcess {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Bytes of memory that it has.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.ops_port);
+        reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+
     pub(crate) async fn wait_ready(&self) {
         let url = format!("http://127.0.0.1:{}/readyz", self.ops_port);
         until("a gateway process to be ready", async || {

@@ -197,7 +197,7 @@ impl Attacker {
             }
             Kind::DripsHead => drip(&mut stream, &get("/api/events", &"x-drip: 1\r\n".repeat(50))).await?,
             Kind::DripsBody => {
-                let head = b"POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n";
+                let head = b"POST /api/scrapes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n\r\n";
                 stream.write_all(head).await?;
                 drip(&mut stream, &vec![b' '; 60_000]).await?;
             }
@@ -218,8 +218,8 @@ impl Attacker {
                 read_some(&mut stream, 1 << 16).await?;
             }
             Kind::Smuggling => {
-                let twice = "POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n\
-                             0\r\n\r\nGET /api/events HTTP/1.1\r\nhost: x\r\n\r\n";
+                let twice = "POST /api/scrapes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n\
+                             0\r\n\r\nGET /api/events HTTP/1.1\r\nhost: localhost\r\n\r\n";
                 stream.write_all(twice.as_bytes()).await?;
                 read_some(&mut stream, 1 << 14).await?;
             }
@@ -284,8 +284,10 @@ impl Attacker {
             0 => get(&format!("/api/events?topics={long}"), ""),
             1 => get("/api/events", &format!("x-long: {long}\r\n")),
             2 => get("/api/events", &"a: b\r\n".repeat(5_000)),
-            _ => format!("POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{long}")
-                .into(),
+            _ => format!(
+                "POST /api/scrapes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n{long}"
+            )
+            .into(),
         };
         stream.write_all(&request).await?;
         read_some(stream, 1 << 14).await
@@ -301,8 +303,7 @@ impl Attacker {
         ];
         let body = bodies[self.rng.random_range(0..bodies.len())];
         let length = body.len();
-        let head =
-            "POST /api/scrapes HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close";
+        let head = "POST /api/scrapes HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close";
         let request = format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).await?;
         read_some(stream, 1 << 14).await
@@ -354,7 +355,7 @@ async fn handshake(stream: &mut TcpStream, query: &str) -> Done {
 }
 
 fn get(target: &str, headers: &str) -> Vec<u8> {
-    format!("GET {target} HTTP/1.1\r\nhost: x\r\n{headers}\r\n").into()
+    format!("GET {target} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n").into()
 }
 
 /// A frame with its first byte as given, masked with zeros.

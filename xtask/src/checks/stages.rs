@@ -1,7 +1,7 @@
 //! The stages, in the order in which they run: quick ones first.
 
 use super::{Bench, Outcome, Stage};
-use crate::{browser, compose, house, nats, process, python, types};
+use crate::{apt, browser, compose, house, nats, process, python, types};
 use anyhow::Result;
 use std::process::Command;
 
@@ -34,7 +34,7 @@ pub(super) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "rust",
-        about: "cargo test, with a real NATS server",
+        about: "cargo test, with a real NATS server and real balancers",
         run: rust,
     },
     Stage {
@@ -85,7 +85,18 @@ fn docs(_: &Bench) -> Result<Outcome> {
     run(process::cargo().args(DOCS).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
+/// The balancers that `deploy/` configures: tests go through them.
+const BALANCERS: &[&str] = &["nginx", "haproxy", "caddy"];
+
 fn rust(bench: &Bench) -> Result<Outcome> {
+    let missing: Vec<&str> = BALANCERS
+        .iter()
+        .copied()
+        .filter(|program| process::on_path(&[program]).is_none())
+        .collect();
+    if !missing.is_empty() {
+        apt::install(&missing)?;
+    }
     run(process::cargo().args(TESTS).env(nats::VARIABLE, bench.nats()?))
 }
 

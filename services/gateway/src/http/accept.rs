@@ -1,29 +1,55 @@
-//! Connections: each is looked at once, and goes the way that suits its first request.
+//! Connections: each is let in, looked at once, and goes the way that suits its first request.
 //!
 //! An event stream that is the first request of its connection has its socket to itself from then on. Everything else
-//! is HTTP as hyper speaks it; a WebSocket gets its socket after the handshake.
+//! is HTTP as hyper speaks it; a WebSocket gets its socket after the handshake. A client with TLS is relayed, and looks
+//! like any other; one that speaks HTTP/2 is hyper's all the time.
 
-use super::{Gateway, raw};
-use axum::Router;
-use hyper::server::conn::http1;
+use super::{Gateway, guard, raw};
+use crate::front::{Refused, Tls, Visitor, pair, relay};
+use axum::{Router, body::Body, http::HeaderMap};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use socket2::SockRef;
-use std::{io::ErrorKind, time::Duration};
+use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     time::{sleep, timeout},
 };
+use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the kernel may hold for one client. Left to itself it takes up to several MiB for one that reads slowly.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
-/// How long the head of a request may take.
-pub(super) const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// After an error that is not of one connection: most likely no file descriptor is left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// The head of a request, and what is read of a body at once.
+pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Headers of a request.
+pub(super) const HEADERS_MAX: usize = 100;
+/// Clients that are being told at once why there is no room. Further ones are closed without a word.
+const REFUSING_MAX: usize = 64;
+
+/// HTTP/2: what one stream, and one connection, may send before it is read. No body is longer than 64 KiB.
+const H2_STREAM_WINDOW: u32 = 64 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 256 * 1024;
+/// What waits at most for a stream whose client does not read.
+const H2_SEND_BYTES: usize = 64 * 1024;
+/// Streams that a client opened and reset before anybody looked at them (CVE-2023-44487).
+const H2_RESETS_MAX: usize = 20;
+/// Streams that we reset since the client broke a rule there (CVE-2025-8671).
+const H2_ERRORS_MAX: usize = 64;
+/// How often a silent client is asked whether it is there, and how long it may take to answer.
+const H2_PING_EVERY: Duration = Duration::from_secs(20);
+
+type Hyper = TowerToHyperService<Router>;
 
 /// Takes connections until `stop`, and waits until their requests are answered.
 pub(super) async fn accept(
@@ -33,16 +59,20 @@ pub(super) async fn accept(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     let connections = TaskTracker::new();
+    let refusing = Arc::new(Semaphore::new(REFUSING_MAX));
+    let door = Door {
+        gateway,
+        service: TowerToHyperService::new(router),
+        stop: stop.clone(),
+        connections: connections.clone(),
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = serve(stream, gateway.clone(), router.clone(), stop.clone());
-                connections.spawn(connection);
-            }
+            Ok((stream, peer)) => door.take_in(stream, peer, &refusing),
             Err(error)
                 if matches!(
                     error.kind(),
@@ -59,15 +89,152 @@ pub(super) async fn accept(
     Ok(())
 }
 
-async fn serve(stream: TcpStream, gateway: Gateway, router: Router, stop: CancellationToken) {
-    if let Err(error) = prepare(&stream, gateway.shared.patience) {
-        tracing::debug!(%error, "cannot prepare a socket");
+#[derive(Clone)]
+struct Door {
+    gateway: Gateway,
+    service: Hyper,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Door {
+    fn take_in(&self, stream: TcpStream, peer: SocketAddr, refusing: &Arc<Semaphore>) {
+        match self.gateway.front.arrive(peer) {
+            Ok(visitor) => {
+                self.connections.spawn(self.clone().serve(stream, visitor));
+            }
+            Err(refused) => {
+                tracing::debug!(client = %peer, ?refused, "refused");
+                // A word in TLS would cost a handshake.
+                let permit = match self.gateway.front.tls() {
+                    None => Arc::clone(refusing).try_acquire_owned().ok(),
+                    Some(_) => None,
+                };
+                if let Some(permit) = permit {
+                    self.connections.spawn(async move {
+                        let mut headers = HeaderMap::new();
+                        guard::allow(&mut headers, None);
+                        raw::refuse(stream, refused.into(), headers).await;
+                        drop(permit);
+                    });
+                }
+            }
+        }
     }
-    match timeout(HEAD_WITHIN, raw::wants_events(&stream)).await {
-        Ok(Ok(true)) => raw::serve(stream, gateway).await,
-        Ok(Ok(false)) => serve_http(stream, router, stop).await,
-        // Gone, or silent for too long.
-        Ok(Err(_)) | Err(_) => {}
+
+    async fn serve(self, stream: TcpStream, visitor: Visitor) {
+        if let Err(error) = prepare(&stream, self.gateway.shared.patience) {
+            tracing::debug!(%error, "cannot prepare a socket");
+        }
+        let gateway = self.gateway.clone();
+        match gateway.front.tls() {
+            None => self.serve_socket(stream, visitor).await,
+            Some(tls) => self.serve_tls(tls, stream, visitor).await,
+        }
+    }
+
+    async fn serve_tls(self, tls: &Tls, stream: TcpStream, visitor: Visitor) {
+        let Ok(Ok(stream)) = timeout(self.gateway.front.head_within(), tls.accept(stream)).await else {
+            self.gateway.front.count(Refused::Tls);
+            return;
+        };
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            return self.serve_http2(stream, visitor.shared()).await;
+        }
+        match pair() {
+            Ok((near, far)) => {
+                let patience = self.gateway.shared.patience;
+                // What is kept for this client is the relay; all else lives where it does without TLS.
+                self.connections.spawn(self.clone().serve_socket(far, visitor));
+                relay(stream, near, patience).await;
+            }
+            Err(error) => tracing::warn!(%error, "cannot relay a client"),
+        }
+    }
+
+    async fn serve_socket(self, stream: TcpStream, visitor: Visitor) {
+        match timeout(self.gateway.front.head_within(), raw::wants_events(&stream)).await {
+            Ok(Ok(true)) => raw::serve(stream, self.gateway, visitor).await,
+            Ok(Ok(false)) => self.serve_http1(stream, visitor).await,
+            // Gone, or silent for too long.
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+
+    /// The routes, told who asks.
+    fn service(
+        &self,
+        visitor: Visitor,
+    ) -> impl Service<
+        hyper::Request<Incoming>,
+        Response = hyper::Response<Body>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + Send
+    + use<> {
+        let service = self.service.clone();
+        service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(visitor.clone());
+            service.call(request)
+        })
+    }
+
+    async fn serve_http1(self, stream: TcpStream, visitor: Visitor) {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.gateway.front.head_within())
+            .max_buf_size(HEAD_BYTES_MAX)
+            .max_headers(HEADERS_MAX)
+            .serve_connection(TokioIo::new(stream), self.service(visitor))
+            .with_upgrades();
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::trace!(%error, "connection ended");
+        }
+    }
+
+    async fn serve_http2(self, stream: TlsStream<TcpStream>, visitor: Visitor) {
+        let front = &self.gateway.front;
+        let connection = http2::Builder::new(Tracked(self.connections.clone()))
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(front.h2_streams_max())
+            .max_pending_accept_reset_streams(H2_RESETS_MAX)
+            .max_local_error_reset_streams(H2_ERRORS_MAX)
+            .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+            .initial_stream_window_size(H2_STREAM_WINDOW)
+            .initial_connection_window_size(H2_CONNECTION_WINDOW)
+            .max_send_buf_size(H2_SEND_BYTES)
+            .keep_alive_interval(H2_PING_EVERY)
+            .keep_alive_timeout(H2_PING_EVERY)
+            .serve_connection(TokioIo::new(stream), self.service(visitor));
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = &mut connection => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::trace!(%error, "connection ended");
+        }
+    }
+}
+
+/// Has the streams of a connection waited for like the connection.
+#[derive(Clone)]
+struct Tracked(TaskTracker);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tracked {
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
     }
 }
 
@@ -78,23 +245,4 @@ fn prepare(stream: &TcpStream, patience: Duration) -> std::io::Result<()> {
     // A peer that acknowledges nothing, or takes nothing, is cut by the kernel, whatever waits for it above.
     socket.set_tcp_user_timeout(Some(patience))?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)
-}
-
-async fn serve_http(stream: TcpStream, router: Router, stop: CancellationToken) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WITHIN)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .with_upgrades();
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::trace!(%error, "connection ended");
-    }
 }

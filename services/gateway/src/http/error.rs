@@ -10,7 +10,7 @@ use oddswire_protocol::problem::{MEDIA_TYPE, Problem};
 
 /// An error, ready to be sent.
 #[derive(Debug)]
-pub(super) struct ApiError(Box<Problem>, Option<(HeaderName, &'static str)>);
+pub(super) struct ApiError(Box<Problem>, Option<(HeaderName, HeaderValue)>);
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
@@ -23,7 +23,12 @@ impl ApiError {
 
     /// A header that the answer must have.
     pub(super) fn with_header(self, name: HeaderName, value: &'static str) -> Self {
-        Self(self.0, Some((name, value)))
+        Self(self.0, Some((name, HeaderValue::from_static(value))))
+    }
+
+    /// When to come back, in seconds.
+    pub(super) fn retry_after(self, seconds: u64) -> Self {
+        Self(self.0, Some((header::RETRY_AFTER, seconds.into())))
     }
 
     pub(super) fn bad_query(detail: impl Into<String>) -> Self {
@@ -87,7 +92,7 @@ impl IntoResponse for ApiError {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         }
         if let Some((name, value)) = self.1 {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, value);
         }
         response
     }

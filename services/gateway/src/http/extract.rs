@@ -1,6 +1,6 @@
 //! Parts of a request, refused with problem documents.
 
-use super::error::ApiError;
+use super::{Gateway, error::ApiError};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
@@ -8,6 +8,7 @@ use axum::{
 };
 use oddswire_protocol::RunId;
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 /// A query.
 pub(super) struct Parameters<T>(pub(super) T);
@@ -38,24 +39,33 @@ impl<S: Send + Sync> FromRequestParts<S> for RunPath {
 /// A body of JSON; an empty one is the default.
 pub(super) struct Body<T>(pub(super) T);
 
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned + Default> FromRequest<Gateway> for Body<T> {
     type Rejection = ApiError;
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes =
-            Bytes::from_request(request, state)
-                .await
-                .map_err(|rejection| match rejection.status() {
-                    StatusCode::PAYLOAD_TOO_LARGE => {
-                        let detail = format!("a body has at most {} bytes", super::BODY_MAX_BYTES);
-                        ApiError::new(
-                            StatusCode::PAYLOAD_TOO_LARGE,
-                            "body_too_large",
-                            "Request body too large",
-                            detail,
-                        )
-                    }
-                    _ => ApiError::invalid_body(rejection.body_text()),
-                })?;
+    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, ApiError> {
+        let within = gateway.front.body_within();
+        let bytes = timeout(within, Bytes::from_request(request, gateway))
+            .await
+            .map_err(|_| {
+                let detail = format!("the body did not come within {} ms", within.as_millis());
+                ApiError::new(
+                    StatusCode::REQUEST_TIMEOUT,
+                    "body_timeout",
+                    "Request body too slow",
+                    detail,
+                )
+            })?
+            .map_err(|rejection| match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => {
+                    let detail = format!("a body has at most {} bytes", super::BODY_MAX_BYTES);
+                    ApiError::new(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        "body_too_large",
+                        "Request body too large",
+                        detail,
+                    )
+                }
+                _ => ApiError::invalid_body(rejection.body_text()),
+            })?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }

@@ -1,14 +1,21 @@
 //! Event streams on a socket of their own: what hyper cannot hand over after an answer is read and answered here.
 
-use super::{Gateway, accept::HEAD_WITHIN, error::ApiError, query::StreamQuery};
+use super::{
+    Gateway,
+    accept::{HEAD_BYTES_MAX, HEADERS_MAX},
+    error::ApiError,
+    guard::allow,
+    query::StreamQuery,
+};
 use crate::{
+    front::{Asked, Visitor},
     session::{Request, Session},
     socket::Socket,
     wire::Form,
 };
 use axum::{
     extract::Query,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use http_body_util::BodyExt;
@@ -25,9 +32,6 @@ use tokio::{
 
 /// How such a request begins; a space or a question mark follows.
 const BEGINS: &[u8] = b"GET /api/events";
-/// The longest head of a request.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
-const HEADERS_MAX: usize = 100;
 /// How long a refusal may take to arrive.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(2);
 
@@ -45,28 +49,59 @@ pub(super) async fn wants_events(stream: &TcpStream) -> std::io::Result<bool> {
 }
 
 /// Answers such a request: with events until the client is gone, or with why not.
-pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway) {
-    let asked = match timeout(HEAD_WITHIN, read_head(&mut stream)).await {
-        Ok(Ok(Some(Ok((uri, headers))))) => asked_for(&gateway, &uri, &headers).await,
-        Ok(Ok(Some(Err(error)))) => Err(error),
+pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway, visitor: Visitor) {
+    let Ok(Ok(Some(head))) = timeout(gateway.front.head_within(), read_head(&mut stream)).await else {
         // Gone, or silent for too long.
-        Ok(Ok(None) | Err(_)) | Err(_) => return,
+        return;
+    };
+    let mut cors = HeaderMap::new();
+    let asked = match head {
+        Ok((uri, headers)) => match enter(&gateway, &visitor, &uri, &headers, &mut cors) {
+            Ok(visitor) => asked_for(&gateway, &uri, &headers)
+                .await
+                .map(|request| (request, visitor)),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
     };
     match asked {
-        Ok(request) => open(stream, gateway, request).await,
-        Err(error) => {
-            let bytes = encode(error.into_response()).await;
-            // The client may be gone. What it still sends is read, or the kernel would cut it off before it has read.
-            let _ = timeout(LAST_WORDS_WITHIN, async {
-                stream.write_all(&bytes).await?;
-                stream.shutdown().await?;
-                let mut rest = [0; 1024];
-                while stream.read(&mut rest).await? > 0 {}
-                Ok::<_, std::io::Error>(())
-            })
-            .await;
-        }
+        Ok((request, visitor)) => open(stream, gateway, request, visitor, &cors).await,
+        Err(error) => refuse(stream, error, cors).await,
     }
+}
+
+/// Has the front judge, and says in `cors` who may read the answer.
+fn enter(
+    gateway: &Gateway,
+    visitor: &Visitor,
+    uri: &Uri,
+    headers: &HeaderMap,
+    cors: &mut HeaderMap,
+) -> Result<Visitor, ApiError> {
+    let method = &Method::GET;
+    let judged = gateway.front.judge(visitor, Asked { method, uri, headers });
+    let (origin, result) = match judged {
+        Ok(entry) => (entry.cors, Ok(entry.visitor)),
+        Err((refused, origin)) => (origin, Err(refused.into())),
+    };
+    allow(cors, origin);
+    result
+}
+
+/// Tells why not, and hangs up.
+pub(super) async fn refuse(mut stream: TcpStream, error: ApiError, cors: HeaderMap) {
+    let mut response = error.into_response();
+    response.headers_mut().extend(cors);
+    let bytes = encode(response).await;
+    // The client may be gone. What it still sends is read, or the kernel would cut it off before it has read.
+    let _ = timeout(LAST_WORDS_WITHIN, async {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await?;
+        let mut rest = [0; 1024];
+        while stream.read(&mut rest).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    })
+    .await;
 }
 
 type Head = Result<(Uri, HeaderMap), ApiError>;
@@ -133,32 +168,40 @@ async fn asked_for(gateway: &Gateway, uri: &Uri, headers: &HeaderMap) -> Result<
         Query::<StreamQuery>::try_from_uri(uri).map_err(|e| ApiError::bad_query(e.body_text()))?;
     // Before anything else: who is not let in learns nothing.
     let grant = gateway.admit_stream(headers, query.ticket()).await?;
-    query.events(headers, &gateway.shared.limits, grant)
+    query.events(headers, &gateway.shared.limits(), grant)
 }
 
-async fn open(stream: TcpStream, gateway: Gateway, request: Request) {
+async fn open(stream: TcpStream, gateway: Gateway, request: Request, visitor: Visitor, cors: &HeaderMap) {
     let mut socket = Socket::new(
         stream,
         Form::Sse,
         None,
         &[],
         gateway.shared.patience,
-        gateway.sessions.token(),
+        gateway.seat(visitor),
     );
     socket.queue(
         format!(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-store, no-transform\r\n\
-             x-accel-buffering: no\r\nconnection: close\r\ndate: {}\r\n\r\n:\n\n",
+             x-accel-buffering: no\r\nconnection: close\r\ndate: {}\r\n",
             http_date()
         )
         .as_bytes(),
     );
+    for (name, value) in cors {
+        socket.queue(&line(name, value));
+    }
+    socket.queue(b"\r\n:\n\n");
     gateway.begin(&socket);
     let mut session = Box::new(Session::new(Arc::clone(&gateway.shared), socket, &request));
     // The first byte goes out at once, before anything is waited for.
     session.greet().await;
     let engine = Arc::clone(&gateway.engine);
     gateway.sessions.spawn(engine.attend(session, Some(request)));
+}
+
+fn line(name: &HeaderName, value: &HeaderValue) -> Vec<u8> {
+    [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat()
 }
 
 fn http_date() -> String {
@@ -182,10 +225,7 @@ async fn encode(response: Response) -> Vec<u8> {
     )
     .into_bytes();
     for (name, value) in parts.headers.iter().filter(|(name, _)| *name != "content-length") {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
+        bytes.extend(line(name, value));
     }
     bytes.extend_from_slice(b"\r\n");
     bytes.extend_from_slice(&body);

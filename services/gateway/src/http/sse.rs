@@ -32,7 +32,7 @@ pub(super) async fn connect(
 ) -> Result<Response, ApiError> {
     // Before anything else: who is not let in learns nothing.
     let grant = gateway.admit_stream(&headers, query.ticket()).await?;
-    let request = query.events(&headers, &gateway.shared.limits, grant)?;
+    let request = query.events(&headers, &gateway.shared.limits(), grant)?;
     Ok(open(&gateway, request))
 }
 
@@ -111,6 +111,7 @@ fn open(gateway: &Gateway, request: Request) -> Response {
         let transport = SseTransport {
             sender,
             chunk: b":\n\n".to_vec(),
+            patience: gateway.shared.patience,
         };
         let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);
         // The first byte goes out at once, before anything is waited for.
@@ -146,6 +147,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 struct SseTransport {
     sender: mpsc::Sender<Bytes>,
     chunk: Vec<u8>,
+    /// How long a client is waited for that takes nothing.
+    patience: Duration,
 }
 
 impl Transport for SseTransport {
@@ -163,7 +166,8 @@ impl Transport for SseTransport {
             return Ok(());
         }
         let chunk = std::mem::take(&mut self.chunk).into();
-        self.sender.send(chunk).await.map_err(|_| Gone)
+        let taken = timeout(self.patience, self.sender.send(chunk)).await;
+        taken.map_err(|_| Gone)?.map_err(|_| Gone)
     }
 
     async fn next(&mut self) -> Input {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     auth::{Grant, Refusal},
+    front::Visitor,
     session::{End, Input, Outgoing, Session, Transport},
     socket::Socket,
     wire::Form,
@@ -55,8 +56,12 @@ pub(super) async fn connect(
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| not_a_websocket("this connection cannot be upgraded"))?;
+    let visitor = request
+        .extensions_mut()
+        .remove::<Visitor>()
+        .ok_or_else(|| not_a_websocket("this connection cannot be upgraded"))?;
     let sessions = gateway.sessions.clone();
-    let limits = gateway.shared.limits;
+    let limits = gateway.shared.limits();
     sessions.spawn(async move {
         let Some((stream, early)) = upgrade.await.ok().and_then(into_parts) else {
             return;
@@ -73,7 +78,7 @@ pub(super) async fn connect(
             Some(reader),
             &early,
             gateway.shared.patience,
-            gateway.sessions.token(),
+            gateway.seat(visitor),
         );
         Greeting {
             gateway,
@@ -203,7 +208,7 @@ impl Greeting {
             query,
             headers,
         } = self;
-        let request = match query.request(&headers, &gateway.shared.limits, grant) {
+        let request = match query.request(&headers, &gateway.shared.limits(), grant) {
             Ok(request) => request,
             Err(none) => return refuse(socket, &none.0, CloseCode::NoTopic).await,
         };

@@ -81,7 +81,7 @@ impl<T: Transport> Session<T> {
             Spend::Ok => {}
             Spend::Refuse { tell: false } => return Ok(()),
             Spend::Refuse { tell: true } => {
-                let detail = format!("at most {} messages a second", self.shared.limits.messages_per_s);
+                let detail = format!("at most {} messages a second", self.limits.messages_per_s);
                 return self.send_error(ErrorCode::RateLimited, detail, None).await;
             }
             Spend::Close => return Err(End::Close(CloseCode::Policy)),
@@ -116,7 +116,7 @@ impl<T: Transport> Session<T> {
         if !self.admits(names, reference.as_ref()).await? {
             return Ok(());
         }
-        let most = self.shared.limits.topics;
+        let most = self.limits.topics;
         let mut new: Vec<Topic> = Vec::new();
         for name in names {
             let fault = match name.parse::<Topic>() {
@@ -160,7 +160,7 @@ impl<T: Transport> Session<T> {
 
     /// Whether a list of topics is short enough, and this client is not owed too much already.
     async fn admits(&mut self, names: &[String], reference: Option<&Ref>) -> Result<bool, End> {
-        let most = self.shared.limits.topics;
+        let most = self.limits.topics;
         let detail = if names.len() > most {
             format!("at most {most} topics in one message")
         } else if self.owed.len() >= OWED_MAX {

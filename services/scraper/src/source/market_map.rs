@@ -1,10 +1,11 @@
 //! `[markets."<id>"]`: what the source's markets are in our words.
 
 use super::{
-    problem::{Problems, nearest},
+    problem::Problems,
     section::{Section, Text},
     surroundings::Surroundings,
 };
+use oddswire_kit::nearest::nearest;
 use oddswire_protocol::{MarketKey, MarketToken, Period, id};
 use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};

@@ -1,9 +1,10 @@
 //! A table of a source file, read key by key: each wrong, missing or unknown key is noted and reading goes on.
 
 use super::{
-    problem::{LoadError, Problems, nearest},
+    problem::{LoadError, Problems},
     quantity,
 };
+use oddswire_kit::nearest::nearest;
 use std::{cell::RefCell, fmt::Display, ops::Range, ops::RangeInclusive, time::Duration};
 use toml::{
     Spanned,

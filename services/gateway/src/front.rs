@@ -1,0 +1,383 @@
+//! The front of the client port: who may come in, from where, and how many. It decides, and knows no sockets but for
+//! TLS.
+//!
+//! Every limit has an answer of its own and is counted. What is counted is given back when the last holder of a
+//! [`Visitor`] is gone: a connection's task, a request, a stream.
+
+mod address;
+mod options;
+mod origin;
+mod rates;
+mod relay;
+mod tls;
+
+pub use options::{FrontOptions, LimitOptions};
+pub use origin::{BadPattern, Pattern};
+pub use tls::TlsError;
+
+pub(crate) use rates::Bucket;
+pub(crate) use relay::{pair, relay};
+pub(crate) use tls::Tls;
+
+use crate::metrics::Metrics;
+use address::{client_of, is_trusted, key_of};
+use hyper::{
+    HeaderMap, Method,
+    http::{
+        Uri,
+        header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN},
+    },
+};
+use ipnet::IpNet;
+use oddswire_kit::descriptors;
+use origin::{Whose, is_local_name, whose};
+use prometheus_client::encoding::EncodeLabelValue;
+use rates::{NoSeat, Rates, Seat, Seats};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+
+/// The longest target of a request.
+pub(crate) const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// After so many requests an HTTP/1.1 connection is closed, so that a balancer can move its client.
+pub(crate) const REQUESTS_PER_CONNECTION: u32 = 1_000;
+/// Descriptors that are no clients': the bus, the log, files, and connections that are being refused.
+const DESCRIPTORS_KEPT: u64 = 256;
+/// What a client with TLS takes: its socket, and a pair.
+const DESCRIPTORS_TLS: u64 = 3;
+
+/// Why a client was refused; `reason` of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Refused {
+    /// All connections are taken.
+    Full,
+    /// All connections of this address are taken.
+    AddressFull,
+    /// Too many streams are being opened.
+    Handshakes,
+    /// Too many requests of this address.
+    Requests,
+    /// A page of another origin.
+    Origin,
+    /// A name that is not this machine's.
+    Host,
+    /// The target is too long.
+    Target,
+    /// No TLS handshake, or none in time.
+    Tls,
+    /// Too many pings.
+    Pings,
+}
+
+/// The rules in force.
+#[derive(Debug)]
+struct Rules {
+    origins: Vec<Pattern>,
+    hosts: Vec<String>,
+    trusted: Vec<IpNet>,
+    limits: LimitOptions,
+    connections: usize,
+}
+
+impl Rules {
+    fn new(options: &FrontOptions, limits: &LimitOptions) -> Self {
+        let each = if options.tls_cert.is_some() {
+            DESCRIPTORS_TLS
+        } else {
+            1
+        };
+        let possible = descriptors::raise().saturating_sub(DESCRIPTORS_KEPT).max(1) / each;
+        let connections = match limits.connections_max {
+            0 => usize::try_from(possible).unwrap_or(usize::MAX),
+            wanted => usize::try_from(wanted).unwrap_or(usize::MAX),
+        };
+        Self {
+            origins: options.allow_origin.clone(),
+            hosts: options.allow_host.clone(),
+            trusted: options.trust_proxy.clone(),
+            limits: limits.clone(),
+            connections,
+        }
+    }
+}
+
+/// The front.
+#[derive(Debug)]
+pub struct Front {
+    rules: RwLock<Arc<Rules>>,
+    /// Whether the port is this machine's alone, so that pages could only come to it by a trick with names.
+    is_local: bool,
+    tls: Option<Tls>,
+    seats: Arc<Seats>,
+    handshakes: Mutex<Bucket>,
+    requests: Mutex<Rates>,
+    metrics: Arc<Metrics>,
+}
+
+/// Looks whether the certificate, if one is named, can be used.
+///
+/// # Errors
+/// Why not.
+pub fn check(options: &FrontOptions) -> Result<(), TlsError> {
+    options.tls_files().map(Tls::new).transpose().map(|_| ())
+}
+
+/// A connection, or one stream on it: where it comes from, and the seats that it takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Visitor {
+    peer: IpAddr,
+    /// Who it is as far as limits go.
+    pub(crate) address: IpAddr,
+    /// Whether requests share the connection.
+    is_shared: bool,
+    requests: Arc<AtomicU32>,
+    _seat: Arc<Seat>,
+    /// What this stream takes besides.
+    stream: Option<Arc<Seat>>,
+}
+
+impl Visitor {
+    /// The same on a connection that carries many requests at once.
+    pub(crate) fn shared(mut self) -> Self {
+        self.is_shared = true;
+        self
+    }
+}
+
+/// A request, as far as the front looks at it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// A request that may go on.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) visitor: Visitor,
+    /// The origin that may read the answer.
+    pub(crate) cors: Option<HeaderValue>,
+    /// Whether a browser asks whether it may ask.
+    pub(crate) is_preflight: bool,
+    /// Whether the connection ends with it.
+    pub(crate) is_last: bool,
+}
+
+impl Front {
+    /// A front for `listen`.
+    ///
+    /// # Errors
+    /// When the certificate cannot be used.
+    pub fn new(
+        options: &FrontOptions,
+        limits: &LimitOptions,
+        listen: SocketAddr,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, TlsError> {
+        let rules = Arc::new(Rules::new(options, limits));
+        Ok(Self {
+            is_local: listen.ip().to_canonical().is_loopback(),
+            tls: options.tls_files().map(Tls::new).transpose()?,
+            seats: Arc::new(Seats::new(metrics.connections.clone())),
+            handshakes: Mutex::new(Bucket::new(f64::from(limits.handshakes_per_s))),
+            requests: Mutex::default(),
+            rules: RwLock::new(rules),
+            metrics,
+        })
+    }
+
+    /// Puts other origins, names, proxies and limits in force, for whoever comes from now on. TLS is not switched on or
+    /// off by it; its files are read again when they change.
+    pub fn reload(&self, options: &FrontOptions, limits: &LimitOptions) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::new(options, limits));
+    }
+
+    /// How many connections there may be, and how many descriptors the process has.
+    pub fn room(&self) -> (usize, u64) {
+        (self.rules().connections, descriptors::raise())
+    }
+
+    /// Keeps the certificate fresh.
+    pub async fn keep_fresh(&self, stop: CancellationToken) {
+        match &self.tls {
+            Some(tls) => tls.keep_fresh(stop).await,
+            None => stop.cancelled().await,
+        }
+    }
+
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How long a handshake, a head and the silence before it may take.
+    pub(crate) fn head_within(&self) -> Duration {
+        Duration::from_millis(self.rules().limits.head_ms)
+    }
+
+    /// How long a body may take.
+    pub(crate) fn body_within(&self) -> Duration {
+        Duration::from_millis(self.rules().limits.body_ms)
+    }
+
+    pub(crate) fn h2_streams_max(&self) -> u32 {
+        self.rules().limits.h2_streams_max
+    }
+
+    pub(crate) fn pings_per_s(&self) -> u32 {
+        self.rules().limits.pings_per_s
+    }
+
+    /// Counts somebody who was refused.
+    pub(crate) fn count(&self, refused: Refused) -> Refused {
+        self.metrics.refuse(refused);
+        refused
+    }
+
+    /// Takes a connection in.
+    pub(crate) fn arrive(&self, peer: SocketAddr) -> Result<Visitor, Refused> {
+        let rules = self.rules();
+        let peer = peer.ip().to_canonical();
+        let address = (!is_trusted(peer, &rules.trusted))
+            .then_some((key_of(peer), rules.limits.connections_per_address));
+        let seat = self.seat(Some(rules.connections), address)?;
+        Ok(Visitor {
+            peer,
+            address: key_of(peer),
+            is_shared: false,
+            requests: Arc::default(),
+            _seat: Arc::new(seat),
+            stream: None,
+        })
+    }
+
+    fn seat(&self, max: Option<usize>, address: Option<(IpAddr, u32)>) -> Result<Seat, Refused> {
+        self.seats.take(max, address).map_err(|none| {
+            self.count(match none {
+                NoSeat::Full => Refused::Full,
+                NoSeat::AddressFull => Refused::AddressFull,
+            })
+        })
+    }
+
+    /// Judges a request. The origin that may read even a refusal comes with it.
+    pub(crate) fn judge(
+        &self,
+        visitor: &Visitor,
+        asked: Asked<'_>,
+    ) -> Result<Entry, (Refused, Option<HeaderValue>)> {
+        let rules = self.rules();
+        let host = host_of(asked, is_trusted(visitor.peer, &rules.trusted));
+        let origin = asked.headers.get(ORIGIN);
+        let whose = origin.map(|origin| whose(origin.to_str().unwrap_or_default(), host, &rules.origins));
+        let cors = origin.filter(|_| whose == Some(Whose::Allowed)).cloned();
+        match self.judge_by(&rules, visitor, asked, host, whose) {
+            Ok(visitor) => Ok(Entry {
+                is_last: visitor.requests.fetch_add(1, Relaxed) + 1 >= REQUESTS_PER_CONNECTION,
+                visitor,
+                is_preflight: is_preflight(asked),
+                cors,
+            }),
+            Err(refused) => Err((refused, cors)),
+        }
+    }
+
+    fn judge_by(
+        &self,
+        rules: &Rules,
+        visitor: &Visitor,
+        asked: Asked<'_>,
+        host: Option<&str>,
+        whose: Option<Whose>,
+    ) -> Result<Visitor, Refused> {
+        let limits = &rules.limits;
+        if asked
+            .uri
+            .path_and_query()
+            .is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX)
+        {
+            return Err(self.count(Refused::Target));
+        }
+        let is_by_proxy = is_trusted(visitor.peer, &rules.trusted);
+        // Without a name it is no browser.
+        let named = |host: &str| is_local_name(host, &rules.hosts);
+        if self.is_local && !is_by_proxy && !host.is_none_or(named) {
+            return Err(self.count(Refused::Host));
+        }
+        let is_stream = is_stream(asked.uri.path());
+        let changes = !matches!(*asked.method, Method::GET | Method::HEAD);
+        if whose == Some(Whose::Foreign) && (is_stream || changes) {
+            return Err(self.count(Refused::Origin));
+        }
+        let client = client_of(visitor.peer, asked.headers, &rules.trusted);
+        let mut visitor = visitor.clone();
+        visitor.address = key_of(client);
+        let counts = !is_trusted(client, &rules.trusted);
+        if !is_stream {
+            let rate = f64::from(limits.requests_per_s);
+            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            if counts && rate > 0.0 && !requests.take(visitor.address, rate) {
+                return Err(self.count(Refused::Requests));
+            }
+            return Ok(visitor);
+        }
+        let max = visitor.is_shared.then_some(rules.connections);
+        let address = (counts && (visitor.is_shared || is_by_proxy))
+            .then_some((visitor.address, limits.connections_per_address));
+        if max.is_some() || address.is_some() {
+            visitor.stream = Some(Arc::new(self.seat(max, address)?));
+        }
+        let rate = f64::from(limits.handshakes_per_s);
+        let mut handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
+        if rate > 0.0 && !handshakes.take(rate, rate) {
+            return Err(self.count(Refused::Handshakes));
+        }
+        Ok(visitor)
+    }
+}
+
+/// The host that was asked, if one was: as a trusted proxy tells it, as HTTP/2 says it, or in its header.
+fn host_of(asked: Asked<'_>, is_by_proxy: bool) -> Option<&str> {
+    let one = |name: &str| {
+        let mut values = asked.headers.get_all(name).into_iter();
+        let first = values.next().map(|value| value.to_str().unwrap_or("?"));
+        // Who says it twice does not mean one of them.
+        if values.next().is_some() { Some("?") } else { first }
+    };
+    let forwarded = if is_by_proxy {
+        one("x-forwarded-host")
+    } else {
+        None
+    };
+    forwarded
+        .or_else(|| asked.uri.authority().map(hyper::http::uri::Authority::as_str))
+        .or_else(|| one(HOST.as_str()))
+}
+
+fn is_preflight(asked: Asked<'_>) -> bool {
+    *asked.method == Method::OPTIONS
+        && asked.headers.contains_key(ORIGIN)
+        && asked.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Whether what is at a path goes on until somebody hangs up.
+fn is_stream(path: &str) -> bool {
+    let of_run = || {
+        path.strip_prefix("/api/scrapes/")
+            .is_some_and(|rest| rest.ends_with("/events"))
+    };
+    matches!(path, "/api/ws" | "/api/events") || of_run()
+}
+
+#[cfg(test)]
+mod tests;

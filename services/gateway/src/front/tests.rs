@@ -1,0 +1,195 @@
+use super::*;
+use hyper::http::header::HeaderName;
+
+struct Door {
+    front: Front,
+    visitor: Visitor,
+}
+
+fn door(change: impl FnOnce(&mut FrontOptions, &mut LimitOptions)) -> Door {
+    door_at("127.0.0.1:8080", "127.0.0.1:50000", change)
+}
+
+fn door_at(listen: &str, peer: &str, change: impl FnOnce(&mut FrontOptions, &mut LimitOptions)) -> Door {
+    let (mut options, mut limits) = (FrontOptions::default(), LimitOptions::default());
+    change(&mut options, &mut limits);
+    let front = Front::new(&options, &limits, listen.parse().unwrap(), Arc::default()).unwrap();
+    let visitor = front.arrive(peer.parse().unwrap()).unwrap();
+    Door { front, visitor }
+}
+
+impl Door {
+    fn ask(&self, method: Method, target: &str, headers: &[(&str, &str)]) -> Result<Entry, Refused> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let uri = target.parse().unwrap();
+        let asked = Asked {
+            method: &method,
+            uri: &uri,
+            headers: &map,
+        };
+        self.front
+            .judge(&self.visitor, asked)
+            .map_err(|(refused, _)| refused)
+    }
+
+    fn get(&self, target: &str, headers: &[(&str, &str)]) -> Result<Entry, Refused> {
+        self.ask(Method::GET, target, headers)
+    }
+}
+
+const HERE: (&str, &str) = ("host", "127.0.0.1:8080");
+const EVIL: (&str, &str) = ("origin", "https://evil.example");
+
+#[tokio::test]
+async fn pages_of_foreign_origins_open_no_streams_and_change_nothing() {
+    let door = door(|_, _| {});
+    for path in ["/api/ws", "/api/events", "/api/scrapes/x/events"] {
+        assert_eq!(
+            door.get(path, &[HERE, EVIL]).unwrap_err(),
+            Refused::Origin,
+            "{path}"
+        );
+        assert_eq!(
+            door.get(path, &[HERE, ("origin", "null")]).unwrap_err(),
+            Refused::Origin
+        );
+        door.get(path, &[HERE]).unwrap();
+        door.get(path, &[HERE, ("origin", "http://127.0.0.1:8080")])
+            .unwrap();
+    }
+    let post = |headers: &[(&str, &str)]| door.ask(Method::POST, "/api/scrapes", headers);
+    assert_eq!(post(&[HERE, EVIL]).unwrap_err(), Refused::Origin);
+    post(&[HERE]).unwrap();
+    // It may ask, and cannot read the answer.
+    assert!(door.get("/api/odds", &[HERE, EVIL]).unwrap().cors.is_none());
+}
+
+#[tokio::test]
+async fn an_allowed_origin_may_read_and_change() {
+    let door = door(|options, _| options.allow_origin = vec!["https://*.example.org".parse().unwrap()]);
+    let page = ("origin", "https://odds.example.org");
+    let entry = door.ask(Method::POST, "/api/scrapes", &[HERE, page]).unwrap();
+    assert_eq!(entry.cors.unwrap(), "https://odds.example.org");
+    let method = ("access-control-request-method", "POST");
+    assert!(
+        door.ask(Method::OPTIONS, "/api/scrapes", &[HERE, page, method])
+            .unwrap()
+            .is_preflight
+    );
+    assert_eq!(
+        door.ask(Method::OPTIONS, "/api/scrapes", &[HERE, EVIL, method])
+            .unwrap_err(),
+        Refused::Origin
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_pointed_here_is_refused() {
+    let rebound = [
+        ("host", "evil.example:8080"),
+        ("origin", "http://evil.example:8080"),
+    ];
+    let local = door(|options, _| options.allow_host = vec!["odds.lan".into()]);
+    assert_eq!(
+        local.ask(Method::POST, "/api/scrapes", &rebound).unwrap_err(),
+        Refused::Host
+    );
+    assert_eq!(local.get("/api/odds", &rebound[..1]).unwrap_err(), Refused::Host);
+    local.get("/api/odds", &[("host", "odds.lan:8080")]).unwrap();
+    local.get("/api/odds", &[]).unwrap();
+    let twice = [("host", "localhost"), ("host", "evil.example")];
+    assert_eq!(local.get("/api/odds", &twice).unwrap_err(), Refused::Host);
+    // A port that others can reach has names that this gateway cannot know.
+    door_at("0.0.0.0:8080", "192.0.2.1:5000", |_, _| {})
+        .get("/api/odds", &[("host", "odds.example.org")])
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_tells_host_and_client() {
+    let door = door(|options, limits| {
+        options.trust_proxy = vec!["127.0.0.0/8".parse().unwrap()];
+        limits.connections_per_address = 1;
+    });
+    let asked = [
+        ("host", "backend"),
+        ("x-forwarded-host", "odds.example.org"),
+        ("origin", "https://odds.example.org"),
+        ("x-forwarded-for", "203.0.113.1"),
+    ];
+    let first = door.get("/api/ws", &asked).unwrap();
+    assert_eq!(first.visitor.address.to_string(), "203.0.113.1");
+    assert_eq!(door.get("/api/ws", &asked).unwrap_err(), Refused::AddressFull);
+    let other = [("host", "backend"), ("x-forwarded-for", "203.0.113.2")];
+    let _second = door.get("/api/ws", &other).unwrap();
+    drop(first);
+    door.get("/api/ws", &asked).unwrap();
+}
+
+#[tokio::test]
+async fn nobody_else_is_believed_about_the_client() {
+    let door = door(|_, limits| limits.requests_per_s = 1);
+    let ask = |n: u32| {
+        door.get(
+            "/api/odds",
+            &[HERE, ("x-forwarded-for", &format!("203.0.113.{n}"))],
+        )
+    };
+    assert!(ask(1).is_ok() && ask(2).is_ok());
+    assert_eq!(ask(3).unwrap_err(), Refused::Requests);
+}
+
+#[tokio::test]
+async fn connections_are_counted_in_all_and_for_each_address() {
+    let door = door(|_, limits| {
+        limits.connections_max = 3;
+        limits.connections_per_address = 2;
+    });
+    let arrive = |peer: &str| door.front.arrive(peer.parse().unwrap());
+    let second = arrive("127.0.0.1:2").unwrap();
+    assert_eq!(arrive("127.0.0.1:3").unwrap_err(), Refused::AddressFull);
+    let _third = arrive("[2001:db8::1]:1").unwrap();
+    assert_eq!(arrive("192.0.2.1:1").unwrap_err(), Refused::Full);
+    drop(second);
+    arrive("192.0.2.1:1").unwrap();
+    assert_eq!(door.front.seats.open.get(), 2);
+}
+
+#[tokio::test]
+async fn streams_that_share_a_connection_count_each() {
+    let mut door = door(|_, limits| limits.connections_max = 3);
+    door.visitor = door.visitor.clone().shared();
+    let _streams = [
+        door.get("/api/events", &[HERE]).unwrap(),
+        door.get("/api/events", &[HERE]).unwrap(),
+    ];
+    assert_eq!(door.get("/api/events", &[HERE]).unwrap_err(), Refused::Full);
+    door.get("/api/odds", &[HERE]).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_are_opened_so_often_a_second() {
+    let door = door(|_, limits| limits.handshakes_per_s = 5);
+    let opened = |door: &Door| (0..20).filter(|_| door.get("/api/ws", &[HERE]).is_ok()).count();
+    assert_eq!(opened(&door), 5);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(opened(&door), 5);
+    let limits = LimitOptions {
+        handshakes_per_s: 0,
+        ..LimitOptions::default()
+    };
+    door.front.reload(&FrontOptions::default(), &limits);
+    assert_eq!(opened(&door), 20);
+}
+
+#[tokio::test]
+async fn a_long_target_is_refused_and_an_old_connection_ends() {
+    let door = door(|_, limits| limits.requests_per_s = 0);
+    let long = format!("/api/odds?sport={}", "x".repeat(TARGET_BYTES_MAX));
+    assert_eq!(door.get(&long, &[HERE]).unwrap_err(), Refused::Target);
+    let last = (0..REQUESTS_PER_CONNECTION).map(|_| door.get("/api/odds", &[HERE]).unwrap().is_last);
+    assert_eq!(last.filter(|last| *last).count(), 1);
+}
