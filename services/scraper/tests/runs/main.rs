@@ -13,6 +13,7 @@ mod ends;
 mod faults;
 mod happy;
 mod nats;
+mod outages;
 mod proxy;
 mod retry;
 mod service;
