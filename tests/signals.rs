@@ -36,7 +36,7 @@ fn metrics_page() -> String {
         clocks of publisher and gateway must agree.\n"
         .to_owned();
     for (service, entries) in services() {
-        page.push_str(&format!("\n## {service}\n\n{}", table(&entries)));
+        page.extend(["\n## ", service, "\n\n", &table(&entries)]);
     }
     page
 }

@@ -1,15 +1,8 @@
 //! `cargo xtask fuzz`: the targets of `fuzz/`, on the stable toolchain that builds everything else.
 
-use crate::{process, product};
+use crate::{process, product, tool};
 use anyhow::{Context, Result, bail};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-/// What drives libFuzzer.
-const TOOL: &str = "cargo-fuzz";
-const VERSION: &str = "0.13.2";
+use std::{fs, path::Path};
 
 /// Runs one target, or all, for so long each. What a target finds is kept below `target/fuzz/found`.
 pub(crate) fn run(target: Option<&str>, seconds: u64) -> Result<()> {
@@ -21,7 +14,7 @@ pub(crate) fn run(target: Option<&str>, seconds: u64) -> Result<()> {
     if chosen.is_empty() {
         bail!("there is no such target; there are {}", known.join(", "));
     }
-    let tool = tool()?;
+    let tool = tool::FUZZ.path()?;
     for name in chosen {
         println!("\n==> fuzz: {name} for {seconds} s");
         run_one(&tool, name, seconds).with_context(|| format!("{name} found something"))?;
@@ -64,24 +57,6 @@ fn run_one(tool: &Path, name: &str, seconds: u64) -> Result<()> {
         // The coverage that it measures is an unstable flag of the compiler, there in every release of it.
         .env("RUSTC_BOOTSTRAP", "1");
     process::run(&mut fuzz)
-}
-
-/// `cargo-fuzz`, installed below `target/` on first use.
-fn tool() -> Result<PathBuf> {
-    let root = product::target_dir()?.join("tools");
-    let tool = root
-        .join("bin")
-        .join(format!("{TOOL}{}", std::env::consts::EXE_SUFFIX));
-    let installed = process::capture(process::command(&tool).arg("--version"));
-    if !installed.is_ok_and(|said| said.trim_end().ends_with(VERSION)) {
-        let mut install = process::cargo();
-        install
-            .args(["install", "--locked", "--root"])
-            .arg(&root)
-            .arg(format!("{TOOL}@{VERSION}"));
-        process::run(&mut install)?;
-    }
-    Ok(tool)
 }
 
 #[cfg(test)]

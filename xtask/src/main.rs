@@ -22,6 +22,8 @@ mod nats;
 mod process;
 mod product;
 mod python;
+mod siege;
+mod tool;
 mod types;
 mod zombies;
 
@@ -58,6 +60,16 @@ enum Task {
     Chaos {
         /// How long.
         #[arg(long, default_value_t = 5, value_name = "N")]
+        minutes: u64,
+        /// The seed that an earlier run printed.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Attacks gateways in every way at once beside well-behaved clients, and looks whether these lost anything, whether
+    /// anything panicked, and whether memory grows.
+    Siege {
+        /// How long; memory is judged from 11 minutes on.
+        #[arg(long, default_value_t = 20, value_name = "N")]
         minutes: u64,
         /// The seed that an earlier run printed.
         #[arg(long)]
@@ -134,6 +146,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Test { only, .. } => checks::run(&only),
         Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
+        Task::Siege { minutes, seed } => siege::run(minutes, seed),
         Task::Bench { args } => bench::run(&args),
         Task::Zombies { times, seed } => zombies::run(times, seed),
         Task::BenchScraper { events } => bench_scraper::run(events).map(|()| ExitCode::SUCCESS),

@@ -56,6 +56,9 @@ pub enum Fault {
     SlowDrip {
         /// The pause, in real milliseconds, 1 to [`MAX_LATENCY_MS`].
         ms: u64,
+        /// Whether each piece is a single byte, however many those are.
+        #[serde(default)]
+        bytewise: bool,
     },
     /// The right body with `content-type: application/octet-stream`.
     WrongContentType,
@@ -66,6 +69,8 @@ pub enum Fault {
     },
     /// Status 302 to the same page, again and again.
     RedirectLoop,
+    /// Status 302 to the same page at a private address: this machine's loopback, as an IPv6 address writes it.
+    RedirectPrivate,
     /// Lists show their first row a second time at their end, as a list does that moves while it is read.
     PageShift,
     /// Only the match result is there; all other markets have vanished.
@@ -97,7 +102,7 @@ pub enum Fault {
 pub const PIECES: usize = 16;
 
 /// The kinds of [`Fault`], as the control interface names them.
-pub const KINDS: [&str; 19] = [
+pub const KINDS: [&str; 20] = [
     "latency",
     "latency_log_normal",
     "rate_limited",
@@ -109,6 +114,7 @@ pub const KINDS: [&str; 19] = [
     "wrong_content_type",
     "gzip_bomb",
     "redirect_loop",
+    "redirect_private",
     "page_shift",
     "markets_vanish",
     "naive_dates",
@@ -300,7 +306,7 @@ impl Fault {
 
     fn check(self) -> Result<(), Error> {
         match self {
-            Self::Latency { ms } | Self::SlowDrip { ms } => within("ms", ms, 1, MAX_LATENCY_MS),
+            Self::Latency { ms } | Self::SlowDrip { ms, .. } => within("ms", ms, 1, MAX_LATENCY_MS),
             Self::LatencyLogNormal {
                 median_ms,
                 sigma_percent,
@@ -319,6 +325,7 @@ impl Fault {
             | Self::BlockPage
             | Self::WrongContentType
             | Self::RedirectLoop
+            | Self::RedirectPrivate
             | Self::PageShift
             | Self::MarketsVanish
             | Self::NaiveDates

@@ -1,10 +1,13 @@
 //! The pages of the four books, and the two pages of the site itself.
 
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -23,17 +26,60 @@ pub(crate) mod delta;
 /// moment can be asked for.
 const AT: HeaderName = HeaderName::from_static("x-demo-at");
 
+/// How a page's headers name its version: a strong tag, which changes with each byte of the body.
+fn tag(body: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
+}
+
+/// Middleware: answers 304 where the asker has the page already, which its tag says.
+///
+/// It stands around the faults, so that a page that a fault has altered, and which has no tag, is never called
+/// unchanged.
+///
+/// # Source
+/// RFC 9110, section 13.1.2: a list of tags or `*`; weak and strong tags count as the same.
+pub(crate) async fn unchanged(request: Request, next: Next) -> Response {
+    let asked = request
+        .headers()
+        .get(header::IF_NONE_MATCH)
+        .filter(|_| request.method() == Method::GET)
+        .and_then(|asked| asked.to_str().ok())
+        .map(str::to_owned);
+    let response = next.run(request).await;
+    let tag = response
+        .headers()
+        .get(header::ETAG)
+        .and_then(|tag| tag.to_str().ok());
+    let (Some(asked), Some(tag), StatusCode::OK) = (asked, tag, response.status()) else {
+        return response;
+    };
+    let mut tags = asked.split(',').map(str::trim);
+    if !tags.any(|known| known == "*" || known.trim_start_matches("W/") == tag) {
+        return response;
+    }
+    let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::NOT_MODIFIED;
+    parts.headers.remove(header::CONTENT_TYPE);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::empty())
+}
+
 fn json_page(status: StatusCode, at: DateTime<Utc>, body: &Value) -> Response {
+    let body = body.to_string();
     let headers = [
         (header::CONTENT_TYPE, "application/json".to_owned()),
+        (header::ETAG, tag(&body)),
         (AT, timestamp::text(at)),
     ];
-    (status, headers, body.to_string()).into_response()
+    (status, headers, body).into_response()
 }
 
 fn html_page(status: StatusCode, at: DateTime<Utc>, body: String) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
+        (header::ETAG, tag(&body)),
         (AT, timestamp::text(at)),
     ];
     (status, headers, body).into_response()

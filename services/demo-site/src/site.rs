@@ -44,6 +44,7 @@ impl Site {
             .nest("/charlie", pages::charlie::router())
             .nest("/delta", pages::delta::router())
             .layer(middleware::from_fn_with_state(Arc::clone(&self), faults::inject))
+            .layer(middleware::from_fn(pages::unchanged))
             .with_state(self)
     }
 }

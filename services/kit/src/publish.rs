@@ -93,6 +93,20 @@ impl Bus {
         message: &Publication,
         stop: &CancellationToken,
     ) -> Result<Ack, PublishError> {
+        self.publish_telling(message, stop, |_| ()).await
+    }
+
+    /// The same, and tells why the server does not take it for now, each time that it says so: a stream that is full,
+    /// for one, may be so until somebody makes it larger. A bus that does not answer says nothing.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub async fn publish_telling(
+        &self,
+        message: &Publication,
+        stop: &CancellationToken,
+        tell: impl Fn(&str),
+    ) -> Result<Ack, PublishError> {
         if let Some((name, _)) = message.headers.iter().find(|(name, _)| RESERVED.contains(name)) {
             return Err(PublishError::Reserved(name));
         }
@@ -106,8 +120,9 @@ impl Bus {
             };
             match tried {
                 Ok(ack) => return Ok(Ack { tries, ..ack }),
-                Err(Some(error)) => return Err(error),
-                Err(None) => {}
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Refused(why)) => tell(&why),
+                Err(Failure::Silent) => {}
             }
             tokio::select! {
                 () = sleep(delay.mul_f64(rand::random_range(0.5..1.0))) => {}
@@ -117,8 +132,7 @@ impl Bus {
         }
     }
 
-    /// One try; `Err(None)` may pass by itself.
-    async fn try_publish(&self, message: &Publication) -> Result<Ack, Option<PublishError>> {
+    async fn try_publish(&self, message: &Publication) -> Result<Ack, Failure> {
         let mut headers = HeaderMap::new();
         for (name, value) in &message.headers {
             headers.insert(*name, value.as_str());
@@ -147,28 +161,38 @@ impl Bus {
     }
 }
 
-/// Tells what may pass by itself (`None`) from what will not.
-fn sort(error: &async_nats::jetstream::context::PublishError) -> Option<PublishError> {
+/// How one try failed.
+enum Failure {
+    /// It will not pass by itself.
+    Final(PublishError),
+    /// The server says why it does not take it now; that may pass.
+    Refused(String),
+    /// Nothing was heard.
+    Silent,
+}
+
+/// Tells what may pass by itself from what will not.
+fn sort(error: &async_nats::jetstream::context::PublishError) -> Failure {
     let server = std::error::Error::source(error)
         .and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>());
     match error.kind() {
-        PublishErrorKind::WrongLastSequence => Some(PublishError::WrongLast),
-        PublishErrorKind::MaxPayloadExceeded => Some(PublishError::TooLarge),
-        PublishErrorKind::Other => match server {
-            Some(fault) if fault.error_code() == ErrorCode::STREAM_STORE_FAILED => {
-                // One code for two things: a subject that is taken, and a stream that is full for now.
-                fault
-                    .to_string()
-                    .contains("per subject")
-                    .then_some(PublishError::Taken)
-            }
-            Some(fault) if fault.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => {
-                Some(PublishError::TooLarge)
-            }
-            Some(fault) if fault.code() >= 500 => None,
-            Some(fault) => Some(PublishError::Refused(fault.to_string())),
-            None => None,
-        },
-        _ => None,
+        PublishErrorKind::WrongLastSequence => Failure::Final(PublishError::WrongLast),
+        PublishErrorKind::MaxPayloadExceeded => Failure::Final(PublishError::TooLarge),
+        PublishErrorKind::Other => server.map_or(Failure::Silent, sort_answer),
+        _ => Failure::Silent,
+    }
+}
+
+fn sort_answer(fault: &async_nats::jetstream::Error) -> Failure {
+    let code = fault.error_code();
+    // One code for two things: a subject that is taken, and a stream that is full for now.
+    if code == ErrorCode::STREAM_STORE_FAILED && fault.to_string().contains("per subject") {
+        Failure::Final(PublishError::Taken)
+    } else if code == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM {
+        Failure::Final(PublishError::TooLarge)
+    } else if code == ErrorCode::STREAM_STORE_FAILED || fault.code() >= 500 {
+        Failure::Refused(fault.to_string())
+    } else {
+        Failure::Final(PublishError::Refused(fault.to_string()))
     }
 }

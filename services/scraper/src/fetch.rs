@@ -11,6 +11,7 @@ mod error;
 mod guard;
 mod host;
 mod memory;
+mod meter;
 mod options;
 mod pace;
 mod retry;
@@ -20,6 +21,7 @@ mod slots;
 
 pub(crate) use budget::Budget;
 pub use error::Error;
+pub(crate) use meter::FetchMetrics;
 pub use options::FetchOptions;
 pub use site::Site;
 
@@ -48,6 +50,7 @@ pub struct Fetcher {
 struct Shared {
     options: FetchOptions,
     memory: Arc<Memory>,
+    metrics: FetchMetrics,
     /// By origin.
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     /// By source, with the key of the definition and the secrets that the site was made for.
@@ -57,9 +60,15 @@ struct Shared {
 impl Fetcher {
     /// A fetcher that has asked nobody yet.
     pub fn new(options: FetchOptions) -> Self {
+        Self::counting(options, FetchMetrics::default())
+    }
+
+    /// One that counts here what it does.
+    pub(crate) fn counting(options: FetchOptions, metrics: FetchMetrics) -> Self {
         Self {
             shared: Arc::new(Shared {
                 options,
+                metrics,
                 ..Shared::default()
             }),
         }
@@ -83,7 +92,8 @@ impl Fetcher {
         };
         let host = self.host(&source.base_url, manners);
         let memory = Arc::clone(&self.shared.memory);
-        let site = Site::new(source, Arc::clone(&host), memory, &self.shared.options)?;
+        let meter = self.shared.metrics.of(&source.key);
+        let site = Site::new(source, Arc::clone(&host), memory, meter, &self.shared.options)?;
         if let Some((_, old)) = sites.remove(&source.key)
             && !Arc::ptr_eq(&old.host, &host)
         {
@@ -100,6 +110,7 @@ impl Fetcher {
     pub fn forget(&self, source: &SourceKey) {
         if let Some((_, site)) = lock(&self.shared.sites).remove(source) {
             site.host.leave(source);
+            self.shared.metrics.forget(source);
         }
     }
 
@@ -138,6 +149,8 @@ pub(crate) enum Fetched {
 /// A page.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
+    /// The status that it came with; of a page that was called unchanged, the one that it came with at first.
+    pub(crate) status: u16,
     /// Its headers.
     pub(crate) headers: HeaderMap,
     /// Its body, decompressed.

@@ -1,7 +1,12 @@
 //! What the operations port shows of this process in numbers.
 
+<<<<<<< HEAD
 use oddswire_kit::metrics::{Book, LabelNames};
 use oddswire_protocol::{SourceKey, progress::Outcome};
+=======
+use crate::fetch::FetchMetrics;
+use oddswire_protocol::SourceKey;
+>>>>>>> main
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -113,6 +118,8 @@ pub(crate) struct Metrics {
     pub(crate) jobs_turned_away: Family<ReasonLabel, Counter>,
     /// Runs that nobody could end and that were ended as failed.
     pub(crate) dead_jobs: Counter,
+    /// What asking sites comes to.
+    pub(crate) fetch: FetchMetrics,
     /// What is wrong with the folder of definitions.
     definition_problems: Gauge,
     /// Times that the folder had changed, by what came of it.
@@ -137,12 +144,21 @@ impl Metrics {
             skipped_ticks: Family::default(),
             jobs_turned_away: Family::default(),
             dead_jobs: Counter::default(),
+            fetch: FetchMetrics::default(),
             definition_problems: Gauge::default(),
             definition_reads: Family::default(),
         };
+<<<<<<< HEAD
         metrics.enter_runs(book);
         metrics.enter_bus(book);
         metrics.enter_definitions(book);
+=======
+        let registry = registry.sub_registry_with_prefix("oddswire_scraper");
+        metrics.enter_runs(registry);
+        metrics.enter_bus(registry);
+        metrics.fetch.enter(registry);
+        metrics.enter_definitions(registry);
+>>>>>>> main
         metrics
     }
 

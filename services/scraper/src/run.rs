@@ -33,7 +33,7 @@ use report::Reporter;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -127,6 +127,7 @@ impl Attempt {
             rein: Arc::clone(rein),
             metrics: Arc::clone(&self.worker.metrics),
             written: Arc::default(),
+            held_up: AtomicBool::new(false),
             trial: self.worker.trial,
         };
         tokio::select! {

@@ -125,7 +125,7 @@ pub async fn run_on_trial(
         bus.clone(),
         options.worker_id,
         Arc::clone(&shelf),
-        Fetcher::new(options.fetch),
+        Fetcher::counting(options.fetch, metrics.fetch.clone()),
         Arc::clone(&metrics),
         trial,
     ));

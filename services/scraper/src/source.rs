@@ -37,10 +37,9 @@ pub(crate) use paginate::{Numbering, PageKind, Paginate, Until};
 pub(crate) use pick::{Each, Pick};
 pub use problem::LoadError;
 pub(crate) use step::Step;
-pub(crate) use template::Vars;
+pub(crate) use template::{Vars, climbs};
 pub use timetable::{Crontab, Timetable};
 pub(crate) use transform::{Factor, Transform};
-#[cfg(test)]
 pub(crate) use zone::Zone;
 
 use oddswire_protocol::{SourceKey, SportKey};

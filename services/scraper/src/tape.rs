@@ -41,7 +41,10 @@ struct Entry {
     /// The JSON body that was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     json: Option<Value>,
-    /// The file; none when the site said that there is no such page.
+    /// The status of an answer that was a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    /// The file; none when the site said that there is no such page, or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -87,16 +90,25 @@ impl Recorder {
         })
     }
 
-    /// Writes a page down. What goes wrong is told by [`Recorder::finish`].
-    pub(crate) async fn write(&self, request: &Request, fetched: &Fetched) {
+    /// Writes down what a request got: a page, or the status of a failure. What never answered is not written down.
+    /// What goes wrong is told by [`Recorder::finish`].
+    pub(crate) async fn write(&self, request: &Request, fetched: Result<&Fetched, &Error>) {
+        // A host that is left alone was not asked.
+        let status = match fetched {
+            Ok(_) => None,
+            Err(Error::RateLimited { .. }) => Some(429),
+            Err(Error::Refused { status, .. } | Error::Status { status, .. }) => Some(*status),
+            Err(_) => return,
+        };
         let mut entry = Entry {
             method: method(request).to_owned(),
             url: place(&request.url),
             json: request.json.clone(),
+            status,
             file: None,
             headers: BTreeMap::new(),
         };
-        if let Fetched::Page(page) = fetched {
+        if let Ok(Fetched::Page(page)) = fetched {
             let file = file_name(request, &page.headers);
             let kept = self.keep.iter().filter_map(|name| {
                 let value = page.headers.get(name)?.to_str().ok()?;
@@ -174,6 +186,9 @@ impl Tape {
         let Some(entry) = self.pages.get(&key(request)) else {
             return Err(failed("this request was not recorded".to_owned()));
         };
+        if let Some(status) = entry.status {
+            return Err(Error::of_status(place, status, None));
+        }
         let Some(file) = &entry.file else {
             return Ok(Fetched::Missing);
         };
@@ -184,6 +199,7 @@ impl Tape {
             Some((name, HeaderValue::from_str(value).ok()?))
         });
         Ok(Fetched::Page(Page {
+            status: 200,
             headers: headers.collect(),
             body: body.into(),
         }))

@@ -216,6 +216,28 @@ async fn recorded_pages_give_the_same_rows_without_the_site_and_hold_no_secret()
 }
 
 #[tokio::test]
+async fn answers_that_were_failures_are_recorded_and_fail_again_offline() {
+    let site = StaticSite::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    // Pages of games that are not there, of which the site says 404.
+    let file = echo(dir.path(), &[("{{league_id}}", "{{league_id}}-gone")]);
+    let (file, pages) = (file.to_str().unwrap(), dir.path().join("pages"));
+    let folder = pages.to_str().unwrap();
+    let recorded = source(&site.url, &["record", file, "--out", folder]).await;
+    assert_eq!(recorded.code.unwrap(), 1, "{}", recorded.out);
+    drop(site);
+    let list = std::fs::read_to_string(pages.join("pages.json")).unwrap();
+    assert_eq!(list.matches("\"status\": 404").count(), 2, "{list}");
+    let tested = source("http://127.0.0.1:9", &["test", file, "--from", folder]).await;
+    assert_eq!(tested.code.unwrap(), 1);
+    assert!(
+        tested.out.contains("answered 404") && !tested.out.contains("not recorded"),
+        "{}",
+        tested.out
+    );
+}
+
+#[tokio::test]
 async fn one_page_is_shown_as_the_scraper_sees_it() {
     let site = StaticSite::start().await;
     let dir = tempfile::tempdir().unwrap();
@@ -229,7 +251,8 @@ async fn one_page_is_shown_as_the_scraper_sees_it() {
         fetched.out
     );
     assert!(
-        fetched.aside.contains("type    text/csv\nrows    2\n"),
+        fetched.aside.contains("status  200\ntime    ")
+            && fetched.aside.contains("type    text/csv\nrows    2\n"),
         "{}",
         fetched.aside
     );
@@ -242,6 +265,10 @@ async fn one_page_is_shown_as_the_scraper_sees_it() {
         blank.is_configuration() && blank.to_string().ends_with("--var league_id=…"),
         "{blank}"
     );
+    // `/league/../1.html` would be another page.
+    let climbs = ["fetch", file, "--step", "games", "--var", "league_id=.."];
+    let climbs = source(&site.url, &climbs).await.code.unwrap_err();
+    assert!(climbs.to_string().contains("means another page"), "{climbs}");
     let unknown = source(&site.url, &["fetch", file, "--step", "odds"])
         .await
         .code

@@ -1,7 +1,7 @@
 //! The stages, in the order in which they run: quick ones first.
 
 use super::{Bench, Outcome, Stage};
-use crate::{apt, browser, compose, house, nats, process, python, types};
+use crate::{apt, browser, compose, house, nats, process, python, tool, types};
 use anyhow::Result;
 use std::process::Command;
 
@@ -48,6 +48,11 @@ pub(super) const STAGES: &[Stage] = &[
         run: |_| run(process::command(python::CHECKS.python()?).arg("tests/kubernetes.py")),
     },
     Stage {
+        name: "dependencies",
+        about: "cargo-deny: licences, sources, what must not be there",
+        run: dependencies,
+    },
+    Stage {
         name: "bus",
         about: "a NATS client in Python reads what we publish",
         run: bus,
@@ -68,6 +73,16 @@ const LINTS: &[&str] = &[
     "--",
     "-D",
     "warnings",
+];
+/// The database of advisories is looked up as a step of a release: it cannot be had everywhere.
+const DENY: &[&str] = &[
+    "--locked",
+    "--offline",
+    "check",
+    "--hide-inclusion-graph",
+    "bans",
+    "licenses",
+    "sources",
 ];
 const DOCS: &[&str] = &["doc", "--workspace", "--no-deps", "--locked"];
 const TESTS: &[&str] = &["test", "--workspace", "--locked"];
@@ -98,6 +113,10 @@ fn rust(bench: &Bench) -> Result<Outcome> {
         apt::install(&missing)?;
     }
     run(process::cargo().args(TESTS).env(nats::VARIABLE, bench.nats()?))
+}
+
+fn dependencies(_: &Bench) -> Result<Outcome> {
+    run(process::command(tool::DENY.path()?).args(DENY))
 }
 
 fn compose(bench: &Bench) -> Result<Outcome> {

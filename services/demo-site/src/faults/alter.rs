@@ -21,12 +21,13 @@ const ENVELOPE: [&str; 3] = ["bizCode", "message", "R"];
 /// The lists of the JSON books.
 const LISTS: [&str; 3] = ["data", "events", "D"];
 
-/// Replaces the body and corrects `content-length` where the new body does not set its own.
+/// Replaces the body, takes away the tag of the one that was there, and corrects `content-length` where the new body does not set its own.
 pub(super) async fn altered(response: Response, change: impl FnOnce(Bytes) -> (Body, usize)) -> Response {
     let (mut parts, body) = response.into_parts();
     // The site's own bodies are whole texts in memory, so reading one cannot fail.
     let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     let (body, length) = change(bytes);
+    parts.headers.remove(header::ETAG);
     parts
         .headers
         .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -87,12 +88,14 @@ fn renamed(value: Value) -> Value {
 }
 
 /// The same bytes, a piece at a time with a pause before each.
-pub(super) fn dripping(bytes: Bytes, pause: Duration) -> (Body, usize) {
+pub(super) fn dripping(bytes: Bytes, pause: Duration, bytewise: bool) -> (Body, usize) {
     let length = bytes.len();
-    let pieces: Vec<Bytes> = bytes
-        .chunks(length.div_ceil(PIECES).max(1))
-        .map(|piece| bytes.slice_ref(piece))
-        .collect();
+    let piece = if bytewise {
+        1
+    } else {
+        length.div_ceil(PIECES).max(1)
+    };
+    let pieces: Vec<Bytes> = bytes.chunks(piece).map(|piece| bytes.slice_ref(piece)).collect();
     let drip = move |piece| async move {
         tokio::time::sleep(pause).await;
         Ok::<_, Infallible>(piece)

@@ -66,14 +66,19 @@ pub(crate) async fn inject(State(site): State<Arc<Site>>, request: Request, next
         Some(Fault::PageShift) => alter::altered(next.run(request).await, alter::shifted).await,
         Some(Fault::MarketsVanish) => alter::altered(next.run(request).await, alter::without_markets).await,
         Some(Fault::NaiveDates) => alter::altered(next.run(request).await, alter::naive).await,
-        Some(Fault::SlowDrip { ms }) => {
+        Some(Fault::SlowDrip { ms, bytewise }) => {
             let pause = Duration::from_millis(ms);
-            alter::altered(next.run(request).await, |bytes| alter::dripping(bytes, pause)).await
+            let drip = |bytes| alter::dripping(bytes, pause, bytewise);
+            alter::altered(next.run(request).await, drip).await
         }
         Some(Fault::RedirectLoop) => {
             let headers = [(header::LOCATION, path_again(&request))];
             (StatusCode::FOUND, headers).into_response()
         }
+        Some(Fault::RedirectPrivate) => match on_loopback(&request) {
+            Some(location) => (StatusCode::FOUND, [(header::LOCATION, location)]).into_response(),
+            None => next.run(request).await,
+        },
         Some(Fault::WrongContentType) => {
             let value = HeaderValue::from_static("application/octet-stream");
             with_header(next.run(request).await, header::CONTENT_TYPE, value)
@@ -88,6 +93,14 @@ pub(crate) async fn inject(State(site): State<Arc<Site>>, request: Request, next
 
 fn path_again(request: &Request) -> String {
     format!("{}?again", request.uri().path())
+}
+
+/// The same page, on the same port of whoever follows this. `None`: somebody has followed it, who gets the page.
+fn on_loopback(request: &Request) -> Option<String> {
+    let host = request.headers().get(header::HOST);
+    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let port = host.rsplit_once(':').map_or("80", |(_, port)| port);
+    (!host.starts_with("[::ffff:")).then(|| format!("http://[::ffff:127.0.0.1]:{port}{}", request.uri()))
 }
 
 fn with_header(mut response: Response, name: HeaderName, value: HeaderValue) -> Response {

@@ -256,3 +256,28 @@ async fn robots_faults_meet_robots_txt_alone() {
     assert_eq!(robots(&site).await.0, 503);
     assert_eq!(site.get(PAGE).await.status(), 200);
 }
+
+#[tokio::test]
+async fn a_slow_drip_may_come_byte_by_byte() {
+    let site = Site::paused().await;
+    let whole = site.get(PAGE).await.bytes().await.unwrap();
+    site.set_fault("alpha", r#"{"kind":"slow_drip","ms":1,"bytewise":true}"#)
+        .await;
+    let start = Instant::now();
+    assert_eq!(site.get(PAGE).await.bytes().await.unwrap(), whole);
+    let each = u64::try_from(whole.len()).unwrap();
+    assert!(start.elapsed() >= Duration::from_millis(each), "{each} bytes");
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_private_address_leads_to_the_askers_own_machine() {
+    let site = Site::paused().await;
+    site.set_fault("alpha", r#"{"kind":"redirect_private"}"#).await;
+    let response = site.get(PAGE).await;
+    assert_eq!(response.status(), 302);
+    let location = response.headers()["location"].to_str().unwrap();
+    assert!(
+        location.starts_with("http://[::ffff:127.0.0.1]:") && location.ends_with(PAGE),
+        "{location}"
+    );
+}

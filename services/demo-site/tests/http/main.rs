@@ -11,3 +11,4 @@ mod faults;
 mod pages;
 mod site;
 mod stop;
+mod unchanged;

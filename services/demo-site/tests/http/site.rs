@@ -73,6 +73,11 @@ impl Site {
             .unwrap()
     }
 
+    pub(crate) async fn get_with(&self, path: &str, header: &str, value: &str) -> Response {
+        let request = self.client.get(format!("{}{path}", self.base));
+        request.header(header, value).send().await.unwrap()
+    }
+
     pub(crate) async fn json(&self, path: &str) -> Value {
         let response = self.get(path).await;
         assert_eq!(response.status(), 200, "{path}");

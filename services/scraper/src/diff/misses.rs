@@ -2,7 +2,7 @@
 //!
 //! Kept in CONTROL `misses.<source>`, so that the next run goes on counting whichever worker has it.
 
-use oddswire_protocol::{EventId, Line, MarketToken, RunId};
+use oddswire_protocol::{EventId, Line, MarketToken, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -35,7 +35,20 @@ pub(crate) struct Misses {
     /// The run that counted last. A second attempt at it must not count again.
     run_id: Option<RunId>,
     counts: BTreeMap<String, u32>,
+    /// What the last complete run found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    complete: Option<Complete>,
 }
+
+/// What a complete run found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Complete {
+    events: usize,
+    at: Timestamp,
+}
+
+/// So long the number of a complete run is compared with: a site that has shrunk for good is believed then.
+const COMPARED_FOR_MS: u64 = 24 * 60 * 60 * 1_000;
 
 impl Misses {
     /// Nothing is missing, as this run begins to count.
@@ -43,7 +56,25 @@ impl Misses {
         Self {
             run_id: Some(run_id.clone()),
             counts: BTreeMap::new(),
+            complete: None,
         }
+    }
+
+    /// Takes over what the last complete run found, or remembers that this one was complete and found so many events.
+    pub(crate) fn complete(&mut self, found: Option<usize>, at: Timestamp, before: &Self) {
+        self.complete = found.map(|events| Complete { events, at }).or(before.complete);
+    }
+
+    /// How many events the last complete run found, when so few now are a greater drop than `most`, a share from 0 to
+    /// 1. `None`: all is well, or there was none in the last 24 hours.
+    #[expect(clippy::cast_precision_loss, reason = "numbers of events")]
+    pub(crate) fn dropped_from(&self, found: usize, most: f64, now: Timestamp) -> Option<usize> {
+        let last = self
+            .complete
+            .filter(|last| now.ms_since(last.at) < COMPARED_FOR_MS)?;
+        let least = last.events as f64 * (1.0 - most);
+        // Shares such as 10 % are not exact.
+        ((found as f64) < least - 1e-6).then_some(last.events)
     }
 
     /// Counts one more miss on top of what was counted before; gives how many in a row that makes.
@@ -101,6 +132,31 @@ mod tests {
         assert_eq!(again.count(Missing::Event(&gone), &of_first), 1);
         let mut of_second = Misses::of_run(&second);
         assert_eq!(of_second.count(Missing::Event(&gone), &again), 2);
+    }
+
+    #[test]
+    fn a_drop_is_measured_against_the_last_complete_run_of_the_last_day() {
+        let at: Timestamp = "2026-11-22T12:00:00.000Z".parse().unwrap();
+        let soon: Timestamp = "2026-11-23T11:59:59.000Z".parse().unwrap();
+        let late: Timestamp = "2026-11-23T12:00:00.000Z".parse().unwrap();
+        let mut first = Misses::of_run(&RunId::new());
+        assert_eq!(first.dropped_from(0, 0.5, at), None);
+        first.complete(Some(10), at, &Misses::default());
+        let mut second = Misses::of_run(&RunId::new());
+        second.complete(None, soon, &first);
+        for (found, most, expected) in [
+            (5, 0.5, None),
+            (4, 0.5, Some(10)),
+            (9, 0.1, None),
+            (9, 0.0, Some(10)),
+            (0, 1.0, None),
+            (20, 0.0, None),
+        ] {
+            assert_eq!(second.dropped_from(found, most, soon), expected, "{found} {most}");
+        }
+        assert_eq!(second.dropped_from(0, 0.5, late), None);
+        let record: Misses = serde_json::from_slice(&second.to_record().0).unwrap();
+        assert_eq!(record, second);
     }
 
     #[test]

@@ -16,6 +16,7 @@ fn source(text: &str) -> Source {
 
 fn page(body: &str) -> Page {
     Page {
+        status: 200,
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body.as_bytes()),
     }

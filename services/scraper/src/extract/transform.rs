@@ -95,6 +95,68 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn applied(transform: &Transform, text: &str) -> Result<String, String> {
+        apply(transform, text.to_owned())
+    }
+
+    fn ok(transform: &Transform, text: &str) -> String {
+        applied(transform, text).unwrap()
+    }
+
+    #[test]
+    fn trim_takes_white_space_from_both_ends_alone() {
+        assert_eq!(ok(&Transform::Trim, "\u{a0}\t a  b \n"), "a  b");
+        assert_eq!(ok(&Transform::Trim, " "), "");
+    }
+
+    #[test]
+    fn lower_makes_small_letters_in_every_script() {
+        assert_eq!(ok(&Transform::Lower, "FC Ö\u{416} 1X"), "fc ö\u{436} 1x");
+    }
+
+    #[test]
+    fn upper_makes_capital_letters_in_every_script() {
+        assert_eq!(ok(&Transform::Upper, "1x ö\u{436} fc"), "1X Ö\u{416} FC");
+    }
+
+    #[test]
+    fn decimal_point_takes_the_commas_that_group() {
+        assert_eq!(ok(&Transform::DecimalPoint, "1,234.50"), "1234.50");
+        assert_eq!(ok(&Transform::DecimalPoint, "1.85"), "1.85");
+    }
+
+    #[test]
+    fn decimal_comma_fractional_and_american_odds_are_applied_by_name_and_leave_what_they_cannot_read() {
+        assert_eq!(ok(&Transform::DecimalComma, "1.234,50"), "1234.50");
+        assert_eq!(ok(&Transform::FractionalOdds, "5/2"), "3.5");
+        assert_eq!(ok(&Transform::AmericanOdds, "-200"), "1.5");
+        for transform in [Transform::FractionalOdds, Transform::AmericanOdds] {
+            assert_eq!(ok(&transform, "SP"), "SP");
+        }
+    }
+
+    #[test]
+    fn replace_changes_each_match_and_knows_its_groups() {
+        let regex = regex::Regex::new(r"(\d+)-(\d+)").unwrap();
+        let replace = Transform::Replace(regex, "$2:$1".into());
+        assert_eq!(ok(&replace, "1-2, 3-4"), "2:1, 4:3");
+        assert_eq!(ok(&replace, "none"), "none");
+    }
+
+    #[test]
+    fn scale_multiplies_and_leaves_what_is_no_number() {
+        let scale = Transform::Scale(Factor::parse("0.001").unwrap());
+        assert_eq!(ok(&scale, " 1850 "), "1.85");
+        assert_eq!(ok(&scale, "SP"), "SP");
+    }
+
+    #[test]
+    fn map_knows_its_texts_without_the_white_space_around_and_tells_every_other_one() {
+        let map = Transform::Map([("1".to_owned(), "home".to_owned())].into());
+        assert_eq!(ok(&map, " 1 "), "home");
+        assert_eq!(applied(&map, "3"), Err("3".into()));
+    }
+
     #[test]
     fn a_decimal_comma_is_read_and_points_group() {
         assert_eq!(decimal_comma("1.234,50"), "1234.50");

@@ -1,8 +1,11 @@
 //! Texts of pages as values: fields, moments, prices.
 
 use super::transform;
-use crate::source::{Field, TimeField, TimeForm};
-use chrono::{DateTime, Utc};
+use crate::source::{Field, TimeField, TimeForm, Zone};
+use chrono::{
+    DateTime, Datelike as _, Utc,
+    format::{Fixed, Item, Numeric, StrftimeItems},
+};
 use oddswire_protocol::{Line, Price, Timestamp};
 
 /// What came of a field.
@@ -57,6 +60,11 @@ pub(super) fn text_of(field: &Field, picked: Option<String>) -> Text {
 
 /// Reads a moment in the form that its field says. `None` when it is not of this form.
 pub(super) fn moment(field: &TimeField, text: &str) -> Option<Timestamp> {
+    moment_near(field, text, Timestamp::now())
+}
+
+/// As [`moment`]; a time whose pattern has no year is the one of it that is nearest to `now`.
+fn moment_near(field: &TimeField, text: &str, now: Timestamp) -> Option<Timestamp> {
     let text = text.trim();
     match &field.form {
         TimeForm::Rfc3339 => DateTime::parse_from_rfc3339(text)
@@ -68,12 +76,46 @@ pub(super) fn moment(field: &TimeField, text: &str) -> Option<Timestamp> {
             .ok()
             .map(|seconds| seconds.checked_mul(1_000).and_then(Timestamp::from_unix_ms)),
         // The pattern holds no offset: clocks in UTC are read first, and then those of the zone.
+        TimeForm::Clock(pattern, zone) if !has_year(pattern) => {
+            Some(in_nearest_year(pattern, *zone, text, now))
+        }
         TimeForm::Clock(pattern, zone) => {
             DateTime::parse_from_str(&format!("{text} +0000"), &format!("{pattern} %z"))
                 .ok()
                 .map(|shown| zone.moment(shown.to_utc()).and_then(checked))
         }
     }?
+}
+
+/// Whether a pattern says which year it is, alone or within something else.
+fn has_year(pattern: &str) -> bool {
+    StrftimeItems::new(pattern).any(|item| {
+        matches!(
+            item,
+            Item::Numeric(
+                Numeric::Year
+                    | Numeric::YearDiv100
+                    | Numeric::YearMod100
+                    | Numeric::IsoYear
+                    | Numeric::IsoYearDiv100
+                    | Numeric::IsoYearMod100
+                    | Numeric::Timestamp,
+                _
+            ) | Item::Fixed(Fixed::RFC2822 | Fixed::RFC3339)
+        )
+    })
+}
+
+/// The time in last year, this one or the next, whichever is nearest to `now`; the later one of two. A year that does
+/// not have this day, or has another weekday on it where the text says one, is none of them.
+fn in_nearest_year(pattern: &str, zone: Zone, text: &str, now: Timestamp) -> Option<Timestamp> {
+    let this_year = DateTime::from_timestamp_millis(now.unix_ms())?.year();
+    let pattern = format!("%Y {pattern} %z");
+    let moments = (this_year - 1..=this_year + 1).rev().filter_map(|year| {
+        let shown = DateTime::parse_from_str(&format!("{year} {text} +0000"), &pattern).ok()?;
+        checked(zone.moment(shown.to_utc())?)
+    });
+    moments.min_by_key(|at| at.unix_ms().abs_diff(now.unix_ms()))
 }
 
 fn checked(at: DateTime<Utc>) -> Option<Timestamp> {
@@ -112,7 +154,7 @@ pub(crate) fn quoted(text: &str) -> Quoted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::{Pick, Transform, Zone};
+    use crate::source::{Pick, Transform};
     use regex::Regex;
 
     fn field() -> Field {
@@ -128,6 +170,68 @@ mod tests {
     fn time(form: TimeForm, text: &str) -> Option<String> {
         let field = TimeField { field: field(), form };
         moment(&field, text).map(|at| at.to_string())
+    }
+
+    #[test]
+    fn a_time_without_a_year_is_the_one_nearest_to_now() {
+        let read = |pattern: &str, zone: &str, text: &str, now: &str| {
+            let form = TimeForm::Clock(pattern.to_owned(), Zone::parse(zone).unwrap());
+            let field = TimeField { field: field(), form };
+            moment_near(&field, text, now.parse().unwrap()).map(|at| at.to_string())
+        };
+        let day = |text, now| read("%d %b %H:%M", "UTC", text, now);
+        for (text, now, expected) in [
+            (
+                "07 Feb 20:45",
+                "2027-02-01T00:00:00.000Z",
+                "2027-02-07T20:45:00.000Z",
+            ),
+            (
+                "07 Feb 20:45",
+                "2027-03-01T00:00:00.000Z",
+                "2027-02-07T20:45:00.000Z",
+            ),
+            // Around New Year it is next year's or last year's.
+            (
+                "02 Jan 15:00",
+                "2026-12-30T12:00:00.000Z",
+                "2027-01-02T15:00:00.000Z",
+            ),
+            (
+                "31 Dec 23:30",
+                "2027-01-01T00:10:00.000Z",
+                "2026-12-31T23:30:00.000Z",
+            ),
+            // A leap day is known in the years beside its own alone.
+            (
+                "29 Feb 12:00",
+                "2027-12-01T00:00:00.000Z",
+                "2028-02-29T12:00:00.000Z",
+            ),
+        ] {
+            assert_eq!(day(text, now).as_deref(), Some(expected), "{text} at {now}");
+        }
+        assert_eq!(day("29 Feb 12:00", "2026-06-01T00:00:00.000Z"), None);
+        assert_eq!(day("07 Feb", "2027-02-01T00:00:00.000Z"), None);
+        // The zone's own offset on that day, and a weekday that only one of the years has.
+        let zoned = read(
+            "%d.%m. %H:%M",
+            "Europe/Berlin",
+            "01.07. 20:00",
+            "2027-06-01T00:00:00.000Z",
+        );
+        assert_eq!(zoned.as_deref(), Some("2027-07-01T18:00:00.000Z"));
+        let weekday = |text| read("%a %d %b %H:%M", "UTC", text, "2026-11-22T00:00:00.000Z");
+        assert_eq!(
+            weekday("Sun 07 Feb 20:45").as_deref(),
+            Some("2027-02-07T20:45:00.000Z")
+        );
+        assert_eq!(weekday("Mon 07 Feb 20:45"), None);
+        // Patterns with a year say it themselves.
+        for pattern in ["%Y", "%y", "%D", "%F", "%c", "%x", "%G", "%s", "%+"] {
+            assert!(has_year(pattern), "{pattern}");
+        }
+        assert!(!has_year("%a %d %b %H:%M") && !has_year("%m-%d %T"));
     }
 
     #[test]

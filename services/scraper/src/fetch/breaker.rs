@@ -114,6 +114,15 @@ impl Breaker {
         }
     }
 
+    /// 0 closed, 1 a probe is under way, 2 open.
+    pub(super) fn state(&self) -> i64 {
+        match lock(&self.state).gate {
+            Gate::Closed => 0,
+            Gate::Probing { .. } => 1,
+            Gate::Open { .. } => 2,
+        }
+    }
+
     fn look(&self) -> Look {
         let mut state = lock(&self.state);
         match state.gate {

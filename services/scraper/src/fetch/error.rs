@@ -115,6 +115,19 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a status means that is no success.
+    pub(crate) fn of_status(place: String, status: u16, retry_after: Option<Duration>) -> Self {
+        match status {
+            429 => Self::RateLimited { place, retry_after },
+            401 | 403 | 451 => Self::Refused { place, status },
+            _ => Self::Status {
+                place,
+                status,
+                retry_after,
+            },
+        }
+    }
+
     /// The kind, as progress tells it.
     pub fn error_type(&self) -> ErrorType {
         match self {
@@ -131,6 +144,29 @@ impl Error {
             Self::Refused { .. } => ErrorType::Blocked,
             Self::Status { .. } => ErrorType::HttpStatus,
             Self::TooLarge { .. } => ErrorType::Parse,
+        }
+    }
+
+    /// What it is counted as.
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::Timeout { .. } => "timeout",
+            Self::Connect { .. } => "connect",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Refused { .. } => "refused",
+            Self::Status {
+                status: 300..=399, ..
+            } => "redirect_refused",
+            Self::Status { status: 500.., .. } => "server_error",
+            Self::Status { .. } => "client_error",
+            Self::TooLarge { .. } => "too_large",
+            Self::Robots { .. } | Self::RobotsUnknown { .. } => "robots",
+            Self::Unwell { .. } => "unwell",
+            Self::Private { .. } => "private",
+            Self::OutOfPages { .. } | Self::OutOfTime { .. } => "budget",
+            Self::OtherHost => "other_host",
+            Self::Client(_) => "client",
         }
     }
 

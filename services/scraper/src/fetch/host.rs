@@ -104,6 +104,16 @@ impl Host {
         lock(&self.pace).take(Instant::now())
     }
 
+    /// The pause between two requests as it is now.
+    pub(super) fn delay(&self) -> Duration {
+        lock(&self.pace).delay()
+    }
+
+    /// Whether it is left alone: 0 no, 1 a single request tries it, 2 yes.
+    pub(super) fn breaker_state(&self) -> i64 {
+        self.breaker.state()
+    }
+
     /// Holds all requests for so long.
     pub(super) fn pause(&self, pause: Duration) {
         lock(&self.pace).pause(Instant::now() + pause);

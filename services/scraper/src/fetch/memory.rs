@@ -169,6 +169,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
         Page {
+            status: 200,
             headers: headers.collect(),
             body: Bytes::from(vec![b'x'; bytes]),
         }

@@ -31,6 +31,11 @@ impl Pace {
         }
     }
 
+    /// The pause between two requests as it is now.
+    pub(super) fn delay(&self) -> Duration {
+        self.delay
+    }
+
     /// Goes by these limits from now on.
     pub(super) fn limit(&mut self, limits: Limits) {
         // Unless the host was found to be slow the delay is the least one, and stays that.

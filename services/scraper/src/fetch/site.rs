@@ -6,6 +6,7 @@ use super::{
     Budget, Error, FetchOptions, Fetched, Request, guard,
     host::Host,
     memory::{Memory, Owner},
+    meter::Meter,
     retry::jitter,
     robots::{self, Answer},
 };
@@ -29,6 +30,7 @@ pub struct Site {
     pub(super) host: Arc<Host>,
     memory: Arc<Memory>,
     owner: Owner,
+    pub(super) meter: Meter,
     /// Whether addresses of any kind may be reached, or a proxy decides.
     unguarded: bool,
     /// The name that robots.txt is read under, if it is.
@@ -45,6 +47,7 @@ impl Site {
         source: &Source,
         host: Arc<Host>,
         memory: Arc<Memory>,
+        meter: Meter,
         options: &FetchOptions,
     ) -> Result<Self, Error> {
         let http = &source.http;
@@ -72,6 +75,7 @@ impl Site {
             host,
             owner: memory.owner(),
             memory,
+            meter,
             unguarded,
             agent,
             conditional: http.conditional,
@@ -104,12 +108,16 @@ impl Site {
             let bound = Bound::All(self.max_body);
             self.tries(request, robots.as_deref(), bound, on_retry).await
         };
-        tokio::select! {
+        let result = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(Error::Cancelled),
             error = budget.end() => Err(error),
             result = work => result,
+        };
+        if let Err(Error::Robots { .. } | Error::RobotsUnknown { .. }) = &result {
+            self.meter.robots_refusal();
         }
+        result
     }
 
     /// Takes a page for changed, whatever the site will say: what came was no good.
@@ -179,6 +187,7 @@ impl Site {
             };
             on_retry(&error, pause);
             sleep(pause).await;
+            self.meter.retry(&error);
             attempt += 1;
         }
     }
@@ -197,7 +206,7 @@ impl Site {
             .flatten();
         let mut hop = Hop {
             post: request.post,
-            url: request.url.clone(),
+            url: without_user(request.url.clone()),
             json: request.json.as_ref(),
             missing_on: &request.missing_on,
             recalled,
@@ -205,11 +214,22 @@ impl Site {
         let mut redirects = 0;
         loop {
             self.check(&hop.url, robots)?;
-            let turn = self.host.turn(on_retry).await?;
+            let turn = self.host.turn(on_retry).await;
+            let turn = turn.inspect_err(|_| self.show_host())?;
             let said = self.ask(&hop, &turn, bound, redirects < self.max_redirects).await;
             turn.end(said.as_ref().err());
+            self.meter
+                .request(said.as_ref().map_or_else(Error::class, Said::class));
+            self.show_host();
             match said? {
+                Said::Unchanged(page) => {
+                    self.meter.unchanged();
+                    return Ok(Fetched::Page(page));
+                }
                 Said::Done(fetched) => {
+                    if let Fetched::Page(page) = &fetched {
+                        self.meter.body(page.body.len());
+                    }
                     if let (Fetched::Page(page), 0, true) = (&fetched, redirects, conditional) {
                         self.memory.keep(self.owner, request.url.as_str(), page);
                     }
@@ -220,7 +240,7 @@ impl Site {
                     hop = Hop {
                         post: hop.post && keep_method,
                         json: hop.json.filter(|_| keep_method),
-                        url,
+                        url: without_user(url),
                         recalled: None,
                         ..hop
                     };
@@ -262,7 +282,13 @@ fn place(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.set_fragment(None);
-    // Only a redirect can have brought a user. It fails for URLs without a host alone.
+    without_user(url).into()
+}
+
+/// The URL without user and password. Only a page or a redirect can have brought them, and the client would send them
+/// in the place of the source's own `Authorization`.
+fn without_user(mut url: Url) -> Url {
+    // It fails for URLs without a host alone.
     let _ = url.set_username("").and_then(|()| url.set_password(None));
-    url.into()
+    url
 }

@@ -22,7 +22,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +43,8 @@ pub(super) struct Store {
     pub(super) metrics: Arc<Metrics>,
     /// The greatest sequence of ODDS that this run wrote; 0: none.
     pub(super) written: Arc<AtomicU64>,
+    /// Whether it was said that the bus takes nothing for now.
+    pub(super) held_up: AtomicBool,
     /// What is off.
     pub(super) trial: Trial,
 }
@@ -203,8 +205,17 @@ impl Store {
             self.written.fetch_max(seq, Ordering::Relaxed);
             Sent::Stored
         };
+<<<<<<< HEAD
         let began = Instant::now();
         match self.bus.publish(message, self.rein.publishing()).await {
+=======
+        let tell = |why: &str| self.held_up(why);
+        let sent = self
+            .bus
+            .publish_telling(message, self.rein.publishing(), tell)
+            .await;
+        match sent {
+>>>>>>> main
             Ok(ack) => {
                 self.metrics.published("odds", began.elapsed(), ack.tries);
                 return stored(ack.seq);
@@ -250,6 +261,20 @@ impl Store {
         if settled != Settled::Abandoned {
             self.gauge.advance(1);
         }
+    }
+
+    /// The bus does not take odds for now, and the run waits: it says so once, and goes on as soon as the bus does.
+    fn held_up(&self, why: &str) {
+        if self.held_up.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        tracing::error!(source = %self.source, why, "the bus takes no odds for now: the run waits");
+        self.metrics.refuse("odds_for_now");
+        self.gauge.fault(crate::progress::fault(
+            oddswire_protocol::progress::ErrorType::Publish,
+            format!("The bus takes no odds for now: {why}. The run waits."),
+            true,
+        ));
     }
 
     fn refused(&self, why: &str) {

@@ -77,6 +77,11 @@ impl Work {
             let message = "The site is not what its definition says; nothing was published.";
             return Some(Ended::failed(harvest.outcome, message));
         }
+        if let Some(message) = self.dropped(&task, &harvest, &misses, seen_at) {
+            self.gauge
+                .fault(fault(ErrorType::SchemaDrift, message.clone(), false));
+            return Some(Ended::failed(Outcome::Broken, message));
+        }
         let sight = Sight {
             source: self.source.key.clone(),
             run_id: self.job.run_id.clone(),
@@ -138,6 +143,16 @@ impl Work {
         (!self.rein.working().is_cancelled()).then_some(Ok((harvest, seen_at)))
     }
 
+    /// Why so few events are not to be believed, if so.
+    fn dropped(&self, task: &Task, harvest: &Harvest, misses: &Misses, now: Timestamp) -> Option<String> {
+        let found = complete(task, harvest)?;
+        let last = misses.dropped_from(found, self.source.expect.max_drop_vs_last, now)?;
+        Some(format!(
+            "{found} events, after {last} in the last complete run: more than max_drop_vs_last allows; nothing was \
+             published."
+        ))
+    }
+
     fn tell_unmapped(&self, harvest: &Harvest) {
         for (reason, count) in &harvest.unmapped.counts {
             tracing::debug!(source = %self.source.key, reason = reason.as_str(), count, "not mapped");
@@ -165,6 +180,7 @@ impl Work {
         self.going_on()?;
         refused.extend(self.store.read_back(&plan.targets, board.floor, sight).await);
         self.going_on()?;
+        plan.misses.complete(complete(task, &harvest), sight.at, misses);
         self.save_misses(&plan.misses).await?;
         let outcome = if refused.is_empty() && plan.nameless == 0 {
             harvest.outcome
@@ -223,6 +239,13 @@ impl Work {
             None => false,
         }
     }
+}
+
+/// How many events a run found that read the whole source without a fault.
+fn complete(task: &Task, harvest: &Harvest) -> Option<usize> {
+    let whole = !matches!(task, Task::Pages { .. });
+    let complete = matches!(harvest.outcome, Outcome::Complete | Outcome::Empty);
+    (whole && complete).then_some(harvest.events.len())
 }
 
 /// What a run confirms: all events but those of which something may have changed unseen.

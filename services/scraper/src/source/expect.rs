@@ -14,6 +14,9 @@ use reqwest::header::HeaderName;
 pub(crate) struct Expect {
     /// Fewer events than this in a complete run mean that the site changed.
     pub(crate) min_events: u32,
+    /// The share, from 0 to 1, of the last complete run's events that may be missing at once; more mean that the site
+    /// changed. 1: any number.
+    pub(crate) max_drop_vs_last: f64,
     /// An event with fewer mapped quotes than this counts as one without its required fields.
     pub(crate) min_markets_per_event: u32,
     /// The share of rows, from 0 to 1, that may lack required fields before the whole run counts as broken.
@@ -35,6 +38,7 @@ impl Default for Expect {
     fn default() -> Self {
         Self {
             min_events: 0,
+            max_drop_vs_last: 1.0,
             min_markets_per_event: 0,
             max_missing_required: 0.02,
             blocked_when: Vec::new(),
@@ -51,7 +55,9 @@ impl Expect {
         let blocked_when = section.sections("blocked_when", "[expect]: blocked_when");
         let blocked_when = blocked_when.into_iter().filter_map(BlockRule::decode).collect();
         let share = section.parsed("max_missing_required", quantity::share);
+        let drop = section.parsed("max_drop_vs_last", quantity::share);
         let expect = Self {
+            max_drop_vs_last: drop.unwrap_or(default.max_drop_vs_last),
             min_events: section.integer("min_events", 0..=1_000_000, default.min_events),
             min_markets_per_event: section.integer(
                 "min_markets_per_event",

@@ -48,7 +48,8 @@ impl Template {
         })
     }
 
-    /// The text with all values percent-encoded: one of them never adds a path segment or a parameter.
+    /// The text with all values percent-encoded: one of them never adds a path segment or a parameter. One alone
+    /// between two slashes that is `.` or `..` would take one away: see [`climbs`].
     pub(crate) fn url(&self, vars: &Vars) -> String {
         self.fill(vars, |value, out| {
             for byte in value.bytes() {
@@ -89,6 +90,15 @@ impl Template {
         }
         out
     }
+}
+
+/// Whether a path has a segment that means another place, which no encoding changes: `.`, `..`, `%2e%2E`.
+pub(crate) fn climbs(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.split(['/', '\\']).any(|segment| {
+        let dots = segment.to_ascii_lowercase().replace("%2e", ".");
+        dots == "." || dots == ".."
+    })
 }
 
 /// A JSON body with places for values in its texts.
@@ -160,6 +170,21 @@ mod tests {
         }
         let template = Template::parse("/x/{{ id }}?y={{id}}").unwrap();
         assert_eq!(template.names().collect::<Vec<_>>(), ["id", "id"]);
+    }
+
+    #[test]
+    fn a_value_that_would_climb_out_of_its_place_is_noticed() {
+        let template = Template::parse("/a/{{id}}/b?c={{id}}").unwrap();
+        for (value, expected) in [
+            (".", true),
+            ("..", true),
+            ("...", false),
+            ("a..b", false),
+            ("%2e", false),
+        ] {
+            assert_eq!(climbs(&template.url(&vars(value))), expected, "{value}");
+        }
+        assert!(climbs("/a/%2E%2e/b") && climbs("/a/.") && !climbs("/a?b=/../c"));
     }
 
     #[test]

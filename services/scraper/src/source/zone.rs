@@ -18,7 +18,7 @@ impl Zone {
     pub(crate) const UTC: Self = Self::Named(Tz::UTC);
 
     /// Reads `UTC`, `+01:00` or `Europe/Berlin`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text.starts_with(['+', '-']) {
             return text.parse().map(Self::Fixed).map_err(|_| wrong(text));
         }

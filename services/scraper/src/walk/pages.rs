@@ -4,7 +4,7 @@ use super::{Fault, Meter, Walk, WalkError};
 use crate::{
     extract::{self, EventRows, Listing, Onward},
     fetch::{self, Fetched, Page, Request},
-    source::{Paginate, Source, Step, Vars},
+    source::{Paginate, Source, Step, Vars, climbs},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use std::{
@@ -217,10 +217,15 @@ impl Ask {
 pub(crate) fn request(source: &Source, step: &Step, ask: &Ask) -> Result<Request, Fault> {
     let rule = &step.request;
     let base = source.base_url.as_str().trim_end_matches('/');
-    let url = match &ask.url {
-        Some(url) => url.clone(),
-        None => Url::parse(&format!("{base}{}", rule.url.url(&ask.vars)))
-            .map_err(|error| Fault::drift(format!("step {:?}: no URL comes of it: {error}", step.id)))?,
+    let url = if let Some(url) = &ask.url {
+        url.clone()
+    } else {
+        let told = |why: &str| Fault::drift(format!("step {:?}: no URL comes of it: {why}", step.id));
+        let text = rule.url.url(&ask.vars);
+        if climbs(&text) {
+            return Err(told("a value is `.` or `..`, which means another page"));
+        }
+        Url::parse(&format!("{base}{text}")).map_err(|error| told(&error.to_string()))?
     };
     Ok(Request {
         post: rule.post,

@@ -30,9 +30,9 @@ impl Way {
         match self {
             Self::Site(site) => site.fetch(request, budget, cancel, on_retry).await,
             Self::Recording(site, recorder) => {
-                let fetched = site.fetch(request, budget, cancel, on_retry).await?;
-                recorder.write(request, &fetched).await;
-                Ok(fetched)
+                let fetched = site.fetch(request, budget, cancel, on_retry).await;
+                recorder.write(request, fetched.as_ref()).await;
+                fetched
             }
             Self::Recorded(_) if cancel.is_cancelled() => Err(Error::Cancelled),
             Self::Recorded(tape) => tape.read(request).await,

@@ -55,7 +55,8 @@ pub(super) async fn run(
             let (size, kind) = (page.body.len(), kind.unwrap_or("none"));
             writeln!(
                 output.aside,
-                "status  success\ntime    {took:.0?}\nsize    {size} bytes\ntype    {kind}"
+                "status  {}\ntime    {took:.0?}\nsize    {size} bytes\ntype    {kind}",
+                page.status
             )?;
             writeln!(output.aside, "rows    {}", rows(source, step, &page, &ask.vars))?;
             show(options, &page, output)?;

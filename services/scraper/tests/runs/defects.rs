@@ -5,7 +5,7 @@ use crate::{
     world::{World, until},
 };
 use oddswire_protocol::{
-    progress::{Phase, Status, Unit},
+    progress::{ErrorType, Phase, Status, Unit},
     stream::Sizing,
 };
 use std::collections::BTreeSet;
@@ -65,6 +65,15 @@ async fn what_the_bus_does_not_take_is_published_when_it_does() {
         .await;
     let there = world.odds().await.len();
     assert!(there < 100, "{there} of 100 fit");
+    // Whoever looks at the run sees why it does not go on.
+    world
+        .run_until("it says why it waits", &run_id, |last| {
+            let mut errors = last.errors.iter();
+            errors.any(|error| {
+                error.error_type == ErrorType::Publish && error.message.contains("maximum bytes exceeded")
+            })
+        })
+        .await;
     world.resize(Sizing::DEV).await;
     let messages = world.ended(&run_id).await;
     check_chain(&messages);

@@ -8,10 +8,12 @@
 
 mod defects;
 mod demo;
+mod drops;
 mod ends;
 mod faults;
 mod happy;
 mod nats;
+mod outages;
 mod proxy;
 mod retry;
 mod service;

@@ -1,7 +1,7 @@
 //! A way to the bus that loses the bus's answers on demand: what is sent arrives, what comes back does not.
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, copy},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -16,6 +16,8 @@ enum Losing {
     None,
     /// All, once one came that holds this text.
     From(&'static str),
+    /// All, once something was sent that holds this text.
+    To(&'static str),
     All,
 }
 
@@ -55,6 +57,11 @@ impl Proxy {
         self.losing.send_replace(Losing::From(text));
     }
 
+    /// Answers are lost from the first one on to what holds `text`, which arrives.
+    pub(crate) fn lose_answers_to(&self, text: &'static str) {
+        self.losing.send_replace(Losing::To(text));
+    }
+
     /// Waits until the first one is lost.
     pub(crate) async fn lost(&self) {
         let mut losing = self.losing.subscribe();
@@ -78,12 +85,28 @@ async fn lead(
     let Ok(server) = TcpStream::connect(target).await else {
         return;
     };
-    let (mut from_client, to_client) = client.into_split();
-    let (from_server, mut to_server) = server.into_split();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
     tokio::select! {
-        _ = copy(&mut from_client, &mut to_server) => {}
+        () = questions(from_client, to_server, &losing) => {}
         () = answers(from_server, to_client, &losing) => {}
         _ = cut.changed() => {}
+    }
+}
+
+async fn questions(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, losing: &watch::Sender<Losing>) {
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = client.read(&mut bytes).await {
+        let question = &bytes[..count];
+        let now = *losing.borrow();
+        if let Losing::To(text) = now
+            && String::from_utf8_lossy(question).contains(text)
+        {
+            losing.send_replace(Losing::All);
+        }
+        if server.write_all(question).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -69,11 +69,27 @@ impl World {
 
     /// A world whose streams are of this size.
     pub(crate) async fn start_sized(sizing: Sizing, events: u32, more: &str) -> Self {
+        Self::start_shaped(sizing, None, events, more).await
+    }
+
+    /// A world that knows an id again for as many seconds only.
+    pub(crate) async fn start_forgetful(ack_wait_ms: u64, duplicate_window_s: u64, events: u32) -> Self {
+        let sizing = Sizing {
+            job_ack_wait_ms: ack_wait_ms,
+            ..Sizing::DEV
+        };
+        Self::start_shaped(sizing, Some(duplicate_window_s), events, "").await
+    }
+
+    async fn start_shaped(sizing: Sizing, duplicate_window_s: Option<u64>, events: u32, more: &str) -> Self {
         oddswire_kit::tls::install_provider();
         let nats = Nats::start().await;
         let bus = Bus::connect(&bus_options(&nats), "test", "test").await.unwrap();
         let subjects = bus.subjects().clone();
-        let (streams, consumer) = (streams(&subjects, &sizing), jobs_consumer(&subjects, &sizing));
+        let (mut streams, consumer) = (streams(&subjects, &sizing), jobs_consumer(&subjects, &sizing));
+        for stream in &mut streams {
+            stream.duplicate_window_s = duplicate_window_s.unwrap_or(stream.duplicate_window_s);
+        }
         provision(&bus, &streams, &consumer, false).await.unwrap();
         let sources = tempfile::tempdir().unwrap();
         fs::write(sources.path().join("alpha.toml"), definition(more)).unwrap();

@@ -35,7 +35,24 @@ pub(super) enum Bound {
 /// What a host says to one request.
 pub(super) enum Said {
     Done(Fetched),
-    Elsewhere { url: Url, keep_method: bool },
+    /// The page that is known is still the one.
+    Unchanged(Page),
+    Elsewhere {
+        url: Url,
+        keep_method: bool,
+    },
+}
+
+impl Said {
+    /// What it is counted as.
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Done(Fetched::Page(_)) => "success",
+            Self::Done(Fetched::Missing) => "missing",
+            Self::Unchanged(_) => "unchanged",
+            Self::Elsewhere { .. } => "redirect",
+        }
+    }
 }
 
 impl Site {
@@ -73,7 +90,7 @@ impl Site {
             .filter(|_| status == StatusCode::NOT_MODIFIED);
         turn.took(started.elapsed(), status.is_success() || unchanged.is_some());
         if let Some((_, page)) = unchanged {
-            return Ok(Said::Done(Fetched::Page(page.clone())));
+            return Ok(Said::Unchanged(page.clone()));
         }
         if hop.missing_on.contains(&status.as_u16()) {
             return Ok(Said::Done(Fetched::Missing));
@@ -86,7 +103,11 @@ impl Site {
         }
         let headers = response.headers().clone();
         let body = self.body(response, &place, bound).await?;
-        Ok(Said::Done(Fetched::Page(Page { headers, body })))
+        Ok(Said::Done(Fetched::Page(Page {
+            status: status.as_u16(),
+            headers,
+            body,
+        })))
     }
 
     /// Where a redirect leads, if that is on this host.
@@ -128,18 +149,5 @@ fn refusal(response: &Response, place: String) -> Error {
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
         .and_then(|text| retry::retry_after(text, Timestamp::now()));
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => Error::RateLimited { place, retry_after },
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
-            Error::Refused {
-                place,
-                status: status.as_u16(),
-            }
-        }
-        _ => Error::Status {
-            place,
-            status: status.as_u16(),
-            retry_after,
-        },
-    }
+    Error::of_status(place, status.as_u16(), retry_after)
 }

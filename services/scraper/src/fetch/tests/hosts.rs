@@ -121,3 +121,37 @@ async fn a_host_that_is_well_again_is_asked_again() {
     assert_eq!(body(result), "fine");
     assert_eq!(server.requests().len(), 4);
 }
+
+#[tokio::test]
+async fn an_open_breaker_and_the_pause_between_requests_are_shown_until_the_source_is_gone() {
+    let server = Server::start(|_, _| answer(500, "", "")).await;
+    let metrics = FetchMetrics::default();
+    let mut registry = prometheus_client::registry::Registry::default();
+    metrics.enter(&mut registry);
+    let fetcher = Fetcher::counting(FetchOptions::default(), metrics);
+    let text = definitions::text(HURRY).replace(
+        "max = \"10ms\"",
+        "max = \"10ms\", attempts = 3, breaker = { failures = 3, open_for = \"1h\" }",
+    );
+    let source = definitions::parse_at(&server.url, &text).unwrap();
+    let shown = || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let site = fetcher.site(&source).unwrap();
+    fetch_path(&site, "/").await.unwrap_err();
+    let label = format!("source=\"{}\"", source.key);
+    for line in [
+        format!("fetch_requests_total{{{label},outcome=\"server_error\"}} 3"),
+        format!("fetch_retries_total{{{label},class=\"server_error\"}} 2"),
+        format!("fetch_breaker{{{label}}} 2"),
+    ] {
+        assert!(shown().contains(&line), "{line}: {:#?}", shown());
+    }
+    fetcher.forget(&source.key);
+    let left = shown();
+    let gone = |line: &String| line.starts_with("fetch_breaker") || line.starts_with("fetch_delay");
+    assert!(!left.iter().any(gone), "{left:#?}");
+}

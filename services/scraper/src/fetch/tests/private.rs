@@ -63,3 +63,56 @@ async fn a_proxy_is_asked_for_all_but_what_is_private() {
     assert!(matches!(result, Err(Error::Private { .. })), "{result:?}");
     assert_eq!((proxy.requests().len(), server.requests().len()), (1, 1));
 }
+
+#[tokio::test]
+async fn redirects_to_other_hosts_and_schemes_are_not_followed_and_nothing_of_ours_goes_there() {
+    let other = Server::start(|_, _| answer(200, "", "not ours")).await;
+    let port = Url::parse(&other.url).unwrap().port().unwrap();
+    for location in [
+        other.url.clone(),
+        format!("http://127.0.0.1@127.0.0.1:{port}/"),
+        format!("//127.0.0.1:{port}/"),
+        format!("http://[::ffff:127.0.0.1]:{port}/"),
+        "http://169.254.169.254/latest/meta-data/".into(),
+        "http://[64:ff9b::a9fe:a9fe]/".into(),
+        "file:///etc/passwd".into(),
+        "ftp://127.0.0.1/".into(),
+        "data:text/plain,x".into(),
+        "gopher://127.0.0.1:70/".into(),
+    ] {
+        let headers = format!("location: {location}\r\n");
+        let server = Server::start(move |_, _| answer(302, &headers, "")).await;
+        let secret = "http = { headers = { Authorization = \"Bearer ours\" } }";
+        let result = fetch_path(&site(&server.url, secret), "/a").await;
+        assert_eq!(result.unwrap_err().http_status(), Some(302), "{location}");
+        assert_eq!(server.requests().len(), 1, "{location}");
+    }
+    assert!(other.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_puts_nobody_else_in_the_place_of_our_credentials_and_sets_no_cookie() {
+    let server = Server::start(|_, request| match request.split("/to/").nth(1) {
+        Some(rest) => {
+            let host = rest.split(' ').next().unwrap();
+            let headers = format!("set-cookie: a=b\r\nlocation: http://mallory:pw@{host}/b\r\n");
+            answer(302, &headers, "")
+        }
+        None => answer(200, "set-cookie: a=b\r\n", "fine"),
+    })
+    .await;
+    let site = site(
+        &server.url,
+        "http = { headers = { Authorization = \"Bearer ours\" } }",
+    );
+    let redirected = server.url.replace("http://", "/to/");
+    assert_eq!(body(fetch_path(&site, &redirected).await), "fine");
+    // As a link to the next page would say it.
+    let by_page = server.url.replace("http://", "http://mallory:pw@");
+    assert_eq!(body(fetch(&site, &get(&by_page, "/c")).await.0), "fine");
+    for number in 0..3 {
+        let sent = server.header(number, "authorization");
+        assert_eq!(sent.as_deref(), Some("Bearer ours"), "{number}");
+        assert_eq!(server.header(number, "cookie"), None, "{number}");
+    }
+}

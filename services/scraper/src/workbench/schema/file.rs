@@ -174,6 +174,10 @@ pub(super) struct ExpectTable {
     /// A complete run with fewer events is broken. Default: 0.
     #[schemars(range(min = 0, max = 1_000_000))]
     min_events: Option<u32>,
+    /// A complete run that lacks a greater share of the events of the last complete one, of the last 24 hours, is broken.
+    /// Default: 100%.
+    #[schemars(regex(pattern = r"^[0-9.]+%$"))]
+    max_drop_vs_last: Option<String>,
     /// An event with fewer mapped quotes counts as a bad row. Default: 0.
     #[schemars(range(min = 0, max = 10_000))]
     min_markets_per_event: Option<u32>,

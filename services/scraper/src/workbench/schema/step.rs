@@ -242,7 +242,7 @@ pub(super) struct FieldTable {
     optional: Option<bool>,
     /// Times: a number since 1970, in `ms` or `s`.
     epoch: Option<EpochName>,
-    /// Times: a pattern of strftime; needs `timezone`.
+    /// Times: a pattern of strftime; needs `timezone`. Without a year it is the time nearest to now.
     format: Option<String>,
     /// Times: `UTC`, an offset such as `+01:00`, or a name such as `Europe/Berlin`.
     timezone: Option<String>,

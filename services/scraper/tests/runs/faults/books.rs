@@ -70,7 +70,7 @@ pub(super) struct Books {
     /// Since when the bookmakers show what they show.
     moved_at: std::sync::Mutex<Timestamp>,
     http: reqwest::Client,
-    _scraper: Scraper,
+    scraper: Scraper,
     _serving: JoinSet<()>,
     _sources: TempDir,
 }
@@ -107,7 +107,7 @@ impl Books {
             url,
             moved_at: Timestamp::now().into(),
             http: reqwest::Client::new(),
-            _scraper: scraper,
+            scraper,
             _serving: serving,
             _sources: sources,
         };
@@ -153,8 +153,13 @@ impl Books {
 
     /// Has each book scraped; tells how its run ended.
     pub(super) async fn run_all(&self) -> BTreeMap<&'static str, Told> {
+        self.run(&BOOKS).await
+    }
+
+    /// Has some books scraped; tells how their runs ended.
+    pub(super) async fn run(&self, books: &[&'static str]) -> BTreeMap<&'static str, Told> {
         let mut runs = BTreeMap::new();
-        for book in BOOKS {
+        for book in books.iter().copied() {
             let source: SourceKey = book.parse().unwrap();
             let run_id = RunId::new();
             until("the source is free", async || {
@@ -245,6 +250,25 @@ impl Books {
             }
         }
         cells
+    }
+
+    /// What the scraper counts of its requests, by name and labels.
+    pub(super) async fn fetch_metrics(&self) -> BTreeMap<String, String> {
+        let (_, text) = self.scraper.ops("/metrics").await;
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("oddswire_scraper_fetch_"));
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// How many pages the bookmakers have called unchanged.
+    pub(super) async fn called_unchanged(&self) -> f64 {
+        self.scraper
+            .metric("oddswire_scraper_fetch_unchanged_total")
+            .await
     }
 
     /// How much the board shows.
