@@ -34,7 +34,8 @@ impl Tool {
         if !installed.is_ok_and(|said| said.trim_end().ends_with(self.version)) {
             let mut install = process::cargo();
             install
-                .args(["install", "--locked", "--quiet", "--root"])
+                // Built like a test: quick to build beats quick to run, for a second of work.
+                .args(["install", "--debug", "--locked", "--quiet", "--root"])
                 .arg(&root)
                 .arg(format!("{}@{}", self.name, self.version))
                 // Not among ours: they would be built anew each time.

@@ -1,12 +1,8 @@
 //! What the operations port shows of this process in numbers.
 
-<<<<<<< HEAD
+use crate::fetch::FetchMetrics;
 use oddswire_kit::metrics::{Book, LabelNames};
 use oddswire_protocol::{SourceKey, progress::Outcome};
-=======
-use crate::fetch::FetchMetrics;
-use oddswire_protocol::SourceKey;
->>>>>>> main
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -148,17 +144,10 @@ impl Metrics {
             definition_problems: Gauge::default(),
             definition_reads: Family::default(),
         };
-<<<<<<< HEAD
         metrics.enter_runs(book);
         metrics.enter_bus(book);
+        metrics.fetch.enter(book);
         metrics.enter_definitions(book);
-=======
-        let registry = registry.sub_registry_with_prefix("oddswire_scraper");
-        metrics.enter_runs(registry);
-        metrics.enter_bus(registry);
-        metrics.fetch.enter(registry);
-        metrics.enter_definitions(registry);
->>>>>>> main
         metrics
     }
 

@@ -1,17 +1,21 @@
 //! What asking sites comes to in numbers, by source.
 
 use super::{Error, Site};
+use oddswire_kit::metrics::{Book, FloatGauge, LabelNames};
 use oddswire_protocol::SourceKey;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
 };
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BySource {
     source: String,
+}
+
+impl LabelNames for BySource {
+    const NAMES: &'static [&'static str] = &["source"];
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -20,10 +24,18 @@ struct ByOutcome {
     outcome: &'static str,
 }
 
+impl LabelNames for ByOutcome {
+    const NAMES: &'static [&'static str] = &["source", "outcome"];
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByClass {
     source: String,
     class: &'static str,
+}
+
+impl LabelNames for ByClass {
+    const NAMES: &'static [&'static str] = &["source", "class"];
 }
 
 /// The numbers of all sources. Clones count together. No label holds a URL, so that there are as many series as
@@ -36,43 +48,43 @@ pub(crate) struct FetchMetrics {
     bytes: Family<BySource, Counter>,
     robots_refusals: Family<BySource, Counter>,
     breaker: Family<BySource, Gauge>,
-    delay: Family<BySource, Gauge<f64, AtomicU64>>,
+    delay: Family<BySource, FloatGauge>,
 }
 
 impl FetchMetrics {
-    /// Enters the numbers into `registry`, whose prefix says whose they are.
-    pub(crate) fn enter(&self, registry: &mut Registry) {
-        registry.register(
+    /// Enters the numbers into `book`.
+    pub(crate) fn enter(&self, book: &mut Book) {
+        book.register(
             "fetch_requests",
             "Requests to sites, by what came of them; each redirect and each retry is one",
             self.requests.clone(),
         );
-        registry.register(
+        book.register(
             "fetch_retries",
             "Requests that were sent again, by why the one before failed",
             self.retries.clone(),
         );
-        registry.register(
+        book.register(
             "fetch_unchanged",
             "Pages that the site called unchanged (304), so that they were not sent again",
             self.unchanged.clone(),
         );
-        registry.register(
+        book.register(
             "fetch_body_bytes",
             "Bytes of pages that came, after decompression",
             self.bytes.clone(),
         );
-        registry.register(
+        book.register(
             "fetch_robots_refusals",
             "Pages that were not asked for because robots.txt forbids them or could not be had",
             self.robots_refusals.clone(),
         );
-        registry.register(
+        book.register(
             "fetch_breaker",
             "Whether the host is left alone, as this source found it last: 0 no, 1 a single request tries it, 2 yes",
             self.breaker.clone(),
         );
-        registry.register(
+        book.register(
             "fetch_delay_seconds",
             "The pause between two requests to the host, as this source found it last",
             self.delay.clone(),

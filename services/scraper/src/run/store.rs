@@ -205,17 +205,13 @@ impl Store {
             self.written.fetch_max(seq, Ordering::Relaxed);
             Sent::Stored
         };
-<<<<<<< HEAD
         let began = Instant::now();
-        match self.bus.publish(message, self.rein.publishing()).await {
-=======
         let tell = |why: &str| self.held_up(why);
         let sent = self
             .bus
             .publish_telling(message, self.rein.publishing(), tell)
             .await;
         match sent {
->>>>>>> main
             Ok(ack) => {
                 self.metrics.published("odds", began.elapsed(), ack.tries);
                 return stored(ack.seq);

@@ -126,8 +126,9 @@ async fn a_host_that_is_well_again_is_asked_again() {
 async fn an_open_breaker_and_the_pause_between_requests_are_shown_until_the_source_is_gone() {
     let server = Server::start(|_, _| answer(500, "", "")).await;
     let metrics = FetchMetrics::default();
-    let mut registry = prometheus_client::registry::Registry::default();
-    metrics.enter(&mut registry);
+    let mut book = oddswire_kit::metrics::Book::new("test");
+    metrics.enter(&mut book);
+    let registry = book.into_registry();
     let fetcher = Fetcher::counting(FetchOptions::default(), metrics);
     let text = definitions::text(HURRY).replace(
         "max = \"10ms\"",
@@ -144,14 +145,14 @@ async fn an_open_breaker_and_the_pause_between_requests_are_shown_until_the_sour
     fetch_path(&site, "/").await.unwrap_err();
     let label = format!("source=\"{}\"", source.key);
     for line in [
-        format!("fetch_requests_total{{{label},outcome=\"server_error\"}} 3"),
-        format!("fetch_retries_total{{{label},class=\"server_error\"}} 2"),
-        format!("fetch_breaker{{{label}}} 2"),
+        format!("test_fetch_requests_total{{{label},outcome=\"server_error\"}} 3"),
+        format!("test_fetch_retries_total{{{label},class=\"server_error\"}} 2"),
+        format!("test_fetch_breaker{{{label}}} 2"),
     ] {
         assert!(shown().contains(&line), "{line}: {:#?}", shown());
     }
     fetcher.forget(&source.key);
     let left = shown();
-    let gone = |line: &String| line.starts_with("fetch_breaker") || line.starts_with("fetch_delay");
+    let gone = |line: &String| line.starts_with("test_fetch_breaker") || line.starts_with("test_fetch_delay");
     assert!(!left.iter().any(gone), "{left:#?}");
 }
