@@ -361,10 +361,20 @@ impl Gateway {
 
     pub(crate) async fn wait_ready(&self) {
         let url = format!("{}/readyz", self.ops);
-        until("the gateway to be ready", async || {
-            reqwest::get(&url).await.is_ok_and(|a| a.status().is_success())
-        })
-        .await;
+        let mut said = String::from("nothing");
+        let ready = async {
+            while let Ok(answer) = reqwest::get(&url).await {
+                let good = answer.status().is_success();
+                said = answer.text().await.unwrap_or_default();
+                if good {
+                    return true;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            false
+        };
+        let ready = timeout(PATIENCE, ready).await.unwrap_or(false);
+        assert!(ready, "the gateway is not ready: {said}");
     }
 
     /// Tells it to stop.

@@ -50,7 +50,7 @@ fn every_metric_has_a_help_a_unit_and_its_labels() {
             "source",
             "end",
             "kind",
-            "host",
+            "class",
         ];
         assert!(entry.labels.iter().all(|label| few.contains(label)), "{entry:?}");
         if entry.kind == "histogram" {

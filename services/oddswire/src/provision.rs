@@ -32,7 +32,7 @@ pub(crate) struct ProvisionOptions {
 enum Command {
     /// Makes an nkey for each role, and the users.conf that a nats-server includes. Keys that are there stay.
     Keys {
-        /// Where <role>.nk (secret, readable by its owner alone) and users.conf (no secret) go.
+        /// Where `<role>.nk` (secret, readable by its owner alone) and users.conf (no secret) go.
         dir: PathBuf,
         /// The first token of every subject.
         #[arg(long, env = "ODDSWIRE_PREFIX", default_value = Subjects::DEFAULT_PREFIX, value_name = "TOKEN")]

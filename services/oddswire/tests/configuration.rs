@@ -55,10 +55,6 @@ fn a_dangerous_configuration_is_refused_with_what_to_do() {
         (&["--listen=0.0.0.0:0"][..], "--insecure-no-auth"),
         (&["--grace-ms=100"], "before the drain delay"),
         (
-            &["--ring-bytes=1048576", "--client-bytes=2097152"],
-            "--client-bytes",
-        ),
-        (
             &["--listen=127.0.0.1:1", "--ops-listen=127.0.0.1:1"],
             "a port of their own",
         ),
