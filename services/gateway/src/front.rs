@@ -2,7 +2,7 @@
 //! TLS.
 //!
 //! Every limit has an answer of its own and is counted. What is counted is given back when the last holder of a
-//! [`Visitor`] is gone: a connection's task, a request, a stream.
+//! visitor is gone: a connection's task, a request, a stream.
 
 mod address;
 mod options;

@@ -15,8 +15,8 @@ pub struct FrontOptions {
     /// Its private key, PEM: PKCS#8, PKCS#1 or SEC1.
     #[arg(long, env = "ODDSWIRE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Origins whose pages may use this gateway besides its own: exact, such as https://odds.example.org, or with all
-    /// names below one, https://*.example.org. Several are separated by commas.
+    /// Origins whose pages may use this gateway besides its own: exact, such as `https://odds.example.org`, or with all
+    /// names below one, `https://*.example.org`. Several are separated by commas.
     #[arg(
         long,
         env = "ODDSWIRE_ALLOW_ORIGIN",
