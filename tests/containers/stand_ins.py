@@ -5,6 +5,7 @@ the lock file names, the pinned nats-server, Debian's HAProxy. They carry the na
 are proved as they are.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -31,7 +32,11 @@ def make(engine, nats_server: Path):
             "USER haproxy", 'ENTRYPOINT ["haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]']),
     }
     for name, (packages, fill, changes) in recipes.items():
-        if engine.docker("image", "inspect", name, check=False).returncode == 0:
+        # The crates in the toolchain's image are those of one lock file.
+        made_of = hashlib.sha256((engine.root / "Cargo.lock").read_bytes()).hexdigest() if name == RUST else "Debian"
+        stamp = work / f"{name.replace(':', '-')}.made"
+        is_there = engine.docker("image", "inspect", name, check=False).returncode == 0
+        if is_there and stamp.exists() and stamp.read_text() == made_of:
             continue
         say(f"a stand-in for {name}")
         root = work / name.replace(":", "-")
@@ -41,6 +46,7 @@ def make(engine, nats_server: Path):
             fill(root)
         load(engine, root, name, changes)
         shutil.rmtree(root)
+        stamp.write_text(made_of)
 
 
 def debian(root, packages, cache):
