@@ -3,12 +3,14 @@ they missed, got twice, or were told that should not be."""
 
 import asyncio
 import json
+import random
 
 import websockets
 
 # A heartbeat comes every 20 s; without one for so long the connection is dead.
 SILENCE_S = 50
-AGAIN_AFTER_S = 0.3
+# How long a client stays away that was cut off: long enough for events to pass it by.
+AWAY_S = (0.3, 6)
 EVENTS = {"scrape_progress", "odds_update", "odds_confirmed"}
 
 
@@ -35,7 +37,7 @@ class Client:
                 self.failed += 1
             if self.forgets and self.joined.is_set():
                 self.cursor = "now"
-            await asyncio.sleep(AGAIN_AFTER_S)
+            await asyncio.sleep(random.uniform(*AWAY_S))
 
     async def ws(self):
         url = f"ws://127.0.0.1:{self.port}/api/ws?since={self.cursor or 'snapshot'}"
