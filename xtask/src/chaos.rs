@@ -1,4 +1,5 @@
-//! `cargo xtask chaos`: the chaos test for as long as you like, with a seed that can be run again.
+//! `cargo xtask chaos` and `cargo xtask siege`: tests that go on for as long as you like, with a seed that can be run
+//! again.
 
 use crate::{nats, process};
 use anyhow::{Result, bail};
@@ -7,11 +8,31 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+/// A test that can go on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Long {
+    /// The task that runs it.
+    task: &'static str,
+    filter: &'static str,
+}
+
+/// Clients that hop between gateways and a bus that are killed.
+pub(crate) const CHAOS: Long = Long {
+    task: "chaos",
+    filter: "chaos::every_client",
+};
+/// Hostile clients beside well-behaved ones.
+pub(crate) const SIEGE: Long = Long {
+    task: "siege",
+    filter: "siege::",
+};
+
 /// Runs it for `minutes`, with `seed` or a new one.
-pub(crate) fn run(minutes: u64, seed: Option<u64>) -> Result<ExitCode> {
+pub(crate) fn run(test: Long, minutes: u64, seed: Option<u64>) -> Result<ExitCode> {
+    let Long { task, filter } = test;
     let seed = seed.unwrap_or_else(new_seed);
     println!(
-        "chaos for {minutes} min; run it again with: cargo xtask chaos --minutes {minutes} --seed {seed}"
+        "{task} for {minutes} min; run it again with: cargo xtask {task} --minutes {minutes} --seed {seed}"
     );
     let mut test = process::command("cargo");
     test.args([
@@ -22,7 +43,7 @@ pub(crate) fn run(minutes: u64, seed: Option<u64>) -> Result<ExitCode> {
         "it",
         "--",
         "--nocapture",
-        "chaos::every_client",
+        filter,
     ])
     .env(nats::VARIABLE, nats::server()?)
     .env("ODDSWIRE_CHAOS_SECONDS", (minutes * 60).to_string())

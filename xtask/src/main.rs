@@ -22,7 +22,6 @@ mod nats;
 mod process;
 mod product;
 mod python;
-mod siege;
 mod tool;
 mod types;
 mod zombies;
@@ -145,8 +144,8 @@ fn run(task: Task) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Task::Test { only, .. } => checks::run(&only),
-        Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
-        Task::Siege { minutes, seed } => siege::run(minutes, seed),
+        Task::Chaos { minutes, seed } => chaos::run(chaos::CHAOS, minutes, seed),
+        Task::Siege { minutes, seed } => chaos::run(chaos::SIEGE, minutes, seed),
         Task::Bench { args } => bench::run(&args),
         Task::Zombies { times, seed } => zombies::run(times, seed),
         Task::BenchScraper { events } => bench_scraper::run(events).map(|()| ExitCode::SUCCESS),
