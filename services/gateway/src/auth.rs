@@ -15,7 +15,7 @@ mod refusal;
 pub use door::Door;
 pub use grant::{Grant, Scope};
 pub use mint::{Mint, MintError, Wish, keygen};
-pub use options::{AuthOptions, Problem, Secret};
+pub use options::{AuthOptions, Problem};
 pub use refusal::Refusal;
 
 use grant::Claims;

@@ -21,6 +21,7 @@ pub mod provision;
 pub mod publish;
 pub mod queue;
 pub mod roles;
+pub mod secret;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;

@@ -1,7 +1,8 @@
 //! How tokens are configured.
 
 use clap::Args;
-use std::{fmt, path::PathBuf, str::FromStr};
+use oddswire_kit::secret::Secret;
+use std::path::PathBuf;
 
 /// Who may do what, by JSON Web Tokens. Off as long as no key is named.
 #[derive(Debug, Clone, Args)]
@@ -116,30 +117,6 @@ impl AuthOptions {
             || self.auth_secret.is_some()
             || self.auth_secret_file.is_some()
             || self.auth_jwks_url.is_some()
-    }
-}
-
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// What it is.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Secret {
-    type Err = std::convert::Infallible;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
     }
 }
 

@@ -1,20 +1,18 @@
 //! Who this process is to NATS, and whom it believes to be NATS.
 
+use crate::secret::Secret;
 use async_nats::ConnectOptions;
 use clap::Args;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// How a process shows who it is, and how it knows the server. At most one of seed, credentials, token and user.
-#[derive(Clone, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct BusSecurity {
     /// The nkey seed of this role, `SU...`; `oddswire provision keys` makes one. Better given as a file: what stands on
     /// a command line is seen by everyone on the machine.
     #[arg(long, env = "ODDSWIRE_NATS_NKEY", hide_env_values = true, value_name = "SEED")]
-    pub nats_nkey: Option<String>,
+    pub nats_nkey: Option<Secret>,
     /// The file with the nkey seed.
     #[arg(long, env = "ODDSWIRE_NATS_NKEY_FILE", value_name = "FILE")]
     pub nats_nkey_file: Option<PathBuf>,
@@ -31,7 +29,7 @@ pub struct BusSecurity {
         hide_env_values = true,
         value_name = "PASSWORD"
     )]
-    pub nats_password: Option<String>,
+    pub nats_password: Option<Secret>,
     /// The token, where the server wants one.
     #[arg(
         long,
@@ -39,7 +37,7 @@ pub struct BusSecurity {
         hide_env_values = true,
         value_name = "TOKEN"
     )]
-    pub nats_token: Option<String>,
+    pub nats_token: Option<Secret>,
     /// The certificates of the authorities that may vouch for the server, in PEM; those of the system unless given.
     #[arg(long, env = "ODDSWIRE_NATS_CA", value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,
@@ -55,26 +53,6 @@ pub struct BusSecurity {
     /// Begins with TLS before the server says a word: for servers with `handshake_first`.
     #[arg(long, env = "ODDSWIRE_NATS_TLS_FIRST")]
     pub nats_tls_first: bool,
-}
-
-impl fmt::Debug for BusSecurity {
-    /// Which are given, never what they are.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secret = |given: &Option<String>| given.as_ref().map(|_| "***");
-        f.debug_struct("BusSecurity")
-            .field("nats_nkey", &secret(&self.nats_nkey))
-            .field("nats_nkey_file", &self.nats_nkey_file)
-            .field("nats_creds", &self.nats_creds)
-            .field("nats_user", &self.nats_user)
-            .field("nats_password", &secret(&self.nats_password))
-            .field("nats_token", &secret(&self.nats_token))
-            .field("nats_ca", &self.nats_ca)
-            .field("nats_cert", &self.nats_cert)
-            .field("nats_key", &self.nats_key)
-            .field("nats_tls", &self.nats_tls)
-            .field("nats_tls_first", &self.nats_tls_first)
-            .finish()
-    }
 }
 
 impl BusSecurity {
@@ -109,10 +87,10 @@ impl BusSecurity {
             });
         }
         if let Some(token) = &self.nats_token {
-            return Ok(options.token(token.clone()));
+            return Ok(options.token(token.expose().to_owned()));
         }
         let given = match (&self.nats_user, &self.nats_password) {
-            (Some(user), Some(password)) => Some((user.clone(), password.clone())),
+            (Some(user), Some(password)) => Some((user.clone(), password.expose().to_owned())),
             (None, None) => in_url,
             (Some(_), None) => return Err("a user needs a password: set ODDSWIRE_NATS_PASSWORD".into()),
             (None, Some(_)) => return Err("a password needs a user: set ODDSWIRE_NATS_USER".into()),
@@ -125,7 +103,7 @@ impl BusSecurity {
 
     fn seed(&self) -> Result<Option<String>, String> {
         let (seed, whence) = match (&self.nats_nkey, &self.nats_nkey_file) {
-            (Some(seed), _) => (seed.trim().to_owned(), "ODDSWIRE_NATS_NKEY".to_owned()),
+            (Some(seed), _) => (seed.expose().trim().to_owned(), "ODDSWIRE_NATS_NKEY".to_owned()),
             (None, Some(file)) => {
                 let text = read("the nkey file", file)?;
                 (text.trim().to_owned(), file.display().to_string())
@@ -227,7 +205,7 @@ mod tests {
     fn a_secret_that_is_wrong_is_told_without_being_shown() {
         let seed = nkeys::KeyPair::new_user().seed().unwrap();
         let cut = BusSecurity {
-            nats_nkey: Some(seed[..20].to_owned()),
+            nats_nkey: seed[..20].parse().ok(),
             ..BusSecurity::default()
         };
         let said = fault(&cut, "nats://a");
@@ -237,7 +215,10 @@ mod tests {
         );
         assert!(!format!("{cut:?}").contains(&seed[..20]));
         let account = BusSecurity {
-            nats_nkey: nkeys::KeyPair::new_account().seed().ok(),
+            nats_nkey: nkeys::KeyPair::new_account()
+                .seed()
+                .ok()
+                .and_then(|seed| seed.parse().ok()),
             ..BusSecurity::default()
         };
         fault(&account, "nats://a");
@@ -251,7 +232,7 @@ mod tests {
         };
         assert!(fault(&user, "nats://a").contains("ODDSWIRE_NATS_PASSWORD"));
         let token = BusSecurity {
-            nats_token: Some("t".into()),
+            nats_token: "t".parse().ok(),
             ..BusSecurity::default()
         };
         fault(&token, "nats://u:p@a");
