@@ -40,13 +40,13 @@ impl Probe {
         let refusals = bus.refusals().clone();
         let bus = bus.clone();
         let run = async move {
-            let mut said = String::new();
+            let mut said = Said::default();
             while !stop.is_cancelled() {
                 let found = tokio::select! {
                     found = ask_all(&bus, &streams) => found,
                     () = stop.cancelled() => return,
                 };
-                say_once(&mut said, &found);
+                said.note(&found);
                 sender.send_modify(|state| match found {
                     Ok(()) => state.last_good = Some(Instant::now()),
                     Err(fault) => state.fault = fault,
@@ -74,13 +74,24 @@ impl Probe {
     }
 }
 
-/// Logs a fault when it is another than the last one: a service that waits says once what for.
-fn say_once(said: &mut String, found: &Result<(), String>) {
-    let fault = found.as_ref().err().map(String::as_str).unwrap_or_default();
-    if fault != said {
-        fault.clone_into(said);
-        if !fault.is_empty() {
+/// What was found last, and whether it was said.
+#[derive(Debug, Default)]
+struct Said {
+    fault: String,
+    told: bool,
+}
+
+impl Said {
+    /// Logs a fault that two looks in a row found, once: a service that waits says what for, and one that is about to
+    /// connect says nothing.
+    fn note(&mut self, found: &Result<(), String>) {
+        let fault = found.as_ref().err().map(String::as_str).unwrap_or_default();
+        if fault != self.fault {
+            fault.clone_into(&mut self.fault);
+            self.told = false;
+        } else if !fault.is_empty() && !self.told {
             tracing::error!(fault, "the bus is of no use");
+            self.told = true;
         }
     }
 }
