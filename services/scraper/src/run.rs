@@ -127,6 +127,7 @@ impl Attempt {
             rein: Arc::clone(rein),
             metrics: Arc::clone(&self.worker.metrics),
             written: Arc::default(),
+            fence: AtomicU64::new(0),
             held_up: AtomicBool::new(false),
             trial: self.worker.trial,
         };

@@ -305,3 +305,51 @@ async fn control_without_lease_and_fence_the_prices_of_a_zombie_stand() {
         "the tests above prove nothing"
     );
 }
+
+/// A worker stops after it has looked at its lease and before it sends what it read. Its successor finds every key
+/// unchanged, and so writes none; then the first one goes on where it stopped. Gives how many of its prices stand in
+/// the end, and how its attempt ended.
+async fn stopped_between_look_and_write(off: &[&str]) -> (usize, String) {
+    let world = World::start(ACK_WAIT_OF_FROZEN_MS, 6, "").await;
+    let before = Process::start(&world, "w-1", &[]).await;
+    world.whole_run().await;
+    world.jobs_done().await;
+    before.end().await;
+    let stood = world.odds().await.len();
+    (1..=6).for_each(|event| world.site.show(event, "3.3"));
+    // The lease is off: what is tried here is what holds when the look at it came too early.
+    let arguments = [&["--no-lease", "--stop-before-odds"], off].concat();
+    let first = Process::start(&world, "a-1", &arguments).await;
+    let run_id = world.next_job().await;
+    first.stopped().await;
+    (1..=6).for_each(|event| world.site.show(event, "1.85"));
+    let second = Process::start(&world, "b-1", &[]).await;
+    let last = world.ended(&run_id).await.pop().unwrap().image;
+    assert_eq!((last.attempt, last.changed_count), (2, 0));
+    first.wake();
+    let end = first.attempt_over().await;
+    let odds = world.odds().await;
+    assert_eq!(odds.len(), stood);
+    let late = odds.iter().filter(|(_, image)| home_price(image) == "3.3");
+    let late = late.count();
+    first.end().await;
+    second.end().await;
+    (late, end)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_after_a_look_that_came_too_early_is_refused_though_no_key_changed() {
+    let (late, end) = stopped_between_look_and_write(&[]).await;
+    assert_eq!(late, 0);
+    assert!(end == "over" || end == "fenced", "{end}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_without_the_fence_what_was_sent_too_late_stands() {
+    let (late, end) = stopped_between_look_and_write(&["--no-fence"]).await;
+    assert_eq!(
+        (late, end.as_str()),
+        (6, "completed"),
+        "the test above proves nothing"
+    );
+}
