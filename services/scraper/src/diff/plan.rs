@@ -58,6 +58,12 @@ enum What {
 }
 
 impl Target {
+    /// A market that is withdrawn, whatever the site shows.
+    pub(crate) fn withdrawn(key: QuoteKey) -> Self {
+        let what = What::Withdrawn { event: None };
+        Self { key, what }
+    }
+
     /// What was seen of it.
     pub(crate) fn seen(&self) -> Seen<'_> {
         match &self.what {

@@ -54,6 +54,8 @@ pub(super) struct Store {
     pub(super) written: Arc<AtomicU64>,
     /// The sequence of the last fence that this attempt wrote; 0: none.
     pub(super) fence: AtomicU64,
+    /// How long the fence and what was confirmed are kept, when not for ever.
+    pub(super) keep_for: Option<Duration>,
     /// Whether it was said that the bus takes nothing for now.
     pub(super) held_up: AtomicBool,
     /// What is off.
@@ -190,7 +192,10 @@ impl Store {
     /// Publishes what was confirmed; whether it is there now.
     pub(super) async fn confirm(&self, confirmed: &OddsConfirmed) -> bool {
         let message = match self.author.confirmed(confirmed, self.claim) {
-            Ok(message) => message,
+            Ok(message) => Publication {
+                ttl: self.keep_for,
+                ..message
+            },
             Err(error) => {
                 self.refused(&error.to_string());
                 return false;
@@ -289,6 +294,7 @@ impl Store {
         let fence = self.author.fence(self.claim, seq);
         Publication {
             expected: fence.expected.filter(|_| !self.trial.no_fence),
+            ttl: self.keep_for,
             ..fence
         }
     }
