@@ -235,3 +235,46 @@ fn sort_answer(fault: &async_nats::jetstream::Error) -> Failure {
         _ => Failure::Final(PublishError::Refused(fault.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: u16, err_code: u64, description: &str) -> Failure {
+        let fault = serde_json::json!({ "code": code, "err_code": err_code, "description": description });
+        sort_answer(&serde_json::from_value(fault).unwrap())
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_tried_again_and_what_does_not_is_told() {
+        for (code, err_code, text) in [
+            (400, 10164, "wrong last sequence"),
+            (409, 10158, "duplicate message id is in process"),
+            (400, 10176, "atomic publish batch is incomplete"),
+        ] {
+            assert!(matches!(answer(code, err_code, text), Failure::Silent), "{text}");
+        }
+        for (code, err_code, text) in [
+            (503, 10077, "maximum bytes exceeded"),
+            (429, 10210, "atomic publish too many inflight"),
+            (400, 10174, "atomic publish is disabled"),
+            (503, 10008, "JetStream system temporarily unavailable"),
+        ] {
+            let failure = answer(code, err_code, text);
+            assert!(
+                matches!(failure, Failure::Refused(why) if why.contains(text)),
+                "{text}"
+            );
+        }
+        let last = |failure| match failure {
+            Failure::Final(error) => Some(error),
+            _ => None,
+        };
+        let twice = answer(400, 10201, "atomic publish batch contains duplicate message id");
+        assert_eq!(last(twice), Some(PublishError::WrongLast));
+        let taken = answer(503, 10077, "maximum messages per subject exceeded");
+        assert_eq!(last(taken), Some(PublishError::Taken));
+        let strange = answer(400, 10199, "atomic publish batch is too large: 1000");
+        assert!(matches!(last(strange), Some(PublishError::Refused(_))));
+    }
+}
