@@ -75,6 +75,25 @@ async fn what_the_bus_does_not_take_is_published_when_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bus_from_before_batches_holds_runs_up_until_it_is_provisioned() {
+    let world = World::start_without_batches(3).await;
+    let _scraper = world.scraper("w-1").await;
+    let run_id = world.job().await.unwrap();
+    world
+        .run_until("it says what to do", &run_id, |last| {
+            let mut errors = last.errors.iter();
+            errors.any(|error| error.message.contains("run `oddswire provision --apply`"))
+        })
+        .await;
+    assert_eq!(world.odds().await.len(), 0);
+    world.resize(Sizing::DEV).await;
+    let messages = world.ended(&run_id).await;
+    check_chain(&messages);
+    assert_eq!(messages.last().unwrap().image.changed_count, 3);
+    assert_eq!(world.odds().await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_scheduled_run_tells_as_much_as_one_that_somebody_started() {
     let world = World::start(CALM_MS, 5, "interval = \"1s\"").await;
     let _scraper = world.scraper("w-1").await;

@@ -21,9 +21,6 @@ use tokio::time::{Instant, sleep};
 
 /// Short, so that a job goes to another worker soon.
 const ACK_WAIT_MS: u64 = 2_000;
-/// Longer than a worker's question for a job is good for: a frozen worker goes on asking for so long, and may be given
-/// its own job again.
-const ACK_WAIT_OF_FROZEN_MS: u64 = 6_000;
 /// How much later than that a takeover may be seen on a machine that is busy.
 const BUSY_MS: u64 = 4_000;
 const EVENTS: u32 = 250;
@@ -60,13 +57,6 @@ impl Plan {
             off: &[],
         }
     }
-
-    fn ack_wait_ms(self) -> u64 {
-        match self.blow {
-            Blow::Kill => ACK_WAIT_MS,
-            Blow::Freeze => ACK_WAIT_OF_FROZEN_MS,
-        }
-    }
 }
 
 /// What a round showed.
@@ -83,7 +73,7 @@ struct Round {
 #[expect(clippy::print_stderr, reason = "a failure can be run again by its seed")]
 async fn run(plan: Plan) {
     eprintln!("zombies: {plan:?}");
-    let world = World::start(plan.ack_wait_ms(), EVENTS, "").await;
+    let world = World::start(ACK_WAIT_MS, EVENTS, "").await;
     let mut rng = StdRng::seed_from_u64(plan.seed);
     world.site.slow_down(PAGE_MS);
     let whole_ms = undisturbed(&world).await;
@@ -152,7 +142,7 @@ async fn round(world: &World, plan: Plan, number: u32, after_ms: u64) -> Round {
     let takeover_ms = check_run(&messages, &world.run_messages(&run_id).await.unwrap(), at);
     if let Some(takeover_ms) = takeover_ms {
         assert!(
-            takeover_ms <= plan.ack_wait_ms() + BUSY_MS,
+            takeover_ms <= ACK_WAIT_MS + BUSY_MS,
             "{takeover_ms} of {ended_within:?}"
         );
     }
@@ -310,7 +300,7 @@ async fn control_without_lease_and_fence_the_prices_of_a_zombie_stand() {
 /// unchanged, and so writes none; then the first one goes on where it stopped. Gives how many of its prices stand in
 /// the end, and how its attempt ended.
 async fn stopped_between_look_and_write(off: &[&str]) -> (usize, String) {
-    let world = World::start(ACK_WAIT_OF_FROZEN_MS, 6, "").await;
+    let world = World::start(ACK_WAIT_MS, 6, "").await;
     let before = Process::start(&world, "w-1", &[]).await;
     world.whole_run().await;
     world.jobs_done().await;
