@@ -173,7 +173,8 @@ where
     loop {
         tries += 1;
         let tried = tokio::select! {
-            tried = try_once() => tried,
+            // On the heap: whoever publishes holds this future in its own.
+            tried = Box::pin(try_once()) => tried,
             () = stop.cancelled() => return Err(PublishError::Stopped),
         };
         match tried {

@@ -32,6 +32,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 /// Images in a batch at most; the server takes 1,000 messages. More in a batch is hardly faster.
 const BATCH_IMAGES: usize = 256;
@@ -101,8 +102,9 @@ enum Sent {
 impl Store {
     /// Replaces the source's fence: from then on no attempt from before writes anything. `None` when the work must end.
     pub(super) async fn take_over(&self) -> Option<()> {
+        let stop = self.rein.working();
         loop {
-            let before = self.last_fence().await?;
+            let before = self.last_fence(stop).await?;
             // Behind the fence that was read: whoever claims the run after this look replaces that fence later.
             self.check_claim().await;
             if !self.rein.may_publish() {
@@ -110,15 +112,12 @@ impl Store {
             }
             let message = self.fence_behind(before.map_or(0, |before| before.seq));
             let tell = |why: &str| self.held_up(why);
-            let sent = self
-                .bus
-                .publish_telling(&message, self.rein.publishing(), tell)
-                .await;
+            let sent = self.bus.publish_telling(&message, stop, tell).await;
             let seq = match sent {
                 Ok(ack) => Some(ack.seq),
                 // Ours after all, or somebody else's.
                 Err(PublishError::WrongLast) => {
-                    let last = self.last_fence().await?;
+                    let last = self.last_fence(stop).await?;
                     last.filter(|last| is(last, &message)).map(|last| last.seq)
                 }
                 Err(PublishError::Stopped) => return None,
@@ -271,7 +270,7 @@ impl Store {
                 Err(PublishError::Stopped) => return Sent::Abandoned,
                 Err(error) => return Sent::Refused(error.to_string()),
             }
-            match self.last_fence().await {
+            match self.last_fence(self.rein.publishing()).await {
                 None => return Sent::Abandoned,
                 Some(Some(last)) if is(&last, &batch[0]) => return self.stored(last.seq, count),
                 Some(Some(last)) if last.seq == behind => sleep(ASK_AGAIN).await,
@@ -299,12 +298,12 @@ impl Store {
         }
     }
 
-    /// The source's fence, as the leader knows it; `None` when the work must end.
-    async fn last_fence(&self) -> Option<Option<Stored>> {
+    /// The source's fence, as the leader knows it; `None` when `stop` came first.
+    async fn last_fence(&self, stop: &CancellationToken) -> Option<Option<Stored>> {
         let stream = self.bus.names().feed(Feed::Odds);
         let subject = self.bus.subjects().fence(&self.source);
         let read = || self.bus.leader_last_message(stream, &subject);
-        patiently(self.rein.publishing(), read).await
+        patiently(stop, read).await
     }
 
     fn count(&self, settled: Settled) {

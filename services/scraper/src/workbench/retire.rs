@@ -34,9 +34,10 @@ pub(super) async fn run(
         }
         Err(NotRetired::Stopped) => Err(Error::Stopped),
         Err(error) => {
-            let why = match bus.is_connected() {
-                true => bus.refusals().check().err(),
-                false => bus.why_not_connected().await,
+            let why = if bus.is_connected() {
+                bus.refusals().check().err()
+            } else {
+                bus.why_not_connected().await
             };
             Err(Error::Retire(why.unwrap_or_else(|| error.to_string())))
         }
