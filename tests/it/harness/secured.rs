@@ -3,7 +3,7 @@
 use oddswire_kit::{
     bus::{BusOptions, BusSecurity},
     nats_server::NatsServer,
-    roles::{Role, write_keys},
+    roles::{KeyLayout, Role, write_keys},
 };
 use oddswire_protocol::Subjects;
 use std::{
@@ -14,7 +14,7 @@ use std::{
 /// Starts one that stores in `dir`; gives where the keys of the roles are.
 pub(crate) async fn start(dir: &Path, config: &str) -> (NatsServer, PathBuf) {
     let keys = dir.join("keys");
-    write_keys(&keys, &Subjects::default()).unwrap();
+    write_keys(&keys, KeyLayout::Together, &Subjects::default()).unwrap();
     for name in ["secure.conf", "tls.conf"] {
         let deployed = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../deploy/nats")
