@@ -10,6 +10,7 @@ mod harness;
 mod auth;
 mod bad_input;
 mod chaos;
+mod cluster;
 mod compression;
 mod conflation;
 mod deaf;
