@@ -20,6 +20,7 @@ mod front;
 mod hostile;
 mod interest;
 mod outage;
+mod prometheus;
 mod proxies;
 mod rest;
 mod resume;

@@ -19,7 +19,7 @@ pub(crate) struct Pair {
     pub(crate) world: World,
     demo: String,
     pub(crate) gateway: Gateway,
-    scraper_ready: String,
+    pub(crate) scraper_ready: String,
     _stop: DropGuard,
     _tasks: JoinSet<()>,
 }

@@ -31,24 +31,23 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// HAProxy, Prometheus and docker-compose read their own files where they are installed. NATS reads its own in the tests,
-/// which run servers with them.
+/// HAProxy and Prometheus read their own files, and so does docker-compose where it is installed. Prometheus also says
+/// which alerts fire when. NATS reads its own files in the tests, which run servers with them.
 fn programs_own_checks() -> Faults {
+    const PROGRAMS: [(&str, &[&str]); 4] = [
+        ("haproxy", &["-c", "-q", "-f", "deploy/haproxy.cfg"]),
+        ("promtool", &["check", "rules", "deploy/prometheus/alerts.yml"]),
+        (
+            "promtool",
+            &["check", "config", "deploy/prometheus/prometheus.yml"],
+        ),
+        ("promtool", &["test", "rules", "tests/signals/alerts.test.yml"]),
+    ];
     let mut commands = Vec::new();
-    if let Some(haproxy) = process::on_path(&["haproxy"]) {
-        let mut command = process::command(haproxy);
-        command.args(["-c", "-q", "-f", "deploy/haproxy.cfg"]);
+    for (program, arguments) in PROGRAMS {
+        let mut command = process::command(program);
+        command.args(arguments);
         commands.push(command);
-    }
-    if let Some(promtool) = process::on_path(&["promtool"]) {
-        for what in [
-            ["rules", "deploy/prometheus/alerts.yml"],
-            ["config", "deploy/prometheus/prometheus.yml"],
-        ] {
-            let mut command = process::command(&promtool);
-            command.arg("check").args(what);
-            commands.push(command);
-        }
     }
     if let Some(compose) = process::on_path(&["docker-compose"]) {
         let mut command = process::command(compose);
