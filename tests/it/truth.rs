@@ -99,12 +99,12 @@ impl Pair {
     }
 
     /// Moves the bookmakers' clock on.
-    async fn advance(&self, minutes: u64) {
+    pub(crate) async fn advance(&self, minutes: u64) {
         self.control("clock", &format!(r#"{{"advance_ms":{}}}"#, minutes * 60_000))
             .await;
     }
 
-    async fn control(&self, what: &str, body: &str) {
+    pub(crate) async fn control(&self, what: &str, body: &str) {
         let request = reqwest::Client::new()
             .post(format!("{}/__demo/{what}", self.demo))
             .header("content-type", "application/json")

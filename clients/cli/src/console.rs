@@ -16,9 +16,9 @@ use std::{
 /// Where a command writes, and what is known of it.
 pub struct Console {
     /// What was asked for.
-    pub out: Box<dyn Write + Send>,
+    pub out: Box<dyn Write + Send + Sync>,
     /// What a person is told besides.
-    pub aside: Box<dyn Write + Send>,
+    pub aside: Box<dyn Write + Send + Sync>,
     /// What `out` is.
     pub kind: Kind,
     /// How it shows text.

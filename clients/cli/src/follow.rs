@@ -24,6 +24,7 @@ use view::{Bars, Told, View};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = exit::HELP)]
 pub struct FollowOptions {
+    /// Through which gateways.
     #[command(flatten)]
     pub connect: ConnectOptions,
     /// The run to follow to its end. Left out: what runs now and what begins, until Ctrl-C.
@@ -43,8 +44,8 @@ pub struct FollowOptions {
     #[arg(long, value_name = "SOURCE,…", value_delimiter = ',', conflicts_with = "run")]
     pub source: Vec<SourceKey>,
     /// The form of the output; `auto` is bars on a terminal, lines on a dumb one, and JSON in a pipe or a file.
-    #[arg(long, value_name = "FORM", default_value = "auto")]
-    pub format: Format,
+    #[arg(long = "format", value_name = "FORM", default_value = "auto")]
+    pub form: Form,
     /// Ctrl-C cancels what is followed to its end, and waits for that; a second one leaves.
     #[arg(long)]
     pub cancel_on_interrupt: bool,
@@ -67,7 +68,7 @@ impl std::str::FromStr for Sources {
 
 /// The form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum Form {
     /// Whatever suits what it goes to.
     Auto,
     /// Bars that move; drawn on a terminal only.
@@ -89,16 +90,16 @@ impl FollowOptions {
             run: None,
             start: Some(Sources::default()),
             source: Vec::new(),
-            format: Format::Lines,
+            form: Form::Lines,
             cancel_on_interrupt: false,
             stay: true,
         }
     }
 
     fn view(&self, kind: Kind) -> View {
-        match (self.format, kind) {
-            (Format::Json, _) | (Format::Auto, Kind::Other) => View::Json,
-            (Format::Auto | Format::Bars, Kind::Terminal) => View::Bars(Bars::default()),
+        match (self.form, kind) {
+            (Form::Json, _) | (Form::Auto, Kind::Other) => View::Json,
+            (Form::Auto | Form::Bars, Kind::Terminal) => View::Bars(Bars::default()),
             _ => View::Lines(Told::default()),
         }
     }
@@ -150,11 +151,10 @@ pub async fn run(options: FollowOptions, console: Console, stop: CancellationTok
         options,
     };
     if let Some(run) = follower.options.run.clone() {
-        let image: RunImage = follower
-            .gateways
-            .read_as(&format!("api/scrapes/{run}"), &[])
-            .await?;
-        follower.expect(&[image]);
+        follower.runs.expect(run.clone());
+        if let Some(image) = follower.image(&run).await? {
+            follower.show(&[image]);
+        }
     }
     let code = follower.follow(stop).await;
     follower.view.close(&mut follower.console)?;
@@ -282,33 +282,40 @@ impl Follower {
             let note = "no worker is alive: the runs wait for one";
             self.view.note(note, &mut self.console);
         }
-        self.expect(&runs);
+        runs.iter().for_each(|run| self.runs.expect(run.run_id.clone()));
+        self.show(&runs);
         Ok(())
     }
 
-    fn expect(&mut self, runs: &[RunImage]) {
-        self.runs.expect(runs);
-        let open: Vec<RunImage> = runs
-            .iter()
-            .filter(|run| !run.status.is_terminal())
-            .cloned()
-            .collect();
+    /// Shows runs that are waited for, before there is an event of them.
+    fn show(&mut self, runs: &[RunImage]) {
+        let open = runs.iter().filter(|run| !run.status.is_terminal());
+        let open: Vec<RunImage> = open.cloned().collect();
         self.view.expect(&open, &mut self.console);
+    }
+
+    /// The run as it is now; none for one who may see its events alone.
+    async fn image(&self, run: &RunId) -> Result<Option<RunImage>, Error> {
+        match self.gateways.read_as(&format!("api/scrapes/{run}"), &[]).await {
+            Err(Error::Refused { status: 403, .. }) => Ok(None),
+            image => image.map(Some),
+        }
     }
 
     /// Asks for runs whose end may have gone by unseen.
     async fn look_up(&mut self) -> Result<(), Error> {
         for run in self.runs.open() {
-            let image: RunImage = self.gateways.read_as(&format!("api/scrapes/{run}"), &[]).await?;
-            if image.status.is_terminal() && self.runs.end(&image) {
-                let envelope = "";
-                match &mut self.view {
-                    View::Json => {
-                        let word = bar::how(&image);
-                        self.console.tell(&format!("run {run} ended unseen: {word}"));
-                    }
-                    view => view.run(envelope, &image, &mut self.console)?,
-                }
+            let Some(image) = self.image(&run).await? else {
+                continue;
+            };
+            if !image.status.is_terminal() || !self.runs.end(&image) {
+                continue;
+            }
+            if let View::Json = self.view {
+                let word = bar::how(&image);
+                self.console.tell(&format!("run {run} ended unseen: {word}"));
+            } else {
+                self.view.run("", &image, &mut self.console)?;
             }
         }
         Ok(())

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// Which part of the board, and in which form.
 #[derive(Debug, Clone, Args)]
 pub struct OddsOptions {
+    /// Through which gateways.
     #[command(flatten)]
     pub connect: ConnectOptions,
     /// Only this sport, such as soccer.

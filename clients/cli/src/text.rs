@@ -80,15 +80,6 @@ impl TextLine {
         self
     }
 
-    /// The same, all of it in this tone.
-    #[must_use]
-    pub(crate) fn toned(mut self, tone: Tone) -> Self {
-        for piece in &mut self.0 {
-            piece.0 = tone;
-        }
-        self
-    }
-
     /// Columns that it takes.
     pub(crate) fn width(&self) -> usize {
         self.0.iter().map(|(_, text)| width_of(text)).sum()

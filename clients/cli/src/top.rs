@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 /// What to look at.
 #[derive(Debug, Clone, Args)]
 pub struct TopOptions {
+    /// Through which gateways.
     #[command(flatten)]
     pub connect: ConnectOptions,
     /// The operations port of a gateway, such as http://127.0.0.1:8081, to show its clients; may be given several

@@ -90,8 +90,8 @@ pub(crate) fn going(run: &RunImage, frame: Frame) -> TextLine {
     line.cut(frame.width, frame.look)
 }
 
-/// A run that is over, in words: it stays, so nothing is cut off.
-pub(crate) fn ended(run: &RunImage, frame: Frame) -> TextLine {
+/// A run that is over, in words, and below it what went wrong: it stays, so nothing is cut off.
+pub(crate) fn ended(run: &RunImage, frame: Frame) -> Vec<TextLine> {
     let (sign, tone) = match (run.status, run.outcome.as_deref()) {
         (Status::Completed, Some("complete")) => ("✔", Tone::Good),
         (Status::Completed, _) | (Status::Cancelled, _) => ("▲", Tone::Warn),
@@ -102,10 +102,12 @@ pub(crate) fn ended(run: &RunImage, frame: Frame) -> TextLine {
         .and(frame.name(run.source.as_str()))
         .with_padded(tone, how(run), PHASE)
         .with(Tone::Plain, &format!("  {}", account(run)));
-    match (&run.error, tone) {
-        (Some(error), Tone::Warn | Tone::Bad) => line.with(Tone::Dim, &format!("; {}", error.message)),
-        _ => line,
-    }
+    let error = run.error.as_ref().filter(|_| tone != Tone::Good);
+    let error = error.map(|error| {
+        let indent = " ".repeat(frame.names + 4);
+        TextLine::of(Tone::Dim, &format!("{indent}{}", error.message))
+    });
+    std::iter::once(line).chain(error).collect()
 }
 
 /// How it went, in one word.
@@ -217,9 +219,13 @@ mod tests {
         );
         let mut over = run(ERRORS);
         (over.status, over.outcome) = (Status::Completed, Some("partial".into()));
+        let lines: Vec<String> = ended(&over, frame(80)).iter().map(|l| l.rendered(LOOK)).collect();
         assert_eq!(
-            ended(&over, frame(80)).rendered(LOOK),
-            "▲ alpha    partial       19 events, 13 markets changed in 1.1 s, 3 errors; GET /a: no answer within 10 s."
+            lines,
+            [
+                "▲ alpha    partial       19 events, 13 markets changed in 1.1 s, 3 errors",
+                "           GET /a: no answer within 10 s."
+            ]
         );
     }
 
@@ -233,7 +239,7 @@ mod tests {
         ] {
             let mut over = run("{}");
             (over.status, over.outcome) = (status, outcome.map(str::to_owned));
-            let line = ended(&over, frame(80)).rendered(LOOK);
+            let line = ended(&over, frame(80))[0].rendered(LOOK);
             assert_eq!(line, format!("{told}19 events, 13 markets changed in 1.1 s"));
         }
     }

@@ -37,10 +37,9 @@ impl Runs {
         }
     }
 
-    /// Waits for these.
-    pub(crate) fn expect(&mut self, runs: &[RunImage]) {
-        let runs = runs.iter().map(|run| (run.run_id.clone(), None));
-        self.awaited.extend(runs);
+    /// Waits for this one.
+    pub(crate) fn expect(&mut self, run: RunId) {
+        self.awaited.entry(run).or_default();
     }
 
     /// Follows what the gateway says of the connection.
@@ -181,12 +180,8 @@ mod tests {
         )
     }
 
-    fn queued(run: &str) -> RunImage {
-        RunImage::queued(
-            run.parse().unwrap(),
-            "b".parse().unwrap(),
-            "alpha".parse().unwrap(),
-        )
+    fn id(run: &str) -> RunId {
+        run.parse().unwrap()
     }
 
     #[test]
@@ -224,11 +219,11 @@ mod tests {
     fn the_status_of_a_batch_is_that_of_its_worst_run() {
         let mut runs = Runs::new(false);
         assert_eq!(runs.code(), None);
-        runs.expect(&[queued("r1"), queued("r2"), queued("r3")]);
+        ["r1", "r2", "r3"].map(|run| runs.expect(id(run)));
         assert!(runs.news(&progress("other", 1, "failed", "\"broken\"")).is_none());
         runs.news(&progress("r1", 9, "completed", "\"partial\""));
         runs.news(&progress("r2", 9, "failed", "\"blocked\""));
-        assert_eq!((runs.code(), runs.open()), (None, vec!["r3".parse().unwrap()]));
+        assert_eq!((runs.code(), runs.open()), (None, vec![id("r3")]));
         runs.news(&progress("r3", 9, "completed", "\"complete\""));
         assert_eq!(runs.code(), Some(7));
     }
@@ -236,7 +231,7 @@ mod tests {
     #[test]
     fn a_lost_history_is_looked_up_once_it_is_whole_again() {
         let mut runs = Runs::new(false);
-        runs.expect(&[queued("r1")]);
+        runs.expect(id("r1"));
         runs.notice(&ack("gap"));
         assert!(!runs.may_have_missed());
         runs.notice(&event("caught_up", "{}"));

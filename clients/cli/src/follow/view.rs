@@ -107,7 +107,7 @@ impl Bars {
     fn run(&mut self, run: &RunImage, console: &Console) {
         self.names.insert(run.source.clone());
         if run.status.is_terminal() {
-            self.above.push(ended(run, self.frame(console)));
+            self.above.extend(ended(run, self.frame(console)));
             // Its successor may have begun already.
             if self
                 .going

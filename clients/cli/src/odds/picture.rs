@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn the_best_open_price_is_marked_and_every_row_says_how_old_it_is() {
         let expected = "\
-Thessaåsen United – Drevstrand FC   Kestovia, First Division · Mon 23 Nov 06:00…
+Thessaåsen United – Drevstrand FC   Mon 23 Nov 06:00 UTC · Kestovia, First Divi…
   h2h-ft                      home     draw     away   margin     age
                     alpha     1.67    ★3.95     ★5.2    4.4 %     3 s
                     bravo   ★1.705      3.9        5    4.3 %    33 s  stale

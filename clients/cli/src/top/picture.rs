@@ -41,7 +41,7 @@ fn head(state: &State, rates: Option<&Rates>) -> TextLine {
     match rates {
         Some(rates) => line.with(
             Tone::Plain,
-            &format!("  {:.1} odds/s  {:.1} run events/s", rates.odds(), rates.runs()),
+            &format!("  odds {:.1}/s  runs {:.1}/s", rates.odds(), rates.runs()),
         ),
         None => line,
     }
