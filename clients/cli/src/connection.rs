@@ -119,7 +119,7 @@ pub enum Error {
     #[error("cannot speak HTTP: {0}")]
     Client(String),
     /// Standard output, the terminal, or a file cannot be written.
-    #[error("cannot write: {0}")]
+    #[error("cannot write")]
     Output(#[from] std::io::Error),
 }
 

@@ -273,7 +273,7 @@ impl Follower {
                 continue;
             };
             if is_busy && !self.options.stay {
-                let note = format!("{source} has a run already, which is followed: {run_id}");
+                let note = format!("{source} runs already: following {run_id}");
                 self.view.note(&note, &mut self.console);
             }
             runs.push(RunImage::queued(run_id, batch.clone(), source));

@@ -67,3 +67,58 @@ fn write_page(command: &Command, dir: &Path, pages: &mut Vec<PathBuf>) -> Result
     let below = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     below.into_iter().try_for_each(|sub| write_page(sub, dir, pages))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Arg;
+
+    fn command() -> Command {
+        let url = Arg::new("url").long("url").env("ODDSWIRE_URL").help("Where.");
+        let keys = Command::new("keys").about("Makes keys.");
+        Command::new("oddswire")
+            .about("Odds.")
+            .subcommand(Command::new("follow").about("Follows.").arg(url))
+            .subcommand(Command::new("provision").subcommand(keys))
+            .subcommand(Command::new("secret").hide(true))
+    }
+
+    #[test]
+    fn every_command_has_a_page_with_its_variables_but_a_hidden_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = ManOptions {
+            dir: dir.path().join("man1"),
+        };
+        let pages = manual(&options, command()).unwrap();
+        let names: Vec<&str> = pages
+            .iter()
+            .map(|page| page.file_name().unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "oddswire.1",
+                "oddswire-follow.1",
+                "oddswire-provision.1",
+                "oddswire-provision-keys.1"
+            ]
+        );
+        let page = fs::read_to_string(&pages[1]).unwrap();
+        assert!(
+            page.contains("ODDSWIRE_URL") && page.contains("Follows."),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn each_shell_learns_the_commands() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut script = Vec::new();
+            completions(&CompletionsOptions { shell }, command(), &mut script).unwrap();
+            let script = String::from_utf8(script).unwrap();
+            for word in ["oddswire", "follow", "keys", "url"] {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
+        }
+    }
+}

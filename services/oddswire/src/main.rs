@@ -237,11 +237,10 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
         Command::PrintConfig(options) => return Ok(configuration::print(&options)),
         Command::Healthcheck(Healthcheck { url }) => return check_health::run(&url).await,
         Command::Completions(options) => {
-            shell::completions(&options, Cli::command(), &mut std::io::stdout())?;
+            let written = shell::completions(&options, Cli::command(), &mut std::io::stdout());
+            return as_client(written.map(|()| 0));
         }
-        Command::Man(options) => {
-            shell::manual(&options, Cli::command())?;
-        }
+        Command::Man(options) => return as_client(shell::manual(&options, Cli::command()).map(|_| 0)),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,8 @@ Exit status, for a run or a batch (of a batch, that of the run that did worst, t
   7    blocked: the site refused
   8    broken: the site's form is not known, or nobody could do the run
   9    failed for another reason
-and besides:
+
+Besides:
   1    the gateway refuses, or the command itself failed
   64   the command line or the configuration is wrong
   69   no gateway answers

@@ -1,5 +1,6 @@
 //! What is different between two images of a market, in words.
 
+use super::picture::place;
 use crate::{
     image::{OddsImage, QuoteImage},
     text::{TextLine, Tone},
@@ -34,7 +35,9 @@ fn head(image: &OddsImage, quote: &QuoteImage) -> TextLine {
 /// `None` when nothing of it changed that a reader would see.
 fn of_quote(old: Option<&QuoteImage>, quote: &QuoteImage) -> Option<TextLine> {
     let mut line = TextLine::new();
-    for outcome in &quote.outcomes {
+    let mut outcomes: Vec<_> = quote.outcomes.iter().collect();
+    outcomes.sort_by_key(|outcome| place(&outcome.name));
+    for outcome in outcomes {
         let before = old.and_then(|old| old.outcomes.iter().find(|known| known.name == outcome.name));
         let price = outcome.price.map_or("-".to_owned(), |price| price.to_string());
         match before {
@@ -73,5 +76,67 @@ fn word(status: QuoteStatus) -> &'static str {
         QuoteStatus::Open => "open again",
         QuoteStatus::Suspended => "suspended",
         QuoteStatus::Withdrawn => "withdrawn",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::Look;
+
+    /// A market with one quote: its status, and each outcome with price and status.
+    fn image(status: &str, outcomes: &[(&str, &str, &str)]) -> OddsImage {
+        let outcomes: Vec<String> = outcomes
+            .iter()
+            .map(|(name, price, status)| {
+                format!(r#"{{"name":"{name}","price":{price},"status":"{status}"}}"#)
+            })
+            .collect();
+        let text = format!(
+            r#"{{"source":"alpha","event":{{"event_id":"e1","commence_time":"2026-11-23T06:00:00.000Z",
+            "home_team":"A","away_team":"B"}},"market":{{"key":"h2h","period":"ft","quotes":[{{"line":null,
+            "status":"{status}","outcomes":[{}],"confirmed_at":"2026-11-22T22:49:40.000Z"}}]}}}}"#,
+            outcomes.join(",")
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn told(before: Option<&OddsImage>, now: &OddsImage) -> Vec<String> {
+        let look = Look {
+            colours: false,
+            unicode: true,
+        };
+        let lines = between(before, now);
+        lines.iter().map(|line| line.rendered(look)).collect()
+    }
+
+    const BOTH: [(&str, &str, &str); 2] = [("away", "5.2", "open"), ("home", "1.67", "open")];
+
+    #[test]
+    fn only_what_changed_is_told_in_the_order_of_a_coupon() {
+        let before = image("open", &BOTH);
+        let now = image("open", &[("away", "5", "open"), ("home", "1.7", "open")]);
+        let line = "alpha     A – B  h2h-ft  home 1.67 → 1.7  away 5.2 → 5";
+        assert_eq!(told(Some(&before), &now), [line]);
+        assert_eq!(told(Some(&before), &before), [""; 0]);
+        let new = "alpha     A – B  h2h-ft  home 1.67  away 5.2";
+        assert_eq!(told(None, &before), [new]);
+    }
+
+    #[test]
+    fn a_suspension_its_end_and_a_withdrawal_are_told() {
+        let open = image("open", &BOTH);
+        let suspended = BOTH.map(|(name, price, _)| (name, price, "suspended"));
+        let suspended = image("suspended", &suspended);
+        let withdrawn = image(
+            "withdrawn",
+            &BOTH.map(|(name, price, _)| (name, price, "withdrawn")),
+        );
+        let head = "alpha     A – B  h2h-ft  ";
+        assert_eq!(told(Some(&open), &suspended), [format!("{head}suspended")]);
+        assert_eq!(told(Some(&suspended), &open), [format!("{head}open again")]);
+        assert_eq!(told(Some(&open), &withdrawn), [format!("{head}withdrawn")]);
+        let one = image("open", &[("away", "5.2", "suspended"), ("home", "1.67", "open")]);
+        assert_eq!(told(Some(&open), &one), [format!("{head}away suspended")]);
     }
 }

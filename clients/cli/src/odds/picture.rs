@@ -72,11 +72,20 @@ fn head(image: &OddsImage) -> TextLine {
     let country = country.map_or(String::new(), |country| format!("{country}, "));
     let kick_off = event.commence_time.to_utc().format("%a %d %b %H:%M UTC");
     TextLine::of(Tone::Bold, &format!("{} – {}", event.home_team, event.away_team))
-        .with(Tone::Dim, &format!("   {country}{} · {kick_off}", event.league))
+        .with(Tone::Dim, &format!("   {kick_off} · {country}{}", event.league))
 }
 
 /// The outcomes of a market in the order of a coupon, with others behind them.
 fn outcomes(rows: &[Row<'_>]) -> Vec<String> {
+    let names = rows.iter().flat_map(|(_, quote)| &quote.outcomes);
+    let mut names: Vec<String> = names.map(|outcome| outcome.name.clone()).collect();
+    names.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.cmp(b)));
+    names.dedup();
+    names
+}
+
+/// Where an outcome stands on a coupon.
+pub(super) fn place(outcome: &str) -> usize {
     const ORDER: [&str; 10] = [
         "home",
         "draw",
@@ -89,17 +98,8 @@ fn outcomes(rows: &[Row<'_>]) -> Vec<String> {
         "yes",
         "no",
     ];
-    let place = |name: &str| {
-        ORDER
-            .iter()
-            .position(|known| *known == name)
-            .unwrap_or(ORDER.len())
-    };
-    let names = rows.iter().flat_map(|(_, quote)| &quote.outcomes);
-    let mut names: Vec<String> = names.map(|outcome| outcome.name.clone()).collect();
-    names.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.cmp(b)));
-    names.dedup();
-    names
+    let place = ORDER.iter().position(|known| *known == outcome);
+    place.unwrap_or(ORDER.len())
 }
 
 struct Painter<'a> {

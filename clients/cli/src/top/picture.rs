@@ -241,7 +241,7 @@ fn gateways(state: &State, width: usize, look: Look) -> Vec<TextLine> {
 }
 
 fn sent_per_second(state: &State, sign: &Sign) -> String {
-    let before = state.before.as_ref().and_then(|(at, signs)| {
+    let before = state.before.front().and_then(|(at, signs)| {
         let before = signs.iter().find(|before| before.ops == sign.ops)?;
         Some((state.taken_at.ms_since(*at), before.delivered_total?))
     });

@@ -8,7 +8,10 @@ use crate::{
     stream::Envelope,
 };
 use oddswire_protocol::{SourceKey, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Looks at gateways over which their rates are taken: about ten seconds.
+const LOOKS: usize = 5;
 
 /// The last answers, and what the streams brought since.
 #[derive(Debug)]
@@ -20,8 +23,8 @@ pub(super) struct State {
     pub(super) over: BTreeMap<SourceKey, RunImage>,
     /// Why what is shown may be old.
     pub(super) trouble: Option<String>,
-    /// The gateways at the look before, to tell what they did meanwhile.
-    pub(super) before: Option<(Timestamp, Vec<Sign>)>,
+    /// The gateways at the looks before, the oldest first, to tell what they did meanwhile.
+    pub(super) before: VecDeque<(Timestamp, Vec<Sign>)>,
     /// When `snapshot` was taken.
     pub(super) taken_at: Timestamp,
 }
@@ -33,7 +36,7 @@ impl State {
             going: BTreeMap::new(),
             over: BTreeMap::new(),
             trouble: None,
-            before: None,
+            before: VecDeque::new(),
             snapshot,
         };
         state.put_runs();
@@ -49,7 +52,11 @@ impl State {
     pub(super) fn renew(&mut self, answer: Result<Snapshot, Error>) {
         match answer {
             Ok(mut snapshot) => {
-                self.before = Some((self.taken_at, std::mem::take(&mut self.snapshot.gateways)));
+                let gateways = std::mem::take(&mut self.snapshot.gateways);
+                self.before.push_back((self.taken_at, gateways));
+                if self.before.len() > LOOKS {
+                    self.before.pop_front();
+                }
                 self.taken_at = snapshot.clock.now();
                 for (source, known) in self.snapshot.confirmed.drain() {
                     let newest = snapshot.confirmed.entry(source).or_insert_with(|| known.clone());
