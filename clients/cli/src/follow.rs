@@ -282,7 +282,9 @@ impl Follower {
             let note = "no worker is alive: the runs wait for one";
             self.view.note(note, &mut self.console);
         }
-        runs.iter().for_each(|run| self.runs.expect(run.run_id.clone()));
+        for run in &runs {
+            self.runs.expect(run.run_id.clone());
+        }
         self.show(&runs);
         Ok(())
     }

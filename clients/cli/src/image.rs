@@ -155,7 +155,7 @@ pub(crate) struct OutcomeImage {
 
 /// A source was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Confirmed {
+pub(crate) struct Confirmation {
     pub(crate) source: SourceKey,
     pub(crate) confirmed_at: Timestamp,
     #[serde(default)]

@@ -8,7 +8,7 @@ mod picture;
 use crate::{
     connection::{Clock, ConnectOptions, Error, Gateways},
     console::Console,
-    image::{Confirmed, OddsImage},
+    image::{Confirmation, OddsImage},
     stream::{Envelope, Happening, Stream, Wanted},
     text::TextLine,
     text::Tone,
@@ -102,12 +102,12 @@ impl OddsOptions {
 }
 
 #[derive(Debug, Deserialize)]
-struct Page<'a> {
+struct Part<'a> {
     cursor: String,
     #[serde(borrow)]
     markets: Vec<&'a RawValue>,
     #[serde(default)]
-    confirmed: HashMap<SourceKey, Confirmed>,
+    confirmed: HashMap<SourceKey, Confirmation>,
     next_page: Option<String>,
 }
 
@@ -156,8 +156,8 @@ async fn read(
     let mut first = None;
     loop {
         let answer = gateways.read("api/odds", &query).await?;
-        let page: Page<'_> = answer.understood()?;
-        for raw in page.markets {
+        let part: Part<'_> = answer.understood()?;
+        for raw in part.markets {
             let image: OddsImage = serde_json::from_str(raw.get()).map_err(|error| answer.strange(&error))?;
             if options.is_wanted(&image) {
                 if options.json {
@@ -166,10 +166,10 @@ async fn read(
                 board.put(image);
             }
         }
-        board.confirmed.extend(page.confirmed);
+        board.confirmed.extend(part.confirmed);
         // The stream goes on from the first page.
-        let first = first.get_or_insert((page.cursor, answer.clock));
-        match page.next_page {
+        let first = first.get_or_insert((part.cursor, answer.clock));
+        match part.next_page {
             Some(next) => {
                 query.retain(|(name, _)| *name != "page");
                 query.push(("page", next));

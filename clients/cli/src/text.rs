@@ -139,8 +139,7 @@ impl TextLine {
 /// Our own signs in ASCII; of what sites write, each other character as a question mark.
 fn ascii(text: &str) -> String {
     let sign = |c: char| match c {
-        '█' | '━' => '#',
-        '╸' => '>',
+        '━' => '#',
         '─' | '–' => '-',
         '·' => '|',
         '…' => '~',
@@ -148,7 +147,6 @@ fn ascii(text: &str) -> String {
         '✖' => 'x',
         '▲' => '!',
         '★' => '*',
-        '≥' => '>',
         c if c.is_ascii() => c,
         _ => '?',
     };
@@ -232,8 +230,8 @@ mod tests {
             unicode: false,
         };
         assert_eq!(
-            TextLine::of(Tone::Plain, "━╸─ 1 → 2 å").rendered(look),
-            "#>- 1 -> 2 ?"
+            TextLine::of(Tone::Plain, "━─ 1 → 2 å").rendered(look),
+            "#- 1 -> 2 ?"
         );
     }
 

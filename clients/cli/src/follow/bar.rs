@@ -94,7 +94,7 @@ pub(crate) fn going(run: &RunImage, frame: Frame) -> TextLine {
 pub(crate) fn ended(run: &RunImage, frame: Frame) -> Vec<TextLine> {
     let (sign, tone) = match (run.status, run.outcome.as_deref()) {
         (Status::Completed, Some("complete")) => ("✔", Tone::Good),
-        (Status::Completed, _) | (Status::Cancelled, _) => ("▲", Tone::Warn),
+        (Status::Completed | Status::Cancelled, _) => ("▲", Tone::Warn),
         _ => ("✖", Tone::Bad),
     };
     let line = TextLine::of(tone, sign)
@@ -117,16 +117,16 @@ pub(crate) fn how(run: &RunImage) -> &str {
 
 /// What came of it.
 pub(crate) fn account(run: &RunImage) -> String {
-    let mut account = format!(
-        "{}, {} changed in {}",
+    let errors = match run.errors_count() {
+        0 => String::new(),
+        errors => format!(", {}", count(errors, "error")),
+    };
+    format!(
+        "{}, {} changed in {}{errors}",
         count(run.events_count, "event"),
         count(run.changed_count, "market"),
         duration(run.elapsed_ms)
-    );
-    if run.errors_count() > 0 {
-        account.push_str(&format!(", {}", count(run.errors_count(), "error")));
-    }
-    account
+    )
 }
 
 fn counts(run: &RunImage) -> String {

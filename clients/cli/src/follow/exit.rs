@@ -30,12 +30,12 @@ pub(crate) fn of_run(run: &RunImage) -> u8 {
     match (run.status, run.outcome.as_deref()) {
         (Status::Cancelled, _) => 5,
         (_, Some("complete")) => 0,
-        (_, Some("partial")) => 3,
         (_, Some("empty")) => 4,
         (_, Some("unreachable")) => 6,
         (_, Some("blocked")) => 7,
         (_, Some("broken")) => 8,
-        (Status::Completed, _) => 3,
+        // Whatever else a later release may call it, it is not complete.
+        (_, Some("partial")) | (Status::Completed, _) => 3,
         _ => 9,
     }
 }

@@ -219,7 +219,9 @@ mod tests {
     fn the_status_of_a_batch_is_that_of_its_worst_run() {
         let mut runs = Runs::new(false);
         assert_eq!(runs.code(), None);
-        ["r1", "r2", "r3"].map(|run| runs.expect(id(run)));
+        for run in ["r1", "r2", "r3"] {
+            runs.expect(id(run));
+        }
         assert!(runs.news(&progress("other", 1, "failed", "\"broken\"")).is_none());
         runs.news(&progress("r1", 9, "completed", "\"partial\""));
         runs.news(&progress("r2", 9, "failed", "\"blocked\""));

@@ -1,6 +1,6 @@
 //! The board: the newest image of each market of each event at each source.
 
-use crate::image::{Confirmed, OddsImage, QuoteImage};
+use crate::image::{Confirmation, OddsImage, QuoteImage};
 use oddswire_protocol::{EventId, SourceKey, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +10,7 @@ type Key = (EventId, String, String, SourceKey);
 #[derive(Debug, Default)]
 pub(super) struct Board {
     images: BTreeMap<Key, OddsImage>,
-    pub(super) confirmed: HashMap<SourceKey, Confirmed>,
+    pub(super) confirmed: HashMap<SourceKey, Confirmation>,
     pub(super) stale_after_ms: HashMap<SourceKey, u64>,
 }
 

@@ -118,7 +118,7 @@ mod tests {
         let alpha = "alpha".parse().unwrap();
         assert_eq!((rates.odds(), rates.of_source(&alpha)), (6.0, 6.0));
         rates.turn(began + Duration::from_secs(8));
-        assert_eq!(rates.odds(), 3.0);
+        assert_eq!((rates.odds(), rates.runs()), (3.0, 0.0));
         rates.turn(began + Duration::from_secs(1_000));
         assert_eq!((rates.odds(), rates.runs()), (0.0, 0.0));
     }

@@ -17,22 +17,29 @@ use std::io;
 
 /// A screen beside the one with the person's text, which comes back when this value is dropped.
 #[derive(Debug)]
-pub(super) struct Screen(());
+pub(super) struct Screen {
+    /// Columns and rows of the last picture.
+    size: (usize, usize),
+}
 
 impl Screen {
     pub(super) fn open() -> io::Result<Self> {
         enable_raw_mode()?;
         // From here on it is restored, whatever happens.
-        let screen = Self(());
+        let screen = Self { size: (0, 0) };
         execute!(io::stdout(), EnterAlternateScreen, Hide)?;
         Ok(screen)
     }
 
     pub(super) fn draw(&mut self, console: &mut Console, lines: Vec<TextLine>) -> io::Result<()> {
-        let (columns, rows) = console.size();
+        let size @ (columns, rows) = console.size();
         let look = console.look;
         let out = &mut console.out;
         queue!(out, BeginSynchronizedUpdate, MoveTo(0, 0))?;
+        // What a terminal makes of the old picture at another size is its own business.
+        if std::mem::replace(&mut self.size, size) != size {
+            queue!(out, Clear(ClearType::All))?;
+        }
         for (at, line) in fitting(lines, rows).into_iter().enumerate() {
             if at > 0 {
                 queue!(out, Print("\r\n"))?;

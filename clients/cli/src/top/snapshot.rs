@@ -3,7 +3,7 @@
 use super::gateway::Sign;
 use crate::{
     connection::{Address, Clock, Error, Gateways},
-    image::{Confirmed, RunImage},
+    image::{Confirmation, RunImage},
 };
 use oddswire_protocol::{
     SourceKey,
@@ -24,7 +24,7 @@ pub(super) struct Snapshot {
     pub(super) workers: Vec<WorkerRecord>,
     /// The newest.
     pub(super) runs: Vec<RunImage>,
-    pub(super) confirmed: HashMap<SourceKey, Confirmed>,
+    pub(super) confirmed: HashMap<SourceKey, Confirmation>,
     pub(super) gateways: Vec<Sign>,
 }
 
@@ -36,7 +36,7 @@ struct RunList {
 #[derive(Deserialize)]
 struct BoardHead {
     #[serde(default)]
-    confirmed: HashMap<SourceKey, Confirmed>,
+    confirmed: HashMap<SourceKey, Confirmation>,
 }
 
 /// As many runs as are asked for: the last ones of all sources are among them, as a rule.

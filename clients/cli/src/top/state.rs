@@ -3,7 +3,7 @@
 use super::{gateway::Sign, snapshot::Snapshot};
 use crate::{
     connection::Error,
-    image::{Confirmed, RunImage},
+    image::{Confirmation, RunImage},
     sse::SseEvent,
     stream::Envelope,
 };
@@ -90,7 +90,7 @@ impl State {
                 }
             }
             "odds_confirmed" => {
-                if let Some(confirmed) = envelope.read::<Confirmed>() {
+                if let Some(confirmed) = envelope.read::<Confirmation>() {
                     let source = confirmed.source.clone();
                     self.snapshot.confirmed.insert(source, confirmed);
                 }
