@@ -46,7 +46,7 @@ pub struct Address(Url);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// No URL at all.
-    #[error("no address: {0}")]
+    #[error("no address like http://127.0.0.1:8080: {0}")]
     Syntax(String),
     /// One that cannot be a gateway's.
     #[error("must be http:// or https://, without user, query and fragment")]

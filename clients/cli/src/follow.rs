@@ -9,7 +9,7 @@ use crate::{
     connection::{Address, ConnectOptions, Error, Gateways},
     console::{Console, Kind},
     image::RunImage,
-    stream::{Happening, Stream, Wanted},
+    stream::{Happening, Stream, Wanted, lost},
 };
 use clap::{Args, ValueEnum};
 use oddswire_protocol::{BatchId, RunId, SourceKey, api::StartScrapes};
@@ -219,9 +219,7 @@ impl Follower {
                 }
             }
             Happening::Lost { why, wait, next } => {
-                let wait = wait.as_secs_f64();
-                let note = format!("{why}; asking {next} in {wait:.1} s");
-                self.view.note(&note, &mut self.console);
+                self.view.note(&lost(&why, wait, &next), &mut self.console);
             }
             Happening::Over => {
                 // The end was there before this command was.

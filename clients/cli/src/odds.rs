@@ -9,9 +9,8 @@ use crate::{
     connection::{Clock, ConnectOptions, Error, Gateways},
     console::Console,
     image::{Confirmation, OddsImage},
-    stream::{Envelope, Happening, Stream, Wanted},
-    text::TextLine,
-    text::Tone,
+    stream::{Envelope, Happening, Stream, Wanted, lost},
+    text::{TextLine, Tone},
 };
 use board::Board;
 use clap::Args;
@@ -206,8 +205,7 @@ async fn watch(
                     }
                 }
                 Happening::Lost { why, wait, next } => {
-                    let wait = wait.as_secs_f64();
-                    console.tell(&format!("{why}; asking {next} in {wait:.1} s"));
+                    console.tell(&lost(&why, wait, &next));
                 }
                 Happening::Failed(error) => return Err(error),
                 Happening::Over => return Ok(()),

@@ -33,6 +33,14 @@ pub(crate) enum Happening {
     Failed(Error),
 }
 
+/// What a person is told of a connection that is gone.
+pub(crate) fn lost(why: &str, wait: Duration, next: &Address) -> String {
+    if wait.is_zero() {
+        return format!("{why}; asking {next}");
+    }
+    format!("{why}; asking {next} in {:.1} s", wait.as_secs_f64())
+}
+
 /// An envelope, taken apart as far as every message can be: its type may be one of a later release.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Envelope<'a> {

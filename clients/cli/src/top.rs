@@ -10,7 +10,7 @@ mod state;
 use crate::{
     connection::{Address, ConnectOptions, Error, Gateways},
     console::{Console, Kind},
-    stream::{Happening, Stream, Wanted},
+    stream::{Happening, Stream, Wanted, lost},
 };
 use clap::Args;
 use crossterm::event::{Event, EventStream, KeyCode, KeyEventKind, KeyModifiers};
@@ -135,7 +135,7 @@ fn take(happening: Happening, state: &mut State, rates: &mut Rates) -> Result<()
             rates.count(&event);
             state.take(&event);
         }
-        Happening::Lost { why, next, .. } => state.trouble = Some(format!("{why}; asking {next}")),
+        Happening::Lost { why, wait, next } => state.trouble = Some(lost(&why, wait, &next)),
         Happening::Failed(error) => return Err(error),
         Happening::Over => {}
     }
