@@ -71,7 +71,10 @@ impl Table {
         for (at, cell) in row.iter().enumerate() {
             let gap = if at == 0 { "" } else { "  " };
             let fill = " ".repeat(widths[at].saturating_sub(width_of(&cell.text)));
+            let is_last = at + 1 == row.len();
             let text = match self.columns[at].0 {
+                // Nothing stands behind it, so nothing is to be cut off.
+                Side::Left if is_last => cell.text.clone(),
                 Side::Left => format!("{}{fill}", cell.text),
                 Side::Right => format!("{fill}{}", cell.text),
             };

@@ -65,7 +65,7 @@ pub async fn run(options: TopOptions, mut console: Console, stop: CancellationTo
     let mut state = State::new(first);
     if options.once || console.kind != Kind::Terminal {
         let (width, look) = (console.size().0, console.look);
-        for line in picture::lines(&state, None, width, look) {
+        for line in picture::lines(&state, None, state.now(), width, look) {
             console.line(&line)?;
         }
         console.out.flush()?;
@@ -113,7 +113,7 @@ async fn watch(
             _ = frames.tick() => {
                 rates.turn(Instant::now());
                 let (width, look) = (console.size().0, console.look);
-                let lines = picture::lines(state, Some(&rates), width, look);
+                let lines = picture::lines(state, Some(&rates), state.now(), width, look);
                 screen.draw(console, lines)?;
             }
             () = stop.cancelled() => return Ok(()),

@@ -14,14 +14,20 @@ use oddswire_protocol::{
 };
 
 /// A head, and a part each for runs, sources, workers and gateways. Rates only where somebody counted.
-pub(super) fn lines(state: &State, rates: Option<&Rates>, width: usize, look: Look) -> Vec<TextLine> {
-    let mut lines = vec![head(state, rates)];
+pub(super) fn lines(
+    state: &State,
+    rates: Option<&Rates>,
+    now: Timestamp,
+    width: usize,
+    look: Look,
+) -> Vec<TextLine> {
+    let mut lines = vec![head(state, rates, now)];
     if let Some(trouble) = &state.trouble {
         lines.push(TextLine::of(Tone::Warn, &format!("▲ {trouble}")));
     }
     lines.extend(runs(state, width, look));
-    lines.extend(sources(state, rates, width, look));
-    lines.extend(workers(state, width, look));
+    lines.extend(sources(state, rates, now, width, look));
+    lines.extend(workers(state, now, width, look));
     if !state.snapshot.gateways.is_empty() {
         lines.extend(gateways(state, width, look));
     }
@@ -32,8 +38,8 @@ pub(super) fn lines(state: &State, rates: Option<&Rates>, width: usize, look: Lo
     lines.into_iter().map(|line| line.cut(width, look)).collect()
 }
 
-fn head(state: &State, rates: Option<&Rates>) -> TextLine {
-    let now = state.now().to_string();
+fn head(state: &State, rates: Option<&Rates>, now: Timestamp) -> TextLine {
+    let now = now.to_string();
     let time = now.get(11..19).unwrap_or_default();
     let line = TextLine::of(Tone::Bold, "oddswire top")
         .with(Tone::Plain, &format!("  {}", state.snapshot.address))
@@ -78,7 +84,7 @@ fn runs(state: &State, width: usize, look: Look) -> Vec<TextLine> {
     lines
 }
 
-fn sources(state: &State, rates: Option<&Rates>, width: usize, look: Look) -> Vec<TextLine> {
+fn sources(state: &State, rates: Option<&Rates>, now: Timestamp, width: usize, look: Look) -> Vec<TextLine> {
     let mut lines = Vec::new();
     title(&mut lines, "SOURCES", "");
     let mut columns = vec![
@@ -92,7 +98,6 @@ fn sources(state: &State, rates: Option<&Rates>, width: usize, look: Look) -> Ve
     }
     columns.push((Side::Left, "last run"));
     let mut table = Table::new(&columns);
-    let now = state.now();
     for source in &state.snapshot.sources {
         let mut row = vec![
             cell(Tone::Bold, source.source.as_str()),
@@ -143,7 +148,8 @@ fn next(state: &State, source: &SourceRecord, now: Timestamp) -> Cell {
             let interval = interval.max(1);
             cell(Tone::Plain, seconds(interval - now % interval))
         }
-        (true, None, Some(cron)) => cell(Tone::Dim, cron.as_str()),
+        // Without its time zone, for which there is no room.
+        (true, None, Some(cron)) => cell(Tone::Dim, cron.split(" (").next().unwrap_or(cron)),
         (true, None, None) => cell(Tone::Dim, "on request"),
     }
 }
@@ -170,7 +176,7 @@ fn last(run: Option<&RunImage>, now: Timestamp) -> Cell {
     cell(tone, text)
 }
 
-fn workers(state: &State, width: usize, look: Look) -> Vec<TextLine> {
+fn workers(state: &State, now: Timestamp, width: usize, look: Look) -> Vec<TextLine> {
     let mut lines = Vec::new();
     let workers = &state.snapshot.workers;
     title(
@@ -189,7 +195,6 @@ fn workers(state: &State, width: usize, look: Look) -> Vec<TextLine> {
         (Side::Right, "seen"),
         (Side::Left, "version"),
     ]);
-    let now = state.now();
     for worker in workers {
         let at_once = format!("{}/{}", worker.running.len(), worker.concurrency);
         table.row(vec![
@@ -261,3 +266,6 @@ fn bytes(bytes: f64) -> String {
         _ => format!("{:.1} MB", bytes / 1e6),
     }
 }
+
+#[cfg(test)]
+mod tests;
