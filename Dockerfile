@@ -17,6 +17,7 @@ COPY services/gateway/Cargo.toml services/gateway/
 COPY services/demo-site/Cargo.toml services/demo-site/
 COPY services/dev/Cargo.toml services/dev/
 COPY services/oddswire/Cargo.toml services/oddswire/
+COPY clients/cli/Cargo.toml clients/cli/
 COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 COPY xtask/Cargo.toml xtask/

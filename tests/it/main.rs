@@ -30,6 +30,7 @@ mod settling;
 mod siege;
 mod signals;
 mod slow;
+mod terminal;
 mod tls;
 mod traces;
 mod truth;
