@@ -5,7 +5,7 @@ export class Backoff {
   readonly #random: () => number;
   #failures = 0;
 
-  constructor(options: { min?: number; max?: number } = {}, random: () => number = Math.random) {
+  constructor(options: { min?: number; max?: number } = {}, random: () => number = () => Math.random()) {
     this.#base = options.min ?? 500;
     this.#max = options.max ?? 20_000;
     this.#random = random;
