@@ -25,11 +25,6 @@ export class Backoff {
     return this.#random() * ceiling;
   }
 
-  /** A time the gateway asked for, and a little more, so that those told the same do not come together. */
-  after(ms: number): number {
-    return ms + this.#random() * this.#base;
-  }
-
   reset(): void {
     this.#failures = 0;
   }

@@ -28,7 +28,7 @@ export interface ClientOptions {
   fetch?: typeof globalThis.fetch;
   /** In place of the platform's; Node 20 has none: give it that of the package `ws`, or stay with Server-Sent Events. */
   WebSocket?: unknown;
-  /** Closes all feeds of this client when it aborts. */
+  /** Closes all feeds of this client, and ends its requests, when it aborts. */
   signal?: AbortSignal;
 }
 
@@ -73,7 +73,6 @@ export interface HistoryFilter {
 /** A gateway, or several equal ones. */
 export class Client {
   readonly #around: Surroundings;
-  readonly #signal: AbortSignal | undefined;
   #clockOffsetMs = 0;
 
   /** @internal */
@@ -82,7 +81,6 @@ export class Client {
     const wanted = options.transports ?? ["ws", "sse"];
     const transports = wanted.filter((transport) => transport === "sse" || Socket !== undefined);
     if (transports.length === 0) throw new Error("there is no WebSocket here: give one as `WebSocket`, or admit the transport \"sse\"");
-    this.#signal = options.signal;
     this.#around = {
       urls,
       tokens: new Tokens(options.token),
@@ -91,6 +89,7 @@ export class Client {
       // Called as a method of something else the platform's fetch throws.
       fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
       WebSocket: Socket,
+      signal: options.signal,
       clock: (serverTime) => this.#clock(serverTime),
     };
   }
@@ -107,7 +106,7 @@ export class Client {
 
   /** A stream of events. It connects when the first listener is added. */
   subscribe(options: FeedOptions = {}): Feed {
-    return this.#closing(new Feed(this.#around, options));
+    return new Feed(this.#around, options);
   }
 
   readonly runs = {
@@ -123,7 +122,7 @@ export class Client {
     /** Follows one run to its end. */
     watch: (runId: string): RunWatch => {
       const only = { path: `api/scrapes/${encodeURIComponent(runId)}/events`, transport: "sse" as const };
-      return new RunWatch(this.#closing(new Feed(this.#around, { since: "snapshot" }, only)));
+      return new RunWatch(new Feed(this.#around, { since: "snapshot" }, only));
     },
   };
 
@@ -132,14 +131,22 @@ export class Client {
     board: async (filter: BoardFilter = {}): Promise<Board> => {
       type Page = Board & { next_page: string | null };
       const first = await this.#get<Page>("api/odds", { ...filter, limit: 5000 });
-      const { cursor, markets, confirmed } = first;
+      const { cursor, confirmed } = first;
+      const markets = new Map<string, OddsUpdate>();
+      const put = (image: OddsUpdate) => {
+        const key = [image.event.event_id, image.source, image.market.key, image.market.period].join(".");
+        // A market that changed while pages were read comes again: the later image holds.
+        markets.delete(key);
+        markets.set(key, image);
+      };
+      first.markets.forEach(put);
       for (let page = first.next_page; page !== null; ) {
         const next: Page = await this.#get<Page>("api/odds", { ...filter, limit: 5000, page });
-        markets.push(...next.markets);
+        next.markets.forEach(put);
         Object.assign(confirmed, next.confirmed);
         page = next.next_page;
       }
-      return { cursor, markets, confirmed };
+      return { cursor, markets: [...markets.values()], confirmed };
     },
     /** The images of the event's markets in the last 24 hours, oldest first. */
     history: async (eventId: string, filter: HistoryFilter = {}): Promise<OddsMessage[]> => {
@@ -169,12 +176,6 @@ export class Client {
     return this.#post("api/tickets", {});
   }
 
-  #closing(feed: Feed): Feed {
-    if (this.#signal?.aborted) feed.close();
-    else this.#signal?.addEventListener("abort", () => feed.close(), { once: true });
-    return feed;
-  }
-
   #get<Answer>(path: string, query: object = {}): Promise<Answer> {
     const filled = Object.entries(query).filter(([, value]) => value !== undefined);
     const words = new URLSearchParams(filled.map(([key, value]) => [key, String(value)]));
@@ -186,29 +187,35 @@ export class Client {
   }
 
   async #request<Answer>(method: string, path: string, body?: string): Promise<Answer> {
-    const token = await this.#around.tokens.get();
-    const answer = await this.#ask(method, path, token, body);
-    if (answer.ok) return (await answer.json()) as Answer;
-    if (answer.status === 401 && this.#around.tokens.canRenew) {
+    const { tokens } = this.#around;
+    const token = await tokens.get();
+    let answer = await this.#ask(method, path, token, body);
+    if (answer.status === 401 && tokens.canRenew) {
       await answer.body?.cancel();
-      const again = await this.#ask(method, path, await this.#around.tokens.renew(token), body);
-      if (again.ok) return (await again.json()) as Answer;
-      throw await refusal(again);
+      answer = await this.#ask(method, path, await tokens.renew(token), body);
     }
-    throw await refusal(answer);
+    if (!answer.ok) throw await refusal(answer);
+    const text = await answer.text();
+    try {
+      return JSON.parse(text) as Answer;
+    } catch (cause) {
+      throw new OddswireError("invalid_answer", `the answer to ${method} ${path} is no JSON: is that a gateway?`, { status: answer.status, cause });
+    }
   }
 
   // The first gateway that can be reached answers. What was refused is not asked of another: all are equal.
   async #ask(method: string, path: string, token: string | undefined, body?: string): Promise<Response> {
+    const { fetch, signal, urls } = this.#around;
     const headers: Record<string, string> = { accept: "application/json" };
     if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
     if (body !== undefined) headers["content-type"] = "application/json";
+    const init: RequestInit = { method, headers, ...(body === undefined ? {} : { body }), ...(signal === undefined ? {} : { signal }) };
     let cause: unknown;
-    for (const url of this.#around.urls) {
+    for (const url of urls) {
       try {
-        const init: RequestInit = { method, headers, ...(body === undefined ? {} : { body }), ...(this.#signal ? { signal: this.#signal } : {}) };
-        return await this.#around.fetch(new URL(path, url).href, init);
+        return await fetch(new URL(path, url).href, init);
       } catch (error) {
+        if (signal?.aborted) throw error;
         cause = error;
         // Whether a request that changes something was carried out is not known now: asking twice could do it twice.
         if (method !== "GET") break;

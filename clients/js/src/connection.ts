@@ -56,7 +56,7 @@ const OPEN = 1;
 const PROTOCOL = "oddswire.v1";
 
 /** The close codes after which a client comes back (docs/close-codes.md). */
-export const comesBack = (code: number): boolean => [1001, 1005, 1006, 1012, 1013].includes(code) || (code >= 4000 && code <= 4499);
+export const comesBack = (code: number): boolean => [1001, 1006, 1012, 1013].includes(code) || (code >= 4000 && code <= 4499);
 
 export function openWebSocket(Socket: WebSocketConstructor, request: Request, hooks: Hooks): Connection {
   const url = withQuery(request);
@@ -96,7 +96,8 @@ export function openWebSocket(Socket: WebSocketConstructor, request: Request, ho
 
 // The last `error` before a close says more than the code.
 function closed(code: number, reason: string, fault: { code: string; detail: string } | undefined): End {
-  if (code === 4401) {
+  // A token that is refused for another reason than its age may have a better successor too: keys are exchanged.
+  if (code === 4401 || (code === 4501 && fault?.code === "token_invalid")) {
     const error = new OddswireError(fault?.code ?? "token_expired", fault?.detail ?? "the token is not good any more");
     return { kind: "unauthorized", error };
   }
@@ -120,6 +121,9 @@ export function openEventStream(fetch: typeof globalThis.fetch, request: Request
     const answer = await fetch(withQuery(request).href, { headers, cache: "no-store", signal: stop.signal });
     if (answer.status === 204) return end({ kind: "over" });
     if (!answer.ok || answer.body === null) return end(await refused(answer));
+    const media = answer.headers.get("content-type") ?? "";
+    // A page to log in to the network, for one.
+    if (!media.startsWith("text/event-stream")) return end({ kind: "lost", why: `the answer is no event stream (${media || "it does not say what"})` });
     const reader = new StreamReader();
     const decoder = new TextDecoder();
     const body = answer.body.getReader();
@@ -159,7 +163,7 @@ function parsed(data: unknown): Message | undefined {
   if (typeof data !== "string") return undefined;
   try {
     const message = JSON.parse(data) as Message | null;
-    return typeof message?.type === "string" ? message : undefined;
+    return typeof message?.type === "string" && typeof message.data === "object" && message.data !== null ? message : undefined;
   } catch {
     return undefined;
   }

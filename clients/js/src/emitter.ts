@@ -10,7 +10,10 @@ export class Emitter<Events extends object> {
   }
 
   protected emit<Name extends keyof Events>(name: Name, event: Events[Name]): void {
-    for (const listener of this.#listeners.get(name) ?? []) {
+    const known = this.#listeners.get(name);
+    // A copy: one that is added meanwhile begins with the next event. One that was taken off meanwhile is not called.
+    for (const listener of [...(known ?? [])]) {
+      if (known?.has(listener) !== true) continue;
       try {
         (listener as (event: Events[Name]) => void)(event);
       } catch (error) {

@@ -1,51 +1,14 @@
 import { Backoff } from "./backoff.js";
-import {
-  type Connection,
-  type End,
-  type Transport,
-  type WebSocketConstructor,
-  openEventStream,
-  openWebSocket,
-} from "./connection.js";
+import { type Connection, type End, type Transport, type WebSocketConstructor, openEventStream, openWebSocket } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { OddswireError } from "./errors.js";
-import type { ErrorData, Heartbeat, Lagging, Upstream, Verdict } from "./generated.js";
-import { type ConfirmedMessage, type EventMessage, type Message, type OddsMessage, type RunMessage, isEvent, isOver } from "./messages.js";
+import type { ErrorData, Heartbeat, Lagging, Verdict } from "./generated.js";
 import { Inbox } from "./inbox.js";
+import { type CursorStorage, Keeper } from "./keeper.js";
+import { type ConfirmedMessage, type EventMessage, type Message, type OddsMessage, type RunMessage, isEvent, isOver } from "./messages.js";
+import { Route } from "./route.js";
+import { type FeedState, IDLE } from "./state.js";
 import type { Tokens } from "./token.js";
-
-/** How a feed does. A page that shows this never lies. */
-export interface FeedState {
-  /**
-   * - `idle`: nobody listens yet
-   * - `connecting`: a connection is being made
-   * - `replaying`: connected; what was missed, or the state, is coming
-   * - `live`: everything so far was handed over
-   * - `unavailable`: connected, but the bus behind the gateway is down; what was asked for comes when it is back
-   * - `reconnecting`: not connected; the next attempt is at `retryAt`
-   * - `offline`: the device says that it has no network; tries again when it has
-   * - `paused`: the reader of the iterator is behind; connects again when it caught up
-   * - `closed`: for good: `close()` was called, the run is over, or `error` says why
-   */
-  readonly status: "idle" | "connecting" | "replaying" | "live" | "unavailable" | "reconnecting" | "offline" | "paused" | "closed";
-  readonly transport: Transport | null;
-  /** How the connection continued what was there before. */
-  readonly verdict: Verdict | null;
-  /** Events taken since the last acknowledgement, until it was caught up. */
-  readonly replayed: number;
-  /** Whether the gateway has its bus: `down` and `stale` mean that what is shown may be old. */
-  readonly upstream: Upstream | "unknown";
-  /** Since how many milliseconds `upstream` is not known to be `ok`. */
-  readonly lagMs: number;
-  /** When the next attempt is, in milliseconds of `Date.now()`. */
-  readonly retryAt: number | null;
-  /** Attempts that failed in a row. */
-  readonly failures: number;
-  /** Why the last connection ended. */
-  readonly why: string | null;
-  /** Why the feed is closed, if not by `close()`. */
-  readonly error: OddswireError | null;
-}
 
 /** A whole state: what was held for these topics is to be replaced by it. */
 export interface Snapshot {
@@ -78,12 +41,6 @@ export interface FeedEvents {
   unknown: Message;
 }
 
-/** Where a feed keeps its position between two lives of the program. */
-export interface CursorStorage {
-  get(): string | null | undefined | Promise<string | null | undefined>;
-  set(cursor: string): void | Promise<void>;
-}
-
 export interface FeedOptions {
   /** Topics; none: everything. */
   topics?: readonly string[];
@@ -93,7 +50,10 @@ export interface FeedOptions {
   conflateMs?: number;
   /** The same while the page is hidden; null: no difference. Default 2,000. */
   hiddenConflateMs?: number | null;
-  /** Beats `since` when it holds a cursor. It is written at most once a second, and when the feed is closed. */
+  /**
+   * Beats `since` when it holds a cursor. It is written at most once a second, and when the feed is closed. One that
+   * cannot be read closes the feed with an error, since what was missed would be lost silently.
+   */
   storage?: CursorStorage;
   /** How many messages the iterator keeps for a slow reader before the feed pauses. Default 10,000. */
   buffer?: number;
@@ -107,6 +67,7 @@ export interface Surroundings {
   readonly backoff: { min?: number; max?: number };
   readonly fetch: typeof globalThis.fetch;
   readonly WebSocket: WebSocketConstructor | undefined;
+  readonly signal: AbortSignal | undefined;
   /** Tells the gateway's time whenever one came. */
   clock(serverTime: string): void;
 }
@@ -114,12 +75,14 @@ export interface Surroundings {
 const OPEN_WITHIN_MS = 15_000;
 const MISSED_HEARTBEATS = 2.5;
 const TICK_MS = 1000;
-// After so many connections in a row that were never acknowledged the next transport is tried ...
-const FAILURES_TO_SWITCH = 2;
-// ... and after so long the preferred one again.
-const PREFER_AGAIN_MS = 600_000;
-const SAVE_EVERY_MS = 1000;
+// A connection that may have died unnoticed answers a ping within this time.
+const PONG_WITHIN_MS = 5000;
+// Without a network, as the device says, attempts are this far apart: the gateway may be on the device itself.
+const OFFLINE_RETRY_MS = 20_000;
+const TIMER_MAX_MS = 2 ** 31 - 1;
 const RUNS_REMEMBERED = 10_000;
+// Marks what is asked for in mid-connection, so that its end is not taken for that of the whole.
+const REF = "conflate";
 
 /**
  * One stream of events, over as many connections as it takes: every event once, in order, whichever gateway answers.
@@ -131,24 +94,25 @@ const RUNS_REMEMBERED = 10_000;
 export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMessage | Snapshot> {
   readonly #around: Surroundings;
   readonly #options: FeedOptions;
+  // The address of one run's stream; empty: that of all.
   readonly #path: string;
-  readonly #transports: readonly Transport[];
+  readonly #route: Route;
   readonly #backoff: Backoff;
+  readonly #keeper: Keeper;
   readonly #timers: { tick?: ReturnType<typeof setInterval>; retry?: ReturnType<typeof setTimeout>; slot?: ReturnType<typeof setTimeout> } = {};
   readonly #seen = new Map<string, number>();
   readonly #offs: (() => void)[] = [];
   #state: FeedState = IDLE;
+  #telling = false;
   #connection: Connection | null = null;
   // Attempts are numbered, so that what was begun for one that is over ends there.
   #attempt = 0;
   #token: string | undefined;
   #refusals = 0;
-  #urlAt = 0;
-  #transportAt = 0;
-  #switchedAt = 0;
-  #unacknowledged = 0;
   #acknowledgedAt: number | null = null;
-  #heardAt = 0;
+  // When something was heard last; null while nothing is to be heard.
+  #heardAt: number | null = null;
+  #forgivenAt: number | null = null;
   #tickedAt = 0;
   #silenceMs = OPEN_WITHIN_MS;
   // What came is handed over up to here ...
@@ -157,9 +121,8 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   #cursor: string | null = null;
   #snapshot: { verdict: "snapshot" | "gap"; messages: EventMessage[] } | null = null;
   #topics: readonly string[] = [];
+  #askedConflateMs = 0;
   #inbox: Inbox | null = null;
-  #savedAt = 0;
-  #saved: string | null = null;
 
   /** @internal */
   constructor(around: Surroundings, options: FeedOptions, only?: { path: string; transport: Transport }) {
@@ -167,8 +130,9 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     this.#around = around;
     this.#options = options;
     this.#path = only?.path ?? "";
-    this.#transports = only === undefined ? around.transports : [only.transport];
+    this.#route = new Route(around.urls, only === undefined ? around.transports : [only.transport]);
     this.#backoff = new Backoff(around.backoff);
+    this.#keeper = new Keeper(options.storage, (error) => this.#set({ why: `the storage failed: ${sentence(error)}` }));
     this.#received = options.since ?? "now";
   }
 
@@ -176,7 +140,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     return this.#state;
   }
 
-  /** The position behind what was dealt with: opaque, and good at any gateway. Null before the first acknowledgement. */
+  /** The position behind what was dealt with: opaque, and good at any gateway. Null until there is something to go on from. */
   get cursor(): string | null {
     return this.#cursor;
   }
@@ -186,7 +150,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     return super.on(name, listener);
   }
 
-  /** Ends the feed for good. Iterators end after what they hold. */
+  /** Ends the feed for good: nothing that comes later is handed over. An iterator ends after what it holds. */
   close(): void {
     this.#finish(null);
   }
@@ -204,9 +168,11 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     else this.#begin();
     return {
       next: () => inbox.next(),
-      return: () => {
+      return: async () => {
+        inbox.stop();
         this.close();
-        return Promise.resolve({ done: true as const, value: undefined });
+        await this.#keeper.settled();
+        return { done: true as const, value: undefined };
       },
     };
   }
@@ -215,6 +181,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
 
   #begin(): void {
     if (this.#state.status !== "idle") return;
+    if (this.#around.signal?.aborted) return this.close();
     this.#set({ status: "connecting" });
     this.#tickedAt = performance.now();
     this.#timers.tick = setInterval(() => this.#tick(), TICK_MS);
@@ -224,12 +191,11 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
 
   async #start(): Promise<void> {
     try {
-      const stored = await this.#options.storage?.get();
-      if (stored) this.#received = stored;
-    } catch (error) {
-      this.#set({ why: `the storage failed: ${sentence(error)}` });
+      this.#received = (await this.#keeper.load()) ?? this.#received;
+    } catch (cause) {
+      return this.#finish(new OddswireError("storage", `the stored position cannot be read: ${sentence(cause)}`, { cause }));
     }
-    if (this.#state.status !== "closed") await this.#connect();
+    await this.#connect();
   }
 
   #finish(error: OddswireError | null): void {
@@ -238,33 +204,36 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     clearInterval(this.#timers.tick);
     clearTimeout(this.#timers.retry);
     for (const off of this.#offs) off();
-    this.#save(true);
+    this.#keeper.write(true);
     this.#set({ status: "closed", retryAt: null, error, why: error?.message ?? this.#state.why });
     this.#inbox?.end(error);
   }
 
   async #connect(): Promise<void> {
+    if (this.#state.status === "closed") return;
     this.#drop();
     clearTimeout(this.#timers.retry);
     const attempt = this.#attempt;
-    const transport = this.#pick();
+    const current = () => attempt === this.#attempt;
+    const { url, transport } = this.#route.next();
+    this.#expect(OPEN_WITHIN_MS);
     this.#set({ status: "connecting", transport, retryAt: null });
-    this.#heardAt = performance.now();
-    this.#silenceMs = OPEN_WITHIN_MS;
     try {
-      this.#token = await this.#around.tokens.get();
+      const token = await this.#around.tokens.get();
+      if (!current()) return;
+      this.#token = token;
     } catch (error) {
-      if (attempt === this.#attempt) this.#ended({ kind: "lost", why: `no token: ${sentence(error)}` });
+      if (current()) this.#retryIn(this.#backoff.next(0), `no token: ${sentence(error)}`);
       return;
     }
-    if (attempt !== this.#attempt) return;
-    const request = { url: this.#address(transport), query: this.#query(), token: this.#token };
-    const current = () => attempt === this.#attempt;
+    const address = new URL(this.#path || (transport === "ws" ? "api/ws" : "api/events"), url);
+    const request = { url: address, query: this.#query(), token: this.#token };
     const hooks = {
       heard: () => void (this.#heardAt = performance.now()),
       message: (message: Message) => void (current() && this.#take(message)),
       end: (end: End) => void (current() && this.#ended(end)),
     };
+    this.#expect(OPEN_WITHIN_MS);
     try {
       this.#connection =
         transport === "ws" && this.#around.WebSocket !== undefined
@@ -282,39 +251,59 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     this.#connection = null;
     this.#snapshot = null;
     this.#acknowledgedAt = null;
+    this.#heardAt = null;
     clearTimeout(this.#timers.slot);
   }
 
   #ended(end: End): void {
+    const acknowledged = this.#acknowledgedAt !== null;
     const livedMs = this.#acknowledgedAt === null ? 0 : performance.now() - this.#acknowledgedAt;
-    this.#unacknowledged = this.#acknowledgedAt === null ? this.#unacknowledged + 1 : 0;
     this.#drop();
-    if (end.kind === "over") return this.#finish(null);
-    if (end.kind === "refused") return this.#finish(end.error);
-    if (end.kind === "unauthorized") return this.#unauthorized(end.error);
-    this.#urlAt += 1;
-    if (end.planned) this.#backoff.reset();
-    const delay = end.retryAfterMs === undefined ? this.#backoff.next(livedMs) : this.#backoff.after(end.retryAfterMs);
-    this.#retryIn(delay, end.why);
+    switch (end.kind) {
+      case "over":
+        return this.#finish(null);
+      case "refused":
+        return this.#finish(end.error);
+      case "unauthorized":
+        return this.#unauthorized(end.error, acknowledged ? livedMs : null);
+      case "lost":
+        this.#route.lost(acknowledged);
+        if (end.planned) this.#backoff.reset();
+        return this.#retryIn((end.retryAfterMs ?? 0) + this.#backoff.next(livedMs), end.why);
+    }
   }
 
-  // The first refusal asks for another token; one that was fetched for this and is refused too is final.
-  #unauthorized(error: OddswireError): void {
-    this.#refusals += 1;
+  // A token that was let in and ended has a successor. One that is not let in asks for another once; when the one that
+  // was fetched for this is not let in either, that is final.
+  #unauthorized(error: OddswireError, livedMs: number | null): void {
+    if (livedMs === null) this.#refusals += 1;
     if (!this.#around.tokens.canRenew || this.#refusals > 1) return this.#finish(error);
     const attempt = this.#attempt;
+    this.#expect(OPEN_WITHIN_MS);
     this.#set({ status: "connecting", why: error.message });
     this.#around.tokens.renew(this.#token).then(
-      () => attempt === this.#attempt && void this.#connect(),
+      () => {
+        if (attempt !== this.#attempt) return;
+        if (livedMs === null) void this.#connect();
+        else this.#retryIn(this.#backoff.next(livedMs), error.message);
+      },
       (failed: unknown) => attempt === this.#attempt && this.#retryIn(this.#backoff.next(0), `no token: ${sentence(failed)}`),
     );
   }
 
   #retryIn(delay: number, why: string): void {
-    const failures = this.#backoff.failures;
-    if (isOffline()) return this.#set({ status: "offline", retryAt: null, failures, why });
-    this.#set({ status: "reconnecting", retryAt: Date.now() + delay, failures, why });
-    this.#timers.retry = setTimeout(() => void this.#connect(), delay);
+    const offline = typeof navigator !== "undefined" && navigator.onLine === false;
+    const wait = Math.min(offline ? Math.max(delay, OFFLINE_RETRY_MS) : delay, TIMER_MAX_MS);
+    this.#drop();
+    clearTimeout(this.#timers.retry);
+    this.#timers.retry = setTimeout(() => void this.#connect(), wait);
+    this.#set({ status: offline ? "offline" : "reconnecting", retryAt: Date.now() + wait, failures: this.#backoff.failures, why });
+  }
+
+  // From now on something is to be heard within this time, again and again.
+  #expect(withinMs: number): void {
+    this.#heardAt = performance.now();
+    this.#silenceMs = withinMs;
   }
 
   // ---- what the gateway says
@@ -324,43 +313,45 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     switch (message.type) {
       case "connection_ack":
         this.#acknowledgedAt = performance.now();
-        this.#unacknowledged = 0;
+        this.#route.acknowledged();
         this.#refusals = 0;
-        this.#silenceMs = MISSED_HEARTBEATS * message.data.heartbeat_ms;
+        this.#expect(Math.max(MISSED_HEARTBEATS * message.data.heartbeat_ms, 2 * TICK_MS));
         this.#topics = message.data.topics;
         this.#around.clock(message.timestamp);
         // From here on a cut is no reason to begin at another "now". A snapshot is asked for until it is whole.
         if (this.#received === "now") this.#moved(message.data.cursor);
-        return this.#verdict(message.data.resume.verdict);
+        return this.#verdict(message.data.resume.verdict, 0);
       case "resume":
         return this.#verdict(message.data.verdict);
       case "caught_up":
-        return this.#caughtUp(message.data.cursor, message.data.replayed);
+        // What is owed to a change of conflation says nothing of the rest.
+        if (message.data.ref === undefined) this.#caughtUp(message.data.cursor, message.data.replayed);
+        return;
       case "heartbeat":
         this.#around.clock(message.data.server_time);
         if (this.#state.status === "live") this.#moved(message.data.cursor);
         this.#set({ upstream: message.data.upstream, lagMs: message.data.lag_ms });
-        return this.emit("heartbeat", message.data);
+        return this.#tell("heartbeat", message.data);
       case "subscription_ack":
         this.#topics = message.data.topics;
         return;
       case "reconnect":
         clearTimeout(this.#timers.slot);
-        this.#timers.slot = setTimeout(() => this.#ended({ kind: "lost", why: message.data.reason, planned: true }), message.data.after_ms);
+        this.#timers.slot = setTimeout(() => this.#ended({ kind: "lost", why: message.data.reason, planned: true }), Math.min(message.data.after_ms, TIMER_MAX_MS));
         return;
       case "lagging":
-        return this.emit("lagging", message.data);
+        return this.#tell("lagging", message.data);
       case "error":
         if (message.data.code === "token_expiring") void this.#renew();
-        return this.emit("fault", message.data);
+        return this.#tell("fault", message.data);
       case "pong":
         return;
       default:
-        return this.emit("unknown", message);
+        return this.#tell("unknown", message);
     }
   }
 
-  #verdict(verdict: Verdict): void {
+  #verdict(verdict: Verdict, failures = this.#state.failures): void {
     if (verdict === "snapshot" || verdict === "gap") {
       // The worse one stays: a resume may follow an acknowledgement before anything is whole.
       const lost = verdict === "gap" || this.#snapshot?.verdict === "gap";
@@ -371,6 +362,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
       status: down ? "unavailable" : "replaying",
       verdict,
       replayed: 0,
+      failures,
       ...(down ? { upstream: "down" as const } : { upstream: "ok" as const, lagMs: 0 }),
     });
   }
@@ -381,12 +373,15 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
       this.#count();
       return;
     }
-    if (message.type === "scrape_progress" && !this.#isNews(message)) return;
+    if (message.type === "scrape_progress" && !this.#isNews(message)) {
+      if (message.id !== undefined) this.#moved(message.id);
+      return;
+    }
     if (this.#state.status === "replaying") this.#count();
     this.#hand(message);
   }
 
-  // Conflation may repeat an image after a cut.
+  // After a cut an image may come again.
   #isNews({ data: { run_id, seq } }: RunMessage): boolean {
     if ((this.#seen.get(run_id) ?? -1) >= seq) return false;
     this.#seen.delete(run_id);
@@ -398,11 +393,11 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   #hand(item: EventMessage | Snapshot): void {
     if (item.id !== undefined) this.#received = item.id;
     if (item.type === "snapshot") {
-      this.emit("snapshot", item);
+      this.#tell("snapshot", item);
     } else {
-      this.emit("event", item);
+      this.#tell("event", item);
       // Each type is a name of FeedEvents; the compiler does not see that they go together.
-      this.emit(item.type, item as never);
+      this.#tell(item.type, item as never);
     }
     if (this.#inbox === null) {
       if (item.id !== undefined) this.#dealtWith(item.id);
@@ -428,7 +423,8 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     if (this.#connection === null) return;
     this.#moved(id);
     this.#set({ status: "live", replayed });
-    this.emit("caught_up", { replayed, id });
+    this.#tell("caught_up", { replayed, id });
+    this.#conflation();
   }
 
   // A position with nothing in between.
@@ -439,45 +435,63 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
 
   #dealtWith(cursor: string): void {
     this.#cursor = cursor;
-    this.#save(false);
+    this.#keeper.keep(cursor);
+    this.#keeper.write(this.#state.status === "closed");
   }
 
   // ---- the platform
 
   #tick(): void {
     const now = performance.now();
-    // A program that slept could not have heard anything.
-    if (now - this.#tickedAt > 5 * TICK_MS) this.#heardAt = Math.max(this.#heardAt, now - this.#silenceMs / 2);
+    const slept = now - this.#tickedAt > 5 * TICK_MS;
     this.#tickedAt = now;
-    const waits = this.#state.status === "connecting" || this.#connection !== null;
-    if (waits && now - this.#heardAt > this.#silenceMs) this.#ended({ kind: "lost", why: `nothing was heard for ${Math.round(this.#silenceMs / 1000)} s` });
-    this.#save(false);
+    this.#keeper.write(false);
+    if (this.#heardAt === null) return;
+    // A program that slept could not have heard anything. Each silence is forgiven once: a hidden page always sleeps.
+    if (slept && this.#heardAt !== this.#forgivenAt) {
+      this.#heardAt = Math.max(this.#heardAt, now - this.#silenceMs / 2);
+      this.#forgivenAt = this.#heardAt;
+    }
+    if (now - this.#heardAt <= this.#silenceMs) return;
+    const why = `nothing was heard for ${Math.round(this.#silenceMs / 1000)} s`;
+    if (this.#connection !== null) this.#ended({ kind: "lost", why });
+    else this.#retryIn(this.#backoff.next(0), `no token came within ${Math.round(this.#silenceMs / 1000)} s`);
   }
 
   #watchPlatform(): void {
-    const listen = (target: EventTarget | undefined, name: string, act: () => void) => {
+    const listen = (target: Partial<EventTarget> | undefined, name: string, act: () => void) => {
       if (typeof target?.addEventListener !== "function") return;
       target.addEventListener(name, act);
-      this.#offs.push(() => target.removeEventListener(name, act));
+      this.#offs.push(() => target.removeEventListener?.(name, act));
     };
     const page = typeof document === "undefined" ? undefined : document;
-    const network = typeof window === "undefined" ? undefined : window;
-    listen(network, "online", () => ["offline", "reconnecting"].includes(this.#state.status) && void this.#connect());
-    listen(network, "offline", () => {
-      if (this.#state.status !== "reconnecting") return;
-      clearTimeout(this.#timers.retry);
-      this.#set({ status: "offline", retryAt: null });
+    listen(globalThis, "online", () => {
+      if (["offline", "reconnecting"].includes(this.#state.status)) void this.#connect();
+      else this.#probe();
     });
-    listen(page, "visibilitychange", () => this.#visibility());
-    listen(network, "pagehide", () => this.#save(true));
+    listen(globalThis, "offline", () => this.#state.status === "reconnecting" && this.#retryIn(0, this.#state.why ?? "no network"));
+    listen(globalThis, "pagehide", () => this.#keeper.write(true));
+    listen(page, "visibilitychange", () => {
+      this.#conflation();
+      if (page?.visibilityState === "visible") this.#probe();
+    });
+    listen(this.#around.signal, "abort", () => this.close());
+  }
+
+  // The network may have gone and come, or the device have slept: is the other side still there?
+  #probe(): void {
+    if (this.#acknowledgedAt === null || this.#heardAt === null || this.#connection?.send({ type: "ping" }) !== true) return;
+    this.#heardAt = Math.min(this.#heardAt, performance.now() - this.#silenceMs + PONG_WITHIN_MS);
   }
 
   // A hidden page wants less; a topic that is there already carries the wish.
-  #visibility(): void {
+  #conflation(): void {
     const [topic] = this.#topics;
-    if (this.#options.hiddenConflateMs === null || this.#connection === null || topic === undefined) return;
-    const wish = { type: "subscribe", topics: [topic], since: "now", conflate_ms: this.#conflateMs() };
-    if (!this.#connection.send(wish) && this.#state.transport === "sse" && this.#state.status === "live") void this.#connect();
+    const wanted = this.#conflateMs();
+    if (this.#acknowledgedAt === null || this.#path !== "" || topic === undefined || wanted === this.#askedConflateMs) return;
+    const wish = { type: "subscribe", topics: [topic], since: "now", conflate_ms: wanted, ref: REF };
+    if (this.#connection?.send(wish) === true) this.#askedConflateMs = wanted;
+    else if (this.#state.transport === "sse" && this.#state.status === "live") void this.#connect();
   }
 
   async #renew(): Promise<void> {
@@ -497,44 +511,14 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     if (this.#state.status === "paused") void this.#connect();
   }
 
-  #save(now: boolean): void {
-    const { storage } = this.#options;
-    const at = performance.now();
-    if (storage === undefined || this.#cursor === null || this.#cursor === this.#saved) return;
-    if (!now && this.#saved !== null && at - this.#savedAt < SAVE_EVERY_MS) return;
-    this.#savedAt = at;
-    this.#saved = this.#cursor;
-    Promise.resolve()
-      .then(() => storage.set(this.#saved as string))
-      .catch((error: unknown) => this.#set({ why: `the storage failed: ${sentence(error)}` }));
-  }
-
   // ---- what is asked for
-
-  #pick(): Transport {
-    const many = this.#transports.length;
-    if (this.#transportAt !== 0 && performance.now() - this.#switchedAt > PREFER_AGAIN_MS) this.#transportAt = 0;
-    // The preferred transport gets two chances, each other one.
-    const chances = this.#transportAt === 0 ? FAILURES_TO_SWITCH : 1;
-    if (many > 1 && this.#unacknowledged >= chances) {
-      this.#transportAt = (this.#transportAt + 1) % many;
-      this.#switchedAt = performance.now();
-      this.#unacknowledged = 0;
-    }
-    return this.#transports[this.#transportAt] as Transport;
-  }
-
-  #address(transport: Transport): URL {
-    const base = this.#around.urls[this.#urlAt % this.#around.urls.length] as URL;
-    return new URL(this.#path || (transport === "ws" ? "api/ws" : "api/events"), base);
-  }
 
   #query(): Record<string, string> {
     const query: Record<string, string> = { since: this.#received };
     const { topics } = this.#options;
     if (topics !== undefined && topics.length > 0) query["topics"] = topics.join(",");
-    const conflateMs = this.#conflateMs();
-    if (conflateMs > 0) query["conflate_ms"] = String(conflateMs);
+    this.#askedConflateMs = this.#conflateMs();
+    if (this.#askedConflateMs > 0) query["conflate_ms"] = String(this.#askedConflateMs);
     return query;
   }
 
@@ -552,27 +536,25 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     else this.#state = { ...this.#state, replayed };
   }
 
+  // After the end nothing is told but that it is the end.
+  #tell<Name extends keyof FeedEvents>(name: Name, event: FeedEvents[Name]): void {
+    if (this.#state.status !== "closed") this.emit(name, event);
+  }
+
   #set(change: Partial<FeedState>): void {
     const known = this.#state;
     if (known.status === "closed") return;
     if (Object.entries(change).every(([key, value]) => known[key as keyof FeedState] === value)) return;
     this.#state = { ...known, ...change };
-    this.emit("state", this.#state);
+    // A listener may cause the next state: all are told the one before first, and the newest last.
+    if (this.#telling) return;
+    this.#telling = true;
+    for (let told: FeedState | null = null; told !== this.#state; ) {
+      told = this.#state;
+      this.emit("state", told);
+    }
+    this.#telling = false;
   }
 }
 
-const IDLE: FeedState = {
-  status: "idle",
-  transport: null,
-  verdict: null,
-  replayed: 0,
-  upstream: "unknown",
-  lagMs: 0,
-  retryAt: null,
-  failures: 0,
-  why: null,
-  error: null,
-};
-
-const isOffline = (): boolean => typeof navigator !== "undefined" && navigator.onLine === false;
 const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));

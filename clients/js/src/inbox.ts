@@ -1,5 +1,5 @@
-import type { EventMessage } from "./messages.js";
 import type { Snapshot } from "./feed.js";
+import type { EventMessage } from "./messages.js";
 
 type Item = EventMessage | Snapshot;
 type Result = IteratorResult<Item, undefined>;
@@ -11,10 +11,12 @@ export class Inbox {
   readonly #hungry: () => void;
   #items: Item[] = [];
   #taken = 0;
-  #given: string | undefined;
+  // What the reader has in hand.
+  #given: Item | undefined;
   #reader: { resolve(result: Result): void; reject(error: Error): void } | null = null;
   #ended: { error: Error | null } | null = null;
 
+  /** `dealtWith` is told the position of what was given out, when the next is asked for; `hungry`, that half is free. */
   constructor(limit: number, dealtWith: (cursor: string) => void, hungry: () => void) {
     this.#limit = limit;
     this.#dealtWith = dealtWith;
@@ -28,6 +30,7 @@ export class Inbox {
 
   /** Takes an item; false when the reader is now too far behind for more. */
   put(item: Item): boolean {
+    if (this.#ended !== null) return true;
     if (this.#reader !== null) {
       const reader = this.#reader;
       this.#reader = null;
@@ -38,7 +41,7 @@ export class Inbox {
     return this.#items.length - this.#taken < this.#limit;
   }
 
-  /** Nothing more comes. */
+  /** Nothing more comes. What is here is still given out. */
   end(error: Error | null): void {
     this.#ended ??= { error };
     if (this.#reader === null) return;
@@ -48,10 +51,18 @@ export class Inbox {
     else reader.reject(error);
   }
 
+  /** The reader went away: what is here is given to nobody. */
+  stop(): void {
+    this.#items = [];
+    this.#taken = 0;
+    this.end(null);
+  }
+
   next(): Promise<Result> {
     if (this.#reader !== null) return Promise.reject(new Error("ask for one event at a time"));
-    if (this.#given !== undefined) this.#dealtWith(this.#given);
+    const dealtWith = this.#given?.id;
     this.#given = undefined;
+    if (dealtWith !== undefined) this.#dealtWith(dealtWith);
     const item = this.#items[this.#taken];
     if (item !== undefined) {
       this.#taken += 1;
@@ -64,7 +75,7 @@ export class Inbox {
   }
 
   #give(item: Item): Result {
-    this.#given = item.id;
+    this.#given = item;
     return { done: false, value: item };
   }
 
