@@ -41,6 +41,7 @@ export async function startProduct({ gateways = 1, withDemo = true } = {}) {
   for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
   const url = `http://127.0.0.1:${port}/`;
   const demoAt = () => /^demo bookmakers\s+(\S+)/m.exec(said)?.[1];
+  const natsAt = () => /^nats\s+(\S+)/m.exec(said)?.[1];
   const isReady = () => said.includes("Ctrl-C") && (!withDemo || demoAt() !== undefined);
   const urls = Array.from({ length: gateways }, (_, place) => `http://127.0.0.1:${port + 10 * place}/`);
 
@@ -50,6 +51,35 @@ export async function startProduct({ gateways = 1, withDemo = true } = {}) {
     return within(STOP_WITHIN_MS, ended, "the program did not end");
   }
 
+  // One more gateway on the program's NATS, from its start to its end at the hands of the test.
+  async function startGateway(port) {
+    const addresses = ["--listen", `127.0.0.1:${port ?? (await freePorts(1))}`, "--ops-listen", `127.0.0.1:${await freePorts(1)}`];
+    const more = ["--heartbeat-ms", "1000", "--drain-delay-ms", "0"];
+    const env = { ...process.env, [MARK]: mark, ODDSWIRE_NATS_URL: natsAt(), ODDSWIRE_LOG: "warn" };
+    const gateway = spawn(program, ["gateway", ...addresses, ...more], { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] });
+    const url = `http://${addresses[1]}/`;
+    const up = async () => {
+      while (gateway.exitCode === null) {
+        const answer = await fetch(`http://${addresses[3]}/readyz`).catch(() => null);
+        if (answer?.ok) return;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      throw new Error(`the gateway ended with ${gateway.exitCode}`);
+    };
+    await within(START_WITHIN_MS, up(), "the gateway did not come up");
+    const kill = async () => {
+      const gone = once(gateway, "exit");
+      gateway.kill("SIGKILL");
+      await gone;
+    };
+    return { url, port: Number(new URL(url).port), kill };
+  }
+
+  // The NATS server, frozen and woken.
+  const nats = () => leftovers().find(({ command }) => /nats-server/.test(command.split(" ")[0])).pid;
+  const freezeNats = () => process.kill(nats(), "SIGSTOP");
+  const wakeNats = () => process.kill(nats(), "SIGCONT");
+
   try {
     const early = ended.then((how) => Promise.reject(new Error(`it ended with ${how}`)));
     const ready = saying(child.stdout, isReady);
@@ -58,7 +88,7 @@ export async function startProduct({ gateways = 1, withDemo = true } = {}) {
     kill();
     throw new Error(`${error.message}; it said:\n${said}`, { cause: error });
   }
-  return { url, urls, nats: /^nats\s+(\S+)/m.exec(said)?.[1], demo: demoAt(), stop, kill, leftovers, said: () => said };
+  return { url, urls, nats: natsAt(), startGateway, freezeNats, wakeNats, demo: demoAt(), stop, kill, leftovers, said: () => said };
 }
 
 // The demo's control interface: `demo(product, "clock", {speed: 60})`.

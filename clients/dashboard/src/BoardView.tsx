@@ -4,6 +4,7 @@ import { computed, signal } from "@preact/signals";
 import { Chunk } from "./Chunk.js";
 import { groupOf, type Row, staleAfter } from "./board.js";
 import { healthOf } from "./Header.js";
+import { closeByEscape } from "./menu.js";
 import { BoardRow } from "./BoardRow.js";
 import { board, isWhole, link, now, records, runs, title } from "./store.js";
 import { byOutcome, capital, count, marketName, outcomeName, outcomeSpoken, plural, words, zone } from "./words.js";
@@ -149,7 +150,7 @@ function SourceChoice() {
   };
   const some = hidden.value.size > 0;
   return (
-    <details class="menu" onKeyDown={(event) => event.key === "Escape" && event.currentTarget.removeAttribute("open")}>
+    <details class="menu" onKeyDown={closeByEscape}>
       <summary>{some ? `${shownSources.value.length} of ${plural(sources.value.length, "source")}` : "All sources"}</summary>
       <fieldset>
         <legend class="unseen">Sources to show</legend>

@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { staleAfter } from "./board.js";
 import { route } from "./router.js";
 import { board, client, gapAt, goodUntil, isWhole, link, now, records, startRuns, title } from "./store.js";
+import { closeByEscape } from "./menu.js";
 import { chooseTheme, type Theme, theme } from "./theme.js";
 import { duration, plural } from "./words.js";
 
@@ -137,7 +138,7 @@ function Start() {
         {chosen.length === sources.length ? "Scrape now" : `Scrape ${plural(chosen.length, "source")}`}
       </button>
       {sources.length > 1 && (
-        <details id="choose" onKeyDown={(event) => event.key === "Escape" && event.currentTarget.removeAttribute("open")}>
+        <details id="choose" onKeyDown={closeByEscape}>
           <summary aria-label="Choose the sources to scrape" />
           <fieldset>
             <legend>Sources to scrape</legend>

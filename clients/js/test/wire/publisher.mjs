@@ -37,5 +37,5 @@ export async function startPublisher(url) {
     return publish(`oddswire.feed.odds.quote.soccer.${eventId}.${source}.h2h-ft`, "odds_update", data);
   }
 
-  return { run, odds, close: () => connection.drain() };
+  return { publish, run, odds, close: () => connection.drain() };
 }
