@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "tests are named after the behaviour that they show")]
 
 mod harness;
+mod history;
 
 mod auth;
 mod bad_input;

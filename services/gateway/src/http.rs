@@ -115,6 +115,7 @@ fn router(gateway: Gateway) -> Router {
         .route("/api/scrapes/{run_id}/cancel", post(scrapes::cancel))
         .route("/api/scrapes/{run_id}/events", get(sse::connect_run))
         .route("/api/odds", get(odds::board))
+        .route("/api/odds/{event_id}/history", get(odds::history))
         .route("/api/sources", get(scrapes::sources))
         .route("/api/workers", get(scrapes::workers))
         .route("/api/tickets", post(tickets::give))

@@ -14,6 +14,7 @@ pub mod feed;
 pub mod frame;
 pub mod front;
 pub mod held;
+pub mod history;
 pub mod http;
 pub mod hub;
 pub mod jobs;
