@@ -11,6 +11,7 @@ import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+export const PROGRAM = process.env.ODDSWIRE_BIN ?? `${ROOT}target/debug/oddswire`;
 
 // The program's first start reads and provisions much; a slow machine gets this long.
 const START_WITHIN_MS = 60_000;
@@ -22,8 +23,7 @@ const MARK = "BROWSER_TEST_MARK";
 export async function startProduct({ gateways = 1, withDemo = true } = {}) {
   const port = await freePorts(10 * gateways);
   const mark = randomUUID();
-  const program = process.env.ODDSWIRE_BIN ?? `${ROOT}target/debug/oddswire`;
-  const child = spawn(program, ["dev", "--port", String(port), "--gateways", String(gateways), ...(withDemo ? [] : ["--no-demo"])], {
+  const child = spawn(PROGRAM, ["dev", "--port", String(port), "--gateways", String(gateways), ...(withDemo ? [] : ["--no-demo"])], {
     cwd: ROOT,
     env: { ...process.env, [MARK]: mark },
     stdio: ["ignore", "pipe", "pipe"],
@@ -119,7 +119,7 @@ async function within(ms, promise, complaint) {
 }
 
 // The first of `count` neighbouring ports that nobody has.
-async function freePorts(count) {
+export async function freePorts(count) {
   for (let attempt = 0; attempt < 50; attempt += 1) {
     const first = await listenOnce(0);
     const others = Array.from({ length: count - 1 }, (_, place) => listenOnce(first + 1 + place));

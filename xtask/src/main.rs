@@ -19,6 +19,7 @@ mod dist;
 mod fuzz;
 mod house;
 mod nats;
+mod node;
 mod process;
 mod product;
 mod python;

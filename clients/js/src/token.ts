@@ -29,14 +29,11 @@ export class Tokens {
 
   #fetch(): Promise<string> {
     const fetch = this.#source as () => string | Promise<string>;
-    this.#coming ??= (async () => {
-      try {
-        this.#held = await fetch();
-        return this.#held;
-      } finally {
-        this.#coming = undefined;
-      }
-    })();
+    // Asked in a later turn: a source that throws at once would be done before it is noted as coming.
+    this.#coming ??= Promise.resolve()
+      .then(fetch)
+      .then((token) => (this.#held = token))
+      .finally(() => (this.#coming = undefined));
     return this.#coming;
   }
 }
