@@ -20,6 +20,7 @@ mod fuzz;
 mod house;
 mod nats;
 mod node;
+mod page;
 mod process;
 mod product;
 mod python;

@@ -1,7 +1,7 @@
 //! The stages, in the order in which they run: quick ones first.
 
 use super::{Bench, Outcome, Stage};
-use crate::{apt, browser, compose, house, nats, node, process, python, tool, types};
+use crate::{apt, browser, compose, house, nats, node, page, process, python, tool, types};
 use anyhow::Result;
 use std::process::Command;
 
@@ -150,7 +150,13 @@ fn browser(bench: &Bench) -> Result<Outcome> {
     if !browser::has_tests()? {
         return Ok(Outcome::Skipped("tests/browser has no *.test.mjs yet".to_owned()));
     }
+    page::check()?;
+    page::build()?;
+    // Its tests publish with what the client's tests publish with.
+    node::install("clients/js")?;
     let mut tests = browser::prepare()?;
+    // One at a time: each file is a whole system with a browser.
+    tests.arg("--test-concurrency=1");
     run(with_product(&mut tests, bench)?)
 }
 
