@@ -26,7 +26,7 @@ RUN for manifest in $(find . -mindepth 2 -name Cargo.toml); do \
     done \
     && echo 'fn main() {}' | tee services/oddswire/src/main.rs > xtask/src/main.rs \
     && mkdir -p tests/it && touch tests/lib.rs tests/it/main.rs \
-    && cargo build --profile dist --locked --package oddswire \
+    && cargo build --profile dist --locked --package oddswire --features otlp \
     && find . -name '*.rs' -not -path './target/*' -delete
 
 # What `--version` says besides the number; after the dependencies, which do not depend on it.
@@ -36,7 +36,7 @@ ENV ODDSWIRE_COMMIT=${ODDSWIRE_COMMIT}
 # The touch makes every source newer than what the empty ones were built into.
 COPY . .
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
-    && cargo build --profile dist --locked --package oddswire
+    && cargo build --profile dist --locked --package oddswire --features otlp
 
 # Nothing runs in this stage, so it needs no network and no package of its own.
 FROM ${RUN_IMAGE}

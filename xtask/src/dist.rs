@@ -21,7 +21,16 @@ pub(crate) fn run() -> Result<()> {
     let target = product::target_dir()?;
     process::run(
         process::cargo()
-            .args(["build", "--profile", "dist", "--locked", "--package", "oddswire"])
+            .args([
+                "build",
+                "--profile",
+                "dist",
+                "--locked",
+                "--package",
+                "oddswire",
+                "--features",
+                "otlp",
+            ])
             .env("ODDSWIRE_COMMIT", &commit),
     )?;
     let binary = target.join("dist/oddswire");
