@@ -4,6 +4,7 @@ mod board;
 mod connection;
 mod events;
 pub(crate) mod frames;
+pub(crate) mod logs;
 mod plain;
 mod process;
 pub(crate) mod secured;
@@ -84,6 +85,7 @@ impl World {
     /// One whose streams may hold this much.
     pub(crate) async fn sized(sizing: Sizing) -> Self {
         tls::install_provider();
+        logs::keep();
         let store = tempfile::tempdir().unwrap();
         let nats = NatsServer::start(store.path(), None).await.unwrap();
         let bus = Bus::connect(&options(&nats.url()), "test", "test").await.unwrap();
@@ -104,6 +106,7 @@ impl World {
     /// One whose server has the configuration that is deployed: a key for each role, and least permissions.
     pub(crate) async fn secured() -> Self {
         tls::install_provider();
+        logs::keep();
         let store = tempfile::tempdir().unwrap();
         let (nats, keys) = secured::start(store.path(), "secure.conf").await;
         let nats_url = nats.url();
@@ -133,6 +136,7 @@ impl World {
     /// A cluster of three nodes, with three copies of each stream.
     pub(crate) async fn cluster() -> Self {
         tls::install_provider();
+        logs::keep();
         let store = tempfile::tempdir().unwrap();
         let cluster = NatsCluster::start(store.path()).await.unwrap();
         let nats_url = cluster.url();

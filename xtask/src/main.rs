@@ -22,6 +22,7 @@ mod nats;
 mod process;
 mod product;
 mod python;
+mod secrets;
 mod tool;
 mod types;
 mod zombies;

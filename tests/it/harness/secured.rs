@@ -1,5 +1,6 @@
 //! A server with the configuration that is deployed.
 
+use super::logs;
 use oddswire_kit::{
     bus::{BusOptions, BusSecurity},
     nats_server::NatsServer,
@@ -15,6 +16,12 @@ use std::{
 pub(crate) async fn start(dir: &Path, config: &str) -> (NatsServer, PathBuf) {
     let keys = dir.join("keys");
     write_keys(&keys, &Subjects::default()).unwrap();
+    for entry in fs::read_dir(&keys).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "nk") {
+            logs::plant(&fs::read_to_string(path).unwrap());
+        }
+    }
     for name in ["secure.conf", "tls.conf"] {
         let deployed = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../deploy/nats")
