@@ -15,6 +15,7 @@ mod conflation;
 mod deaf;
 mod delivery;
 mod envelopes;
+mod fences;
 mod front;
 mod hostile;
 mod interest;

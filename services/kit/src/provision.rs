@@ -246,6 +246,7 @@ fn config(spec: &StreamSpec) -> Config {
         }),
         allow_direct: spec.allow_direct,
         allow_message_ttl: spec.allow_msg_ttl,
+        allow_atomic_publish: spec.allow_batches,
         allow_rollup: spec.allow_rollup,
         deny_delete: spec.deny_delete,
         deny_purge: spec.deny_purge,
@@ -310,6 +311,7 @@ const SETTINGS: &[Setting] = &[
     ),
     ("direct reads", |c| c.allow_direct.to_string(), Loses::Never),
     ("message TTL", |c| c.allow_message_ttl.to_string(), Loses::Never),
+    ("batches", |c| c.allow_atomic_publish.to_string(), Loses::Never),
     ("rollup", |c| c.allow_rollup.to_string(), Loses::Never),
     ("replicas", |c| c.num_replicas.to_string(), Loses::Never),
 ];

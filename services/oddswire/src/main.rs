@@ -57,7 +57,7 @@ enum Command {
     Gateway(Box<GatewayOptions>),
     /// Scrapes sources and publishes runs and odds.
     Scraper(ScraperOptions),
-    /// Writes and debugs source files: check, fetch, test, record, schema. Publishes nothing.
+    /// Writes and debugs source files: check, fetch, test, record, schema. Retires sources.
     Source(SourceOptions),
     /// The demo bookmakers: four sites of one fictional football world.
     DemoSite(DemoOptions),

@@ -125,7 +125,9 @@ impl Dev {
         let heard = Arc::clone(&said);
         listening.spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                *heard.lock().unwrap() += &format!("{line}\n");
+                let mut heard = heard.lock().unwrap();
+                heard.push_str(&line);
+                heard.push('\n');
             }
         });
         let url = format!("http://127.0.0.1:{port}");
@@ -184,7 +186,36 @@ fn free_ports() -> u16 {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// Each event is published within the run, and each that the gateway got was got within its publication.
+fn reach_the_gateway(spans: &[(String, Span)], run: &Span) {
+    let named =
+        |name: &str| -> Vec<&(String, Span)> { spans.iter().filter(|(_, span)| span.name == name).collect() };
+    for kind in ["scrape_progress", "odds_update"] {
+        let (published, received) = (
+            named(&format!("publish {kind}")),
+            named(&format!("receive {kind}")),
+        );
+        assert!(!published.is_empty() && !received.is_empty(), "{kind}");
+        assert!(
+            published
+                .iter()
+                .all(|(service, span)| service == "oddswire-scraper" && span.parent_span_id == run.span_id)
+        );
+        let ids: BTreeSet<&[u8]> = published
+            .iter()
+            .map(|(_, span)| span.span_id.as_slice())
+            .collect();
+        assert_eq!(ids.len(), published.len());
+        for (service, span) in received {
+            assert_eq!(service, "oddswire-gateway");
+            assert!(ids.contains(span.parent_span_id.as_slice()), "{span:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -245,27 +276,7 @@ async fn one_trace_goes_from_the_request_over_the_worker_and_the_bus_to_the_gate
     );
     assert_eq!(hex(&request.1.parent_span_id), CALLER);
     assert_eq!(request.1.kind(), SpanKind::Server);
-    for kind in ["scrape_progress", "odds_update"] {
-        let (published, received) = (
-            named(&format!("publish {kind}")),
-            named(&format!("receive {kind}")),
-        );
-        assert!(!published.is_empty() && !received.is_empty(), "{kind}");
-        assert!(
-            published
-                .iter()
-                .all(|(service, span)| service == "oddswire-scraper" && span.parent_span_id == run.1.span_id)
-        );
-        let ids: BTreeSet<&[u8]> = published
-            .iter()
-            .map(|(_, span)| span.span_id.as_slice())
-            .collect();
-        assert_eq!(ids.len(), published.len());
-        for (service, span) in received {
-            assert_eq!(service, "oddswire-gateway");
-            assert!(ids.contains(span.parent_span_id.as_slice()), "{span:?}");
-        }
-    }
+    reach_the_gateway(&spans, &run.1);
     assert!(
         spans
             .iter()

@@ -76,6 +76,7 @@ const CHANGES: &[Change] = &[
     ("republish", |c| c.republish = None, false),
     ("direct reads", |c| c.allow_direct = false, false),
     ("message TTL", |c| c.allow_message_ttl = true, false),
+    ("batches", |c| c.allow_atomic_publish = true, false),
     ("rollup", |c| c.allow_rollup = true, false),
     ("replicas", |c| c.num_replicas = 3, false),
 ];
