@@ -17,6 +17,7 @@ COPY services/gateway/Cargo.toml services/gateway/
 COPY services/demo-site/Cargo.toml services/demo-site/
 COPY services/dev/Cargo.toml services/dev/
 COPY services/oddswire/Cargo.toml services/oddswire/
+COPY clients/cli/Cargo.toml clients/cli/
 COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 COPY xtask/Cargo.toml xtask/
@@ -38,10 +39,14 @@ COPY . .
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
     && cargo build --profile dist --locked --package oddswire --features otlp
 
+# Where docker-compose.yml puts a volume for each role's key: a new volume takes over whose the folder is.
+RUN mkdir -p /keys/provision /keys/scraper /keys/gateway /keys/reader /keys/operator /keys/users
+
 # Nothing runs in this stage, so it needs no network and no package of its own.
 FROM ${RUN_IMAGE}
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/dist/oddswire /usr/local/bin/oddswire
+COPY --from=build --chown=65532:65532 /keys /keys
 COPY sources /etc/oddswire/sources
 # A gateway that listens for others starts with a key for tokens alone, or with ODDSWIRE_INSECURE_NO_AUTH=true.
 ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \

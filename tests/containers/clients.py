@@ -37,7 +37,8 @@ class Client:
                 self.failed += 1
             if self.forgets and self.joined.is_set():
                 self.cursor = "now"
-            await asyncio.sleep(random.uniform(*AWAY_S))
+            # Who forgets stays away for longer, so that something passes by.
+            await asyncio.sleep(random.uniform(*AWAY_S) + (5 if self.forgets else 0))
 
     async def ws(self):
         url = f"ws://127.0.0.1:{self.port}/api/ws?since={self.cursor or 'snapshot'}"

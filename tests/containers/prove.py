@@ -14,6 +14,7 @@ import ctypes
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -79,8 +80,8 @@ def enter_network():
 class Proof:
     """The running composition and the clients that watch it."""
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, engine, image):
+        self.engine, self.image = engine, image
         self.clients = [Client(number, PORT) for number in range(CLIENTS)]
         self.forgetful = [Client(CLIENTS + number, PORT, forgets=True) for number in range(FORGETFUL)]
         self.wrong = []
@@ -123,13 +124,34 @@ class Proof:
                 self.wrong += [f"{service} {what}" for what, holds in checks.items() if not holds]
 
 
+    def closed(self):
+        """What docker-compose.yml promises of the bus: nobody without a key, and each key to its role alone."""
+        for service, role in (("gateway", "gateway"), ("scraper", "scraper"), ("demo", None)):
+            for container in self.engine.containers(service):
+                seen = self.engine.docker("exec", container, "find", "/keys", "-type", "f").stdout.split()
+                if seen != ([f"/keys/{role}/{role}.nk"] if role else []):
+                    self.wrong.append(f"{service} sees the keys {seen}")
+        bus = self.inspect(self.engine.containers("nats")[0])
+        address = next(iter(bus["NetworkSettings"]["Networks"].values()))["IPAddress"]
+        with socket.create_connection((address, 4222), 10) as stranger:
+            stranger.sendall(b"CONNECT {}\r\nPING\r\n")
+            said = b""
+            while chunk := stranger.recv(4096):
+                said += chunk
+        if b"Authorization Violation" not in said or b"PONG" in said:
+            self.wrong.append(f"to somebody without a key the bus said {said}")
+        if socket.socket().connect_ex(("127.0.0.1", 4222)) == 0:
+            self.wrong.append("the bus has a port on the machine")
+
+
 async def prove(engine, upgrade):
-    proof = Proof(engine)
     image = "oddswire:previous" if upgrade else "oddswire:local"
+    proof = Proof(engine, image)
     say(f"docker-compose up: {GATEWAYS} gateways, {SCRAPERS} scrapers, {image}")
     proof.up(image=image, gateways=GATEWAYS)
     await proof.ready(GATEWAYS)
     proof.hardened()
+    proof.closed()
     say(f"ready; {CLIENTS} clients come through the balancer, half WebSocket, half Server-Sent Events")
     watching = [asyncio.create_task(client.run()) for client in proof.clients + proof.forgetful]
     await until("every client to join", lambda: all(client.joined.is_set() for client in proof.clients), 60)
@@ -187,12 +209,21 @@ async def strike(proof):
     await proof.ready(GATEWAYS)
     await proof.runs_pass(8)
 
+    say("docker-compose down and up: containers are made anew, keys and streams are those of before")
+    engine.compose("down", "--timeout", "30", capture_output=True)
+    proof.up(image=proof.image, gateways=GATEWAYS)
+    await proof.ready(GATEWAYS)
+    await proof.runs_pass(4)
+
 
 async def roll(proof):
     """From one version to the next without a cut: new gateways beside the old ones, then the old ones are drained."""
     engine = proof.engine
-    say("rolling upgrade: streams first, then new gateways beside the old ones")
+    say("rolling upgrade: permissions and streams first, then new gateways beside the old ones")
     old = engine.containers("gateway")
+    engine.compose("run", "--rm", "-T", "--no-deps", "keys", environment={"ODDSWIRE_IMAGE": "oddswire:local"},
+                   capture_output=True)
+    engine.compose("kill", "-s", "HUP", "nats", capture_output=True)
     proof.up(image="oddswire:local", gateways=GATEWAYS, services=["provision"], extra=["--no-deps"])
     proof.up(image="oddswire:local", gateways=2 * GATEWAYS, services=["gateway"],
              extra=["--no-deps", "--no-recreate"])

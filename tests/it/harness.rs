@@ -1,6 +1,7 @@
 //! A bus, gateways and clients for one test, all gone when it ends.
 
 mod board;
+mod cluster;
 mod connection;
 mod events;
 pub(crate) mod frames;
@@ -108,7 +109,8 @@ impl World {
         tls::install_provider();
         logs::keep();
         let store = tempfile::tempdir().unwrap();
-        let (nats, keys) = secured::start(store.path(), "secure.conf").await;
+        let keys = secured::keys(store.path());
+        let nats = secured::start(store.path(), "secure.conf").await;
         let nats_url = nats.url();
         let bus = secured::options(&nats_url, &keys, Role::Provision);
         let bus = Bus::connect(&bus, "test", Role::Provision.name()).await.unwrap();
@@ -128,61 +130,14 @@ impl World {
     /// How a process of this role connects.
     pub(crate) fn options_of(&self, role: Role) -> BusOptions {
         match &self.keys {
-            Some(keys) => secured::options(&self.nats_url, keys, role),
+            Some(keys) => {
+                let mut options = secured::options(&self.nats_url, keys, role);
+                let ca = secured::authority(self.store.path());
+                options.security.nats_ca = self.nats_url.starts_with("tls:").then_some(ca);
+                options
+            }
             None => options(&self.nats_url),
         }
-    }
-
-    /// A cluster of three nodes, with three copies of each stream.
-    pub(crate) async fn cluster() -> Self {
-        tls::install_provider();
-        logs::keep();
-        let store = tempfile::tempdir().unwrap();
-        let cluster = NatsCluster::start(store.path()).await.unwrap();
-        let nats_url = cluster.url();
-        let bus = Bus::connect(&options(&nats_url), "test", "test").await.unwrap();
-        let sizing = Sizing {
-            replicas: 3,
-            ..Sizing::DEV
-        };
-        let world = Self {
-            servers: Servers::Three(cluster, None),
-            nats_url,
-            store,
-            keys: None,
-            sizing,
-            bus,
-        };
-        let specs = streams(world.bus.subjects(), &sizing);
-        let consumer = jobs_consumer(world.bus.subjects(), &sizing);
-        // The nodes may still be electing.
-        until("the streams of the cluster", async || {
-            provision(&world.bus, &specs, &consumer, true).await.is_ok()
-        })
-        .await;
-        world
-    }
-
-    /// A node of the cluster, by the number in its name.
-    pub(crate) fn node(&self, number: usize) -> &NatsServer {
-        let Servers::Three(cluster, _) = &self.servers else {
-            panic!("a cluster")
-        };
-        cluster.node(number).expect("it runs")
-    }
-
-    /// The number of the node that leads a stream.
-    pub(crate) async fn leader_of(&self, stream: &str) -> usize {
-        let client = async_nats::connect(self.nats_url.split(',').collect::<Vec<_>>())
-            .await
-            .unwrap();
-        let stream = async_nats::jetstream::new(client)
-            .get_stream(stream)
-            .await
-            .unwrap();
-        let cluster = stream.cached_info().cluster.clone().expect("a cluster");
-        let leader = cluster.leader.expect("a stream that was written to has a leader");
-        leader.trim_start_matches("node-").parse().unwrap()
     }
 
     pub(crate) async fn provision(&self) {
@@ -244,6 +199,26 @@ impl World {
             }
             Servers::Three(cluster, down) => cluster.start_node(down.unwrap_or(0)).await.unwrap(),
         }
+    }
+
+    /// From now on processes show the keys of their roles, of which the server knows nothing yet. The world's own bus is
+    /// a scraper's.
+    pub(crate) async fn hand_out_keys(&mut self) {
+        self.keys = Some(secured::keys(self.store.path()));
+        let options = self.options_of(Role::Scraper);
+        self.bus = Bus::connect(&options, "test", Role::Scraper.name())
+            .await
+            .unwrap();
+    }
+
+    /// Starts it again as [`World::restart_nats`] does, but from now on it has the configuration that is deployed.
+    pub(crate) async fn restart_nats_secured(&mut self) {
+        let Servers::One(nats, port) = &mut self.servers else {
+            panic!("one server")
+        };
+        let config = secured::write(self.store.path(), "secure.conf");
+        let started = NatsServer::start_configured_on(self.store.path(), &config, Some(*port));
+        *nats = Some(started.await.unwrap());
     }
 
     pub(crate) async fn gateway(&self) -> Gateway {
@@ -314,6 +289,8 @@ impl Gateway {
             limits: LimitOptions::default(),
             listen: ([127, 0, 0, 1], 0).into(),
             ops_listen: operators.local_addr().unwrap(),
+            ui_dir: None,
+            no_ui: true,
             heartbeat_ms: 1_000,
             linger_ms: 300,
             ring_bytes: 8 << 20,

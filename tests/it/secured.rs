@@ -1,6 +1,6 @@
 //! A bus that knows its users: what each role may not do is refused by the server, and what goes wrong is told.
 
-use crate::harness::{World, secured, until, within};
+use crate::harness::{Connection, Transport, World, secured, until, within};
 use async_nats::{Client, ConnectOptions, Event, ServerError};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
@@ -8,8 +8,11 @@ use oddswire_kit::{
     roles::Role,
     tls,
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use std::{fs, path::Path};
+use oddswire_protocol::{
+    RunId,
+    progress::{ScrapeProgress, Status},
+};
+use std::fs;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -157,32 +160,42 @@ async fn an_operation_that_is_refused_makes_a_process_unready_by_name() {
     tokio::join!(watch, probing);
 }
 
-/// An authority and a certificate of it for `localhost`, where the server's configuration wants them.
-fn certificates(dir: &Path) {
-    let tls = dir.join("tls");
-    fs::create_dir_all(&tls).unwrap();
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_key = KeyPair::generate().unwrap();
-    let ca = params.self_signed(&ca_key).unwrap();
-    let issuer = Issuer::new(params, ca_key);
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let server = params.signed_by(&key, &issuer).unwrap();
-    fs::write(tls.join("ca.crt"), ca.pem()).unwrap();
-    fs::write(tls.join("server.crt"), server.pem()).unwrap();
-    fs::write(tls.join("server.key"), key.serialize_pem()).unwrap();
+/// How an operator goes over from a bus without users: keys to every process first, then users to the bus.
+#[tokio::test]
+async fn a_bus_gets_its_users_under_processes_that_have_their_keys_and_nothing_is_lost() {
+    let mut world = World::new().await;
+    let keyless = Bus::connect(&BusOptions::at(&world.nats_url()), "x", "x")
+        .await
+        .unwrap();
+    world.hand_out_keys().await;
+    let gateway = world.gateway().await;
+    gateway.wait_ready().await;
+    let mut client = Connection::open(Transport::Ws, &gateway.address, "scrape_progress", "snapshot").await;
+    client.joined().await;
+    let run = RunId::new();
+    world.run_event("alpha", &run, 1, Status::Running).await;
+    world.kill_nats().await;
+    world.restart_nats_secured().await;
+    world.run_event("alpha", &run, 2, Status::Completed).await;
+    for seq in 1..=2 {
+        let (message, _) = client.next_event().await;
+        assert_eq!(message.data::<ScrapeProgress>().unwrap().seq, seq);
+    }
+    gateway.wait_ready().await;
+    let why = keyless.why_not_connected().await.unwrap();
+    assert!(why.contains("nkey seed"), "{why}");
 }
 
 #[tokio::test]
 async fn over_tls_only_a_server_that_the_authority_vouches_for_by_this_name_is_believed() {
     tls::install_provider();
     let dir = tempfile::tempdir().unwrap();
-    certificates(dir.path());
-    let (nats, keys) = secured::start(dir.path(), "tls.conf").await;
+    secured::certificates(dir.path(), &["localhost"]);
+    let keys = secured::keys(dir.path());
+    let nats = secured::start(dir.path(), "tls.conf").await;
     let at = |host: &str, ca: bool| {
         let mut options = secured::options(&format!("tls://{host}:{}", nats.port()), &keys, Role::Reader);
-        options.security.nats_ca = ca.then(|| dir.path().join("tls/ca.crt"));
+        options.security.nats_ca = ca.then(|| secured::authority(dir.path()));
         options
     };
     let why = async |host: &str, ca: bool| {

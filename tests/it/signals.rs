@@ -10,12 +10,12 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap_or_default()
 }
 
-fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Entry> {
     services().into_iter().flat_map(|(_, entries)| entries).collect()
 }
 
 /// The names of ours in an expression, each as the registry knows it.
-fn names_in(expr: &str) -> BTreeSet<&str> {
+pub(crate) fn names_in(expr: &str) -> BTreeSet<&str> {
     let words = expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let ours = words.filter(|word| {
         let services = ["oddswire_gateway_", "oddswire_scraper_"];

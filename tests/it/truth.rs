@@ -19,7 +19,7 @@ pub(crate) struct Pair {
     pub(crate) world: World,
     demo: String,
     pub(crate) gateway: Gateway,
-    scraper_ready: String,
+    pub(crate) scraper_ready: String,
     _stop: DropGuard,
     _tasks: JoinSet<()>,
 }
@@ -29,7 +29,7 @@ impl Pair {
         Self::over(World::new().await).await
     }
 
-    async fn over(world: World) -> Self {
+    pub(crate) async fn over(world: World) -> Self {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -92,19 +92,19 @@ impl Pair {
     }
 
     /// What the bookmakers show now.
-    async fn truth(&self) -> Board {
+    pub(crate) async fn truth(&self) -> Board {
         let answer = reqwest::get(format!("{}/__demo/truth", self.demo)).await.unwrap();
         let truth: Truth = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
         Board::of_truth(&truth)
     }
 
     /// Moves the bookmakers' clock on.
-    async fn advance(&self, minutes: u64) {
+    pub(crate) async fn advance(&self, minutes: u64) {
         self.control("clock", &format!(r#"{{"advance_ms":{}}}"#, minutes * 60_000))
             .await;
     }
 
-    async fn control(&self, what: &str, body: &str) {
+    pub(crate) async fn control(&self, what: &str, body: &str) {
         let request = reqwest::Client::new()
             .post(format!("{}/__demo/{what}", self.demo))
             .header("content-type", "application/json")
@@ -117,7 +117,7 @@ impl Pair {
         );
     }
 
-    async fn start(&self, body: &str) -> Vec<RunId> {
+    pub(crate) async fn start(&self, body: &str) -> Vec<RunId> {
         let (status, started) = self.gateway.post("/api/scrapes", body).await;
         assert_eq!(status, 202, "{started}");
         let started: Started = serde_json::from_value(started).unwrap();

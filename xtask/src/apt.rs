@@ -4,6 +4,19 @@ use crate::process;
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 
+/// Installs those of these programs that are not on `PATH`, from the packages of the same names.
+pub(crate) fn provide(programs: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = programs
+        .iter()
+        .copied()
+        .filter(|program| process::on_path(&[program]).is_none())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(&missing)
+}
+
 /// Installs them, as root or through a sudo that asks nothing.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let names = packages.join(" ");

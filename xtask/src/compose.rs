@@ -13,7 +13,7 @@ use std::path::Path;
 type Faults = Vec<String>;
 
 /// Everything that can be known before an engine runs it.
-pub(crate) fn check(nats_server: &Path) -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     let compose = read_compose()?;
     let mut faults = services::check(&compose);
     faults.extend(services::missing_mounts(&compose, &|path| {
@@ -21,7 +21,7 @@ pub(crate) fn check(nats_server: &Path) -> Result<()> {
     }));
     faults.extend(dockerfile::check(&read("Dockerfile")?, &members()?));
     faults.extend(dockerfile::check_ignore(&read(".dockerignore")?));
-    faults.extend(programs_own_checks(nats_server));
+    faults.extend(programs_own_checks());
     for fault in &faults {
         println!("  {fault}");
     }
@@ -31,24 +31,23 @@ pub(crate) fn check(nats_server: &Path) -> Result<()> {
     Ok(())
 }
 
-/// NATS always reads its own configuration; HAProxy, Prometheus and docker-compose do where they are installed.
-fn programs_own_checks(nats_server: &Path) -> Faults {
-    let mut commands = vec![process::command(nats_server)];
-    commands[0].args(["-t", "-c", "deploy/nats.conf"]);
-    if let Some(haproxy) = process::on_path(&["haproxy"]) {
-        let mut command = process::command(haproxy);
-        command.args(["-c", "-q", "-f", "deploy/haproxy.cfg"]);
+/// HAProxy and Prometheus read their own files, and so does docker-compose where it is installed. Prometheus also says
+/// which alerts fire when. NATS reads its own files in the tests, which run servers with them.
+fn programs_own_checks() -> Faults {
+    const PROGRAMS: [(&str, &[&str]); 4] = [
+        ("haproxy", &["-c", "-q", "-f", "deploy/haproxy.cfg"]),
+        ("promtool", &["check", "rules", "deploy/prometheus/alerts.yml"]),
+        (
+            "promtool",
+            &["check", "config", "deploy/prometheus/prometheus.yml"],
+        ),
+        ("promtool", &["test", "rules", "tests/signals/alerts.test.yml"]),
+    ];
+    let mut commands = Vec::new();
+    for (program, arguments) in PROGRAMS {
+        let mut command = process::command(program);
+        command.args(arguments);
         commands.push(command);
-    }
-    if let Some(promtool) = process::on_path(&["promtool"]) {
-        for what in [
-            ["rules", "deploy/prometheus/alerts.yml"],
-            ["config", "deploy/prometheus/prometheus.yml"],
-        ] {
-            let mut command = process::command(&promtool);
-            command.arg("check").args(what);
-            commands.push(command);
-        }
     }
     if let Some(compose) = process::on_path(&["docker-compose"]) {
         let mut command = process::command(compose);

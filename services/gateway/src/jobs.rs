@@ -72,7 +72,8 @@ pub async fn start(
             }))
         }
         Err(PublishError::Taken) => {
-            let holder = bus.last(&bus.names().jobs, &bus.subjects().job(source)).await?;
+            let subject = bus.subjects().job(source);
+            let holder = bus.leader_last_message(&bus.names().jobs, &subject).await?;
             let run_id = holder.and_then(|m| decode(&m)).map(|job| job.run_id);
             Ok(Start::Busy(BusySource {
                 source: source.clone(),

@@ -173,7 +173,7 @@ impl Index {
 /// [`ReadError`].
 pub async fn find(bus: &Bus, run_id: &RunId) -> Result<Option<RunEntry>, ReadError> {
     let filter = bus.subjects().feed_filter(&format!("run.*.{run_id}"));
-    let last = bus.last(&bus.names().runs, &filter).await?;
+    let last = bus.leader_last_message(&bus.names().runs, &filter).await?;
     Ok(last.and_then(|message| entry(bus, &message)))
 }
 

@@ -94,13 +94,15 @@ impl Bus {
         }
     }
 
-    /// The value under a key.
+    /// The value under a key, as the leader knows it: a follower of a quiet stream hears of the last write only with
+    /// the next heartbeat, up to a second later.
     ///
     /// # Errors
     /// [`ReadError`].
     pub async fn kv_get(&self, key: &str) -> Result<Option<Bytes>, ReadError> {
         let stream = self.names().control_stream();
-        let found = self.last(&stream, &self.names().control_subject(key)).await?;
+        let subject = self.names().control_subject(key);
+        let found = self.leader_last_message(&stream, &subject).await?;
         Ok(found.filter(is_value).map(|m| m.payload))
     }
 

@@ -110,6 +110,9 @@ pub enum ReadError {
     /// Nobody serves reads of this stream now: no leader, or JetStream is off.
     #[error("nobody answers")]
     NoResponders,
+    /// Its nodes have no leader: too few of them see each other, or they are electing one.
+    #[error("it has no leader: too few of its nodes are up")]
+    NoLeader,
     /// There is no such stream.
     #[error("no such stream")]
     NoStream,
@@ -148,6 +151,11 @@ impl Bus {
         struct Info {
             created: chrono::DateTime<chrono::Utc>,
             state: State,
+            cluster: Option<Cluster>,
+        }
+        #[derive(Deserialize)]
+        struct Cluster {
+            leader: Option<String>,
         }
         #[derive(Deserialize)]
         struct State {
@@ -157,6 +165,10 @@ impl Bus {
         let info: Info = self
             .api(&format!("STREAM.INFO.{stream}"), &serde_json::json!({}))
             .await?;
+        // A node that has lost sight of the others answers what it last knew.
+        if info.cluster.is_some_and(|cluster| cluster.leader.is_none()) {
+            return Err(ReadError::NoLeader);
+        }
         let created_ns = i128::from(info.created.timestamp()) * 1_000_000_000
             + i128::from(info.created.timestamp_subsec_nanos());
         Ok(StreamState {

@@ -2,7 +2,7 @@
 
 mod cluster;
 
-pub use cluster::NatsCluster;
+pub use cluster::{NatsCluster, NodeSetup};
 
 use crate::child;
 use nix::sys::signal::Signal;
@@ -48,6 +48,19 @@ pub enum Error {
     NotUp(String),
 }
 
+/// How a server is started.
+#[derive(Debug, Default, Clone, Copy)]
+struct Launch<'a> {
+    /// What becomes the server, and decides on which core it runs and when it dies.
+    launcher: &'a [OsString],
+    /// The clients' port; a free one unless given.
+    port: Option<u16>,
+    /// More arguments.
+    further: &'a [String],
+    /// More of the environment.
+    variables: &'a [(String, String)],
+}
+
 const UP_WITHIN: Duration = Duration::from_secs(20);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -73,7 +86,11 @@ impl NatsServer {
     /// # Errors
     /// [`Error`].
     pub async fn start(dir: &Path, port: Option<u16>) -> Result<Self, Error> {
-        Self::start_with(&[], dir, port, &[]).await
+        let launch = Launch {
+            port,
+            ..Launch::default()
+        };
+        Self::launch(dir, &launch).await
     }
 
     /// The same on a free port, under a launcher: a command that becomes the command that stands behind it, and so
@@ -82,7 +99,11 @@ impl NatsServer {
     /// # Errors
     /// [`Error`].
     pub async fn start_under(launcher: &[OsString], dir: &Path) -> Result<Self, Error> {
-        Self::start_with(launcher, dir, None, &[]).await
+        let launch = Launch {
+            launcher,
+            ..Launch::default()
+        };
+        Self::launch(dir, &launch).await
     }
 
     /// Starts one on a free port with a configuration file, whose ports count for nothing. It stores where that file
@@ -91,19 +112,26 @@ impl NatsServer {
     /// # Errors
     /// [`Error`].
     pub async fn start_configured(dir: &Path, config: &Path) -> Result<Self, Error> {
-        let further = ["--config".into(), config.display().to_string()];
-        Self::start_with(&[], dir, None, &further).await
+        Self::start_configured_on(dir, config, None).await
     }
 
-    /// The same under a launcher, where there is one, and with further arguments.
-    async fn start_with(
-        launcher: &[OsString],
-        dir: &Path,
-        port: Option<u16>,
-        further: &[String],
-    ) -> Result<Self, Error> {
+    /// The same on `port`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn start_configured_on(dir: &Path, config: &Path, port: Option<u16>) -> Result<Self, Error> {
+        let launch = Launch {
+            port,
+            further: &["--config".into(), config.display().to_string()],
+            ..Launch::default()
+        };
+        Self::launch(dir, &launch).await
+    }
+
+    async fn launch(dir: &Path, launch: &Launch<'_>) -> Result<Self, Error> {
+        let Launch { port, further, .. } = *launch;
         let program = program()?;
-        let words = [launcher, &[program.clone().into_os_string()]].concat();
+        let words = [launch.launcher, &[program.clone().into_os_string()]].concat();
         let run = |source| Error::Run {
             program: program.display().to_string(),
             source,
@@ -125,6 +153,7 @@ impl NatsServer {
             .arg("--ports_file_dir")
             .arg(dir)
             .args(further)
+            .envs(launch.variables.iter().cloned())
             .arg("--log")
             .arg(&log)
             .stdin(Stdio::null())

@@ -3,7 +3,9 @@
 use crate::{
     bus::{Bus, Refusals},
     log::ReadError,
+    provision::{Difference, strange},
 };
+use oddswire_protocol::stream::{self, Sizing};
 use std::time::Duration;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -41,12 +43,17 @@ impl Probe {
         let bus = bus.clone();
         let run = async move {
             let mut said = Said::default();
+            let mut looked = false;
             while !stop.is_cancelled() {
                 let found = tokio::select! {
                     found = ask_all(&bus, &streams) => found,
                     () = stop.cancelled() => return,
                 };
                 said.note(&found);
+                if found.is_ok() && !looked {
+                    tell_strange(&bus, &streams).await;
+                    looked = true;
+                }
                 sender.send_modify(|state| match found {
                     Ok(()) => state.last_good = Some(Instant::now()),
                     Err(fault) => state.fault = fault,
@@ -93,6 +100,32 @@ impl Said {
             tracing::error!(fault, "the bus is of no use");
             self.told = true;
         }
+    }
+}
+
+/// Logs, at the start, where streams are not as this program expects. That is no fault of readiness: while a deployment
+/// rolls on, the streams are the next version's already.
+async fn tell_strange(bus: &Bus, streams: &[String]) {
+    let mut expected = stream::streams(bus.subjects(), &Sizing::DEV);
+    expected.retain(|spec| streams.contains(&spec.name));
+    // When the bus is gone again, readiness says so.
+    for (
+        stream,
+        Difference {
+            setting,
+            found,
+            wanted,
+            ..
+        },
+    ) in strange(bus, &expected).await.unwrap_or_default()
+    {
+        tracing::warn!(
+            stream,
+            setting,
+            found,
+            wanted,
+            "a stream is not as this version expects: run `oddswire provision` as the role provision"
+        );
     }
 }
 

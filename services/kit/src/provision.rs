@@ -7,6 +7,7 @@ use async_nats::jetstream::{
 };
 use oddswire_protocol::stream::{ConsumerSpec, Discard, Retention, StreamSpec};
 use std::{fmt, time::Duration};
+use tokio::time::{Instant, sleep};
 
 /// What provisioning found or did for one stream or consumer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +41,8 @@ pub struct Difference {
     pub found: String,
     /// What it should be.
     pub wanted: String,
-    /// Whether the change would lose messages or cannot be made in place.
-    pub loses: bool,
+    /// Whether `--apply` leaves it: the change would lose messages or copies of them, or cannot be made in place.
+    pub stays: bool,
 }
 
 impl fmt::Display for Finding {
@@ -52,8 +53,8 @@ impl fmt::Display for Finding {
             Self::Differs { name, differences } => {
                 write!(f, "{name}: differs")?;
                 differences.iter().try_for_each(|d| {
-                    let note = if d.loses {
-                        " (would lose messages: change it by hand)"
+                    let note = if d.stays {
+                        " (not by --apply: it would lose messages or copies, or cannot be done in place)"
                     } else {
                         " (--apply changes it)"
                     };
@@ -90,6 +91,10 @@ pub enum Error {
     },
 }
 
+/// Elections take a few seconds.
+const ELECTED_WITHIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// Makes streams and the consumer as they should be. What is missing is created; what differs is shown, and changed
 /// when `apply` and the change loses nothing.
 ///
@@ -101,56 +106,82 @@ pub async fn provision(
     consumer: &ConsumerSpec,
     apply: bool,
 ) -> Result<Vec<Finding>, Error> {
-    let context = bus.jetstream();
     let mut findings = Vec::new();
     for spec in streams {
-        let refused = |reason: String| Error::Refused {
-            name: spec.name.clone(),
-            reason,
-        };
-        match bus.stream_state(&spec.name).await {
-            Ok(_) => {}
-            Err(ReadError::NoStream) => {
-                context
-                    .create_stream(config(spec))
-                    .await
-                    .map_err(|e| refused(e.to_string()))?;
-                findings.push(Finding::Created(spec.name.clone()));
-                continue;
-            }
-            Err(error) => return Err(Error::Unreachable(error)),
-        }
-        let mut stream = context
-            .get_stream(&spec.name)
-            .await
-            .map_err(|e| refused(e.to_string()))?;
-        let found = stream
-            .info()
-            .await
-            .map_err(|e| refused(e.to_string()))?
-            .config
-            .clone();
-        let differences = compare(&found, &config(spec));
-        findings.push(if differences.is_empty() {
-            Finding::Same(spec.name.clone())
-        } else if apply && !differences.iter().any(|d| d.loses) {
-            context
-                .update_stream(config(spec))
-                .await
-                .map_err(|e| refused(e.to_string()))?;
-            Finding::Changed {
-                name: spec.name.clone(),
-                differences,
-            }
-        } else {
-            Finding::Differs {
-                name: spec.name.clone(),
-                differences,
-            }
-        });
+        findings.push(provision_stream(bus, spec, apply).await?);
     }
     findings.push(provision_consumer(bus, consumer, apply).await?);
     Ok(findings)
+}
+
+async fn provision_stream(bus: &Bus, spec: &StreamSpec, apply: bool) -> Result<Finding, Error> {
+    let context = bus.jetstream();
+    let name = spec.name.clone();
+    let refused = |reason: String| Error::Refused {
+        name: name.clone(),
+        reason,
+    };
+    let Some(found) = found(bus, &name).await? else {
+        context
+            .create_stream(config(spec, Config::default()))
+            .await
+            .map_err(|e| refused(e.to_string()))?;
+        return Ok(Finding::Created(name));
+    };
+    let wanted = config(spec, found.clone());
+    let differences = compare(&found, &wanted);
+    Ok(if differences.is_empty() {
+        Finding::Same(name)
+    } else if apply && !differences.iter().any(|d| d.stays) {
+        context
+            .update_stream(wanted)
+            .await
+            .map_err(|e| refused(e.to_string()))?;
+        Finding::Changed { name, differences }
+    } else {
+        Finding::Differs { name, differences }
+    })
+}
+
+/// How a stream is configured; `None` when it is not there.
+async fn found(bus: &Bus, name: &str) -> Result<Option<Config>, Error> {
+    let give_up = Instant::now() + ELECTED_WITHIN;
+    loop {
+        match bus.stream_state(name).await {
+            Ok(_) => break,
+            Err(ReadError::NoStream) => return Ok(None),
+            // One that was just made, or whose copies were just changed, elects first.
+            Err(ReadError::NoLeader) if Instant::now() < give_up => sleep(AGAIN).await,
+            Err(error) => return Err(Error::Unreachable(error)),
+        }
+    }
+    let stream = bus
+        .jetstream()
+        .get_stream(name)
+        .await
+        .map_err(|e| Error::Refused {
+            name: name.to_owned(),
+            reason: e.to_string(),
+        })?;
+    Ok(Some(stream.cached_info().config.clone()))
+}
+
+/// How those of the streams that are there differ from what this program expects, sizes apart: for services, which change
+/// nothing, and are told by nobody how large the streams are to be.
+///
+/// # Errors
+/// [`Error`].
+pub async fn strange(bus: &Bus, streams: &[StreamSpec]) -> Result<Vec<(String, Difference)>, Error> {
+    let mut all = Vec::new();
+    for spec in streams {
+        let Some(found) = found(bus, &spec.name).await? else {
+            continue;
+        };
+        let differences = compare(&found, &config(spec, found.clone()));
+        let differences = differences.into_iter().filter(|d| !SIZES.contains(&d.setting));
+        all.extend(differences.map(|d| (spec.name.clone(), d)));
+    }
+    Ok(all)
 }
 
 async fn provision_consumer(bus: &Bus, spec: &ConsumerSpec, apply: bool) -> Result<Finding, Error> {
@@ -206,12 +237,13 @@ fn compare_consumer(found: &QueueState, spec: &ConsumerSpec) -> Vec<Difference> 
             setting,
             found,
             wanted,
-            loses: false,
+            stays: false,
         })
         .collect()
 }
 
-fn config(spec: &StreamSpec) -> Config {
+/// The specification over a base, whose further settings stay: an operator may have placed or compressed a stream.
+fn config(spec: &StreamSpec, base: Config) -> Config {
     Config {
         name: spec.name.clone(),
         description: Some(spec.description.clone()),
@@ -251,70 +283,108 @@ fn config(spec: &StreamSpec) -> Config {
         deny_delete: spec.deny_delete,
         deny_purge: spec.deny_purge,
         num_replicas: spec.replicas,
-        ..Config::default()
+        ..base
     }
 }
 
-/// When bringing a setting to its wanted value loses messages or cannot be done in place.
-enum Loses {
+/// When a setting cannot be brought to its wanted value in place, or not without losing messages or copies of them.
+#[derive(Clone, Copy)]
+enum Stays {
     Never,
     Always,
     /// When this limit gets lower; 0 or less is no limit.
     Lower(fn(&Config) -> i64),
+    /// When this switch, which is on, is to be off.
+    On(fn(&Config) -> bool),
+    /// When something that is stored now is not stored any more.
+    FewerSubjects,
 }
 
-type Setting = (&'static str, fn(&Config) -> String, Loses);
+impl Stays {
+    fn applies(self, found: &Config, wanted: &Config) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::Lower(limit) => limit(wanted) > 0 && (limit(found) <= 0 || limit(wanted) < limit(found)),
+            Self::On(switch) => switch(found),
+            Self::FewerSubjects => !found.subjects.iter().all(|s| wanted.subjects.contains(s)),
+        }
+    }
+}
+
+type Setting = (&'static str, fn(&Config) -> String, Stays);
 
 /// Every setting that is compared.
 const SETTINGS: &[Setting] = &[
-    ("subjects", |c| format!("{:?}", c.subjects), Loses::Always),
-    ("sources", |c| format!("{:?}", source_names(c)), Loses::Always),
-    ("retention", |c| format!("{:?}", c.retention), Loses::Always),
-    ("storage", |c| format!("{:?}", c.storage), Loses::Always),
-    ("deny delete", |c| c.deny_delete.to_string(), Loses::Always),
-    ("deny purge", |c| c.deny_purge.to_string(), Loses::Always),
+    ("subjects", |c| format!("{:?}", c.subjects), Stays::FewerSubjects),
+    ("sources", |c| format!("{:?}", source_names(c)), Stays::Always),
+    ("retention", |c| format!("{:?}", c.retention), Stays::Always),
+    ("storage", |c| format!("{:?}", c.storage), Stays::Always),
+    (
+        "deny delete",
+        |c| c.deny_delete.to_string(),
+        Stays::On(|c| c.deny_delete),
+    ),
+    (
+        "deny purge",
+        |c| c.deny_purge.to_string(),
+        Stays::On(|c| c.deny_purge),
+    ),
     (
         "max age",
         |c| format!("{:?}", c.max_age),
-        Loses::Lower(|c| seconds(c.max_age)),
+        Stays::Lower(|c| seconds(c.max_age)),
     ),
     (
-        "max bytes",
+        MAX_BYTES,
         |c| c.max_bytes.to_string(),
-        Loses::Lower(|c| c.max_bytes),
+        Stays::Lower(|c| c.max_bytes),
     ),
     (
         "max messages per subject",
         |c| c.max_messages_per_subject.to_string(),
-        Loses::Lower(|c| c.max_messages_per_subject),
+        Stays::Lower(|c| c.max_messages_per_subject),
     ),
     (
         "max message size",
         |c| c.max_message_size.to_string(),
-        Loses::Never,
+        Stays::Never,
     ),
-    ("discard", |c| format!("{:?}", c.discard), Loses::Never),
+    ("discard", |c| format!("{:?}", c.discard), Stays::Never),
     (
         "discard new per subject",
         |c| c.discard_new_per_subject.to_string(),
-        Loses::Never,
+        Stays::Never,
     ),
     (
         "duplicate window",
         |c| format!("{:?}", c.duplicate_window),
-        Loses::Never,
+        Stays::Never,
     ),
     (
         "republish",
         |c| format!("{:?}", c.republish.as_ref().map(|r| (&r.source, &r.destination))),
-        Loses::Never,
+        Stays::Never,
     ),
-    ("direct reads", |c| c.allow_direct.to_string(), Loses::Never),
-    ("message TTL", |c| c.allow_message_ttl.to_string(), Loses::Never),
-    ("batches", |c| c.allow_atomic_publish.to_string(), Loses::Never),
-    ("rollup", |c| c.allow_rollup.to_string(), Loses::Never),
-    ("replicas", |c| c.num_replicas.to_string(), Loses::Never),
+    ("direct reads", |c| c.allow_direct.to_string(), Stays::Never),
+    (
+        "message TTL",
+        |c| c.allow_message_ttl.to_string(),
+        Stays::On(|c| c.allow_message_ttl),
+    ),
+    ("batches", |c| c.allow_atomic_publish.to_string(), Stays::Never),
+    ("rollup", |c| c.allow_rollup.to_string(), Stays::Never),
+    (
+        REPLICAS,
+        |c| c.num_replicas.to_string(),
+        Stays::Lower(|c| i64::try_from(c.num_replicas).unwrap_or(i64::MAX)),
+    ),
 ];
+
+const MAX_BYTES: &str = "max bytes";
+const REPLICAS: &str = "replicas";
+/// What the operator chooses by `--sizing`, and services do not know.
+const SIZES: [&str; 2] = [MAX_BYTES, REPLICAS];
 
 fn source_names(config: &Config) -> Vec<&str> {
     config
@@ -330,18 +400,13 @@ fn seconds(age: Duration) -> i64 {
 }
 
 fn compare(found: &Config, wanted: &Config) -> Vec<Difference> {
-    let differs = |(setting, read, loses): &Setting| {
+    let differs = |(setting, read, stays): &Setting| {
         let (is, should_be) = (read(found), read(wanted));
-        let loses = match loses {
-            Loses::Never => false,
-            Loses::Always => true,
-            Loses::Lower(limit) => limit(wanted) > 0 && (limit(found) <= 0 || limit(wanted) < limit(found)),
-        };
         (is != should_be).then_some(Difference {
             setting,
             found: is,
             wanted: should_be,
-            loses,
+            stays: stays.applies(found, wanted),
         })
     };
     SETTINGS.iter().filter_map(differs).collect()

@@ -10,7 +10,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// A kind of process, with one nkey.
@@ -213,33 +213,66 @@ pub fn table(subjects: &Subjects) -> String {
     text
 }
 
-/// Makes the key of each role that has none in `dir`, `<role>.nk`, readable by its owner alone, and writes `users.conf`
-/// anew. Gives the public keys.
+/// Where the keys of a folder lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyLayout {
+    /// All side by side: `<role>.nk` and `users.conf`.
+    Together,
+    /// Each in a folder of its own, `<role>/<role>.nk` and `users/users.conf`, so that a volume for each can be handed
+    /// to whom it is for, and to nobody else.
+    Apart,
+}
+
+impl KeyLayout {
+    fn folder(self, dir: &Path, name: &str) -> PathBuf {
+        match self {
+            Self::Together => dir.to_owned(),
+            Self::Apart => dir.join(name),
+        }
+    }
+}
+
+/// Makes the key of each role that has none below `dir`, `<role>.nk`, readable by its owner alone, and writes
+/// `users.conf` anew. Gives the public keys.
 ///
 /// # Errors
 /// When a file cannot be read or written, or is no seed.
-pub fn write_keys(dir: &Path, subjects: &Subjects) -> io::Result<Vec<(Role, String)>> {
-    fs::create_dir_all(dir)?;
+pub fn write_keys(dir: &Path, layout: KeyLayout, subjects: &Subjects) -> io::Result<Vec<(Role, String)>> {
     let mut keys = Vec::new();
     for role in Role::ALL {
-        let file = dir.join(format!("{}.nk", role.name()));
+        let folder = layout.folder(dir, role.name());
+        let file = folder.join(format!("{}.nk", role.name()));
         let bad = || io::Error::other(format!("{} holds no nkey seed", file.display()));
         let pair = match fs::read_to_string(&file) {
             Ok(seed) => KeyPair::from_seed(seed.trim()).map_err(|_| bad())?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let pair = KeyPair::new_user();
                 let seed = pair.seed().map_err(|_| bad())?;
-                let mut options = OpenOptions::new();
-                options.write(true).create_new(true).mode(0o600);
-                options.open(&file)?.write_all(seed.as_bytes())?;
+                fs::create_dir_all(folder)?;
+                write_whole(&file, 0o600, &seed)?;
                 pair
             }
             Err(error) => return Err(error),
         };
         keys.push((role, pair.public_key()));
     }
-    fs::write(dir.join("users.conf"), users_conf(&keys, subjects))?;
+    let users = layout.folder(dir, "users");
+    fs::create_dir_all(&users)?;
+    write_whole(&users.join("users.conf"), 0o644, &users_conf(&keys, subjects))?;
     Ok(keys)
+}
+
+/// Writes a file so that nobody ever reads half of it, and a process that is killed leaves none.
+fn write_whole(file: &Path, mode: u32, text: &str) -> io::Result<()> {
+    let unfinished = file.with_extension("new");
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(mode);
+    options.open(&unfinished)?.write_all(text.as_bytes())?;
+    fs::rename(unfinished, file)
 }
 
 #[cfg(test)]
@@ -249,17 +282,44 @@ mod tests {
 
     #[test]
     fn keys_are_made_once_and_only_their_owner_reads_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = write_keys(dir.path(), &Subjects::default()).unwrap();
-        let again = write_keys(dir.path(), &Subjects::default()).unwrap();
-        assert_eq!(first, again);
-        let conf = fs::read_to_string(dir.path().join("users.conf")).unwrap();
-        for (role, key) in &first {
-            let file = dir.path().join(format!("{}.nk", role.name()));
-            assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-            let seed = fs::read_to_string(file).unwrap();
-            assert!(conf.contains(key.as_str()) && !conf.contains(&seed));
+        for layout in [KeyLayout::Together, KeyLayout::Apart] {
+            let dir = tempfile::tempdir().unwrap();
+            let first = write_keys(dir.path(), layout, &Subjects::default()).unwrap();
+            let again = write_keys(dir.path(), layout, &Subjects::default()).unwrap();
+            assert_eq!(first, again);
+            let conf = layout.folder(dir.path(), "users").join("users.conf");
+            assert_eq!(fs::metadata(&conf).unwrap().permissions().mode() & 0o777, 0o644);
+            let conf = fs::read_to_string(conf).unwrap();
+            for (role, key) in &first {
+                let file = layout
+                    .folder(dir.path(), role.name())
+                    .join(format!("{}.nk", role.name()));
+                assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+                let seed = fs::read_to_string(file).unwrap();
+                assert!(conf.contains(key.as_str()) && !conf.contains(&seed));
+            }
         }
+    }
+
+    #[test]
+    fn keys_apart_share_no_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        write_keys(dir.path(), KeyLayout::Apart, &Subjects::default()).unwrap();
+        let folders: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(folders.len(), Role::ALL.len() + 1);
+        for folder in folders {
+            let folder = folder.unwrap().path();
+            assert!(folder.is_dir());
+            assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_key_that_was_half_written_by_a_process_that_died_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("gateway.new"), "SU").unwrap();
+        let keys = write_keys(dir.path(), KeyLayout::Together, &Subjects::default());
+        assert_eq!(keys.unwrap().len(), Role::ALL.len());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
     provision::{Finding, provision},
-    roles,
+    roles::{self, KeyLayout},
 };
 use oddswire_protocol::{
     Subjects,
@@ -34,6 +34,9 @@ enum Command {
     Keys {
         /// Where `<role>.nk` (secret, readable by its owner alone) and users.conf (no secret) go.
         dir: PathBuf,
+        /// Each into a folder of its own, `<role>/<role>.nk` and `users/users.conf`: for a volume each.
+        #[arg(long)]
+        apart: bool,
         /// The first token of every subject.
         #[arg(long, env = "ODDSWIRE_PREFIX", default_value = Subjects::DEFAULT_PREFIX, value_name = "TOKEN")]
         prefix: String,
@@ -52,10 +55,15 @@ enum SizingName {
 
 /// Ends with 0 when everything is as it should be, with 1 when something differs.
 pub(crate) async fn run(options: ProvisionOptions) -> Result<ExitCode> {
-    if let Some(Command::Keys { dir, prefix }) = options.command {
+    if let Some(Command::Keys { dir, apart, prefix }) = options.command {
         let subjects = Subjects::new(&prefix).context("--prefix must be 1 to 64 of a-z, 0-9, _ and -")?;
-        let keys =
-            roles::write_keys(&dir, &subjects).with_context(|| format!("keys in {}", dir.display()))?;
+        let layout = if apart {
+            KeyLayout::Apart
+        } else {
+            KeyLayout::Together
+        };
+        let keys = roles::write_keys(&dir, layout, &subjects)
+            .with_context(|| format!("keys in {}", dir.display()))?;
         for (role, key) in keys {
             say(&format!("{}: {key}", role.name()));
         }

@@ -29,7 +29,7 @@ pub(crate) enum Shown {
 type Head = (String, String, String, Option<String>, Timestamp);
 
 /// The board.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Board {
     pub(crate) cells: BTreeMap<Cell, Shown>,
     /// Events by source, as the source names them.

@@ -34,7 +34,7 @@ pub(super) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "rust",
-        about: "cargo test, with a real NATS server and real balancers",
+        about: "cargo test, with a real NATS server, balancers and Prometheus",
         run: rust,
     },
     Stage {
@@ -106,18 +106,11 @@ fn docs(_: &Bench) -> Result<Outcome> {
     run(process::cargo().args(DOCS).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// The balancers that `deploy/` configures: tests go through them.
-const BALANCERS: &[&str] = &["nginx", "haproxy", "caddy"];
+/// What `deploy/` configures: tests run the balancers and Prometheus themselves.
+const DEPLOYED: &[&str] = &["nginx", "haproxy", "caddy", "prometheus"];
 
 fn rust(bench: &Bench) -> Result<Outcome> {
-    let missing: Vec<&str> = BALANCERS
-        .iter()
-        .copied()
-        .filter(|program| process::on_path(&[program]).is_none())
-        .collect();
-    if !missing.is_empty() {
-        apt::install(&missing)?;
-    }
+    apt::provide(DEPLOYED)?;
     let mut tests = process::cargo();
     tests.args(TESTS).env(nats::VARIABLE, bench.nats()?);
     if let Some(logs) = process::logs() {
@@ -130,8 +123,10 @@ fn dependencies(_: &Bench) -> Result<Outcome> {
     run(process::command(tool::DENY.path()?).args(DENY))
 }
 
-fn compose(bench: &Bench) -> Result<Outcome> {
-    passed(compose::check(bench.nats()?))
+fn compose(_: &Bench) -> Result<Outcome> {
+    // Debian's package of Prometheus has promtool too.
+    apt::provide(&["haproxy", "prometheus"])?;
+    passed(compose::check())
 }
 
 fn bus(bench: &Bench) -> Result<Outcome> {

@@ -5,6 +5,10 @@ use serde_json::{Map, Value};
 
 /// The one service with a port on the machine.
 const ENTRANCE: &str = "lb";
+/// The one service that sees every role's key.
+const KEY_MAKER: &str = "keys";
+/// How volumes with a key are called.
+const KEY_VOLUME: &str = "key-";
 
 /// Every broken rule of every service.
 pub(super) fn check(compose: &Value) -> Faults {
@@ -24,6 +28,7 @@ pub(super) fn check(compose: &Value) -> Faults {
         faults.extend(naming(name, service).into_iter().map(|what| say(&what)));
         faults.extend(life(name, service, services).into_iter().map(|what| say(&what)));
         faults.extend(hardening(service).into_iter().map(|what| say(&what)));
+        faults.extend(own_key(name, service).into_iter().map(|what| say(&what)));
     }
     faults
 }
@@ -101,6 +106,37 @@ fn is_one_shot(name: &str, services: &Map<String, Value>) -> bool {
     services
         .values()
         .any(|service| service["depends_on"][name]["condition"] == "service_completed_successfully")
+}
+
+/// Who talks to the bus has the key of its role, can read no other one, and can change none.
+fn own_key(name: &str, service: &Value) -> Faults {
+    let mut faults = Faults::new();
+    let mounted: Vec<String> = list(&service["volumes"])
+        .into_iter()
+        .filter(|volume| volume.starts_with(KEY_VOLUME))
+        .collect();
+    if name == KEY_MAKER {
+        if service["network_mode"] != "none" {
+            faults.push("sees every key, so it must have `network_mode: none`".to_owned());
+        }
+        return faults;
+    }
+    if mounted.iter().any(|volume| !volume.ends_with(":ro")) {
+        faults.push("may change a key: mount it with :ro".to_owned());
+    }
+    let speaks = service["environment"].get("ODDSWIRE_NATS_URL").is_some();
+    let folders: Vec<&str> = mounted.iter().filter_map(|v| v.split(':').nth(1)).collect();
+    let file = service["environment"]["ODDSWIRE_NATS_NKEY_FILE"].as_str();
+    let folder = file.and_then(|file| Some(file.rsplit_once('/')?.0));
+    if speaks && folders != Vec::from_iter(folder) {
+        faults.push(format!(
+            "talks to the bus, so it mounts the one volume {KEY_VOLUME}<role> that ODDSWIRE_NATS_NKEY_FILE lies in"
+        ));
+    }
+    if !speaks && !folders.is_empty() {
+        faults.push("does not talk to the bus, so it must have no key".to_owned());
+    }
+    faults
 }
 
 fn hardening(service: &Value) -> Faults {

@@ -33,6 +33,12 @@ impl FeedHealth {
         self.live.is_connected()
     }
 
+    /// Whether a client can join a feed: the connection is there, and the feed not stale. A node that has lost the others
+    /// keeps its connections and tells nothing new.
+    pub fn serves(&self, feed: Feed) -> bool {
+        self.is_connected() && self.age(feed).is_none_or(|age| age <= STALE_AFTER)
+    }
+
     /// The feed misses nothing now.
     pub(super) fn good(&self, feed: Feed) {
         self.set(feed, Some(Instant::now()));

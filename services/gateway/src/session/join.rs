@@ -43,7 +43,7 @@ impl<T: Transport> Session<T> {
         }
         self.wait_active(&new).await;
         let wanted: Vec<(Feed, Since)> = new.into_iter().map(|feed| (feed, since)).collect();
-        let placed = if self.shared.health.is_connected() || wanted.is_empty() {
+        let placed = if wanted.iter().all(|(feed, _)| self.shared.health.serves(*feed)) {
             self.place_in(&wanted).await
         } else {
             Err(ReadError::NoResponders)
@@ -61,10 +61,10 @@ impl<T: Transport> Session<T> {
 
     /// Waits until these feeds are active, for a short time.
     async fn wait_active(&self, feeds: &[Feed]) {
-        let hub = &self.shared.hub;
+        let (hub, health) = (&self.shared.hub, &self.shared.health);
         let mut changes = hub.changes();
-        let all_active =
-            || self.shared.health.is_connected() && feeds.iter().all(|feed| hub.view(*feed).is_some());
+        let active = |feed: &Feed| health.serves(*feed) && hub.view(*feed).is_some();
+        let all_active = || feeds.iter().all(active);
         // When they are not, the client is told that the bus is unavailable, and joins later.
         let _ = timeout(ACTIVE_WITHIN, async {
             while !all_active() && changes.changed().await.is_ok() {}
@@ -78,11 +78,11 @@ impl<T: Transport> Session<T> {
             .into_iter()
             .filter_map(|feed| Some((feed, self.waiting[feed.index()]?)))
             .collect();
+        let (hub, health) = (&self.shared.hub, &self.shared.health);
         if waiting.is_empty()
-            || !self.shared.health.is_connected()
             || waiting
                 .iter()
-                .any(|(feed, _)| self.shared.hub.view(*feed).is_none())
+                .any(|(feed, _)| !health.serves(*feed) || hub.view(*feed).is_none())
         {
             return Ok(None);
         }

@@ -1,6 +1,6 @@
 //! Three nodes on loopback, for tests of what only a cluster shows.
 
-use super::{Error, NatsServer};
+use super::{Error, Launch, NatsServer};
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
@@ -10,14 +10,22 @@ use std::{
 #[derive(Debug)]
 pub struct NatsCluster {
     nodes: Vec<Node>,
-    routes: String,
+}
+
+/// How one node is started, each time.
+#[derive(Debug, Clone, Default)]
+pub struct NodeSetup {
+    /// More arguments for the server.
+    pub arguments: Vec<String>,
+    /// More of its environment.
+    pub variables: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
 struct Node {
     dir: PathBuf,
     port: u16,
-    route_port: u16,
+    setup: NodeSetup,
     server: Option<NatsServer>,
 }
 
@@ -29,23 +37,54 @@ impl NatsCluster {
     /// # Errors
     /// [`Error`].
     pub async fn start(dir: &Path) -> Result<Self, Error> {
+        Self::start_with(dir, |number, _, route_ports| {
+            let route = |port: &u16| format!("nats://127.0.0.1:{port}");
+            let routes: Vec<String> = route_ports.iter().map(route).collect();
+            let arguments = [
+                "--name",
+                &format!("node-{number}"),
+                "--cluster_name",
+                "oddswire",
+                "--cluster",
+                &routes[number],
+                "--routes",
+                &routes.join(","),
+            ];
+            NodeSetup {
+                arguments: arguments.map(str::to_owned).into(),
+                variables: Vec::new(),
+            }
+        })
+        .await
+    }
+
+    /// The same, each set up by `setup`: from its number, its folder, which exists, and the ports for the routes of all.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn start_with(
+        dir: &Path,
+        mut setup: impl FnMut(usize, &Path, &[u16]) -> NodeSetup,
+    ) -> Result<Self, Error> {
         // Held until all are drawn, so that none is drawn twice.
         let (ports, held) = free_ports(NODES * 2);
         drop(held);
-        let nodes: Vec<Node> = (0..NODES)
-            .map(|n| Node {
-                dir: dir.join(format!("node-{n}")),
-                port: ports[n],
-                route_port: ports[NODES + n],
+        let (ports, route_ports) = ports.split_at(NODES);
+        let mut cluster = Self { nodes: Vec::new() };
+        for (number, port) in ports.iter().enumerate() {
+            let dir = dir.join(format!("node-{number}"));
+            let make_dir = |source| Error::Run {
+                program: format!("make {}", dir.display()),
+                source,
+            };
+            std::fs::create_dir_all(&dir).map_err(make_dir)?;
+            cluster.nodes.push(Node {
+                port: *port,
+                setup: setup(number, &dir, route_ports),
+                dir,
                 server: None,
-            })
-            .collect();
-        let routes = nodes
-            .iter()
-            .map(|n| format!("nats://127.0.0.1:{}", n.route_port))
-            .collect::<Vec<_>>()
-            .join(",");
-        let mut cluster = Self { nodes, routes };
+            });
+        }
         for number in 0..NODES {
             cluster.start_node(number).await?;
         }
@@ -58,22 +97,13 @@ impl NatsCluster {
     /// [`Error`].
     pub async fn start_node(&mut self, number: usize) -> Result<(), Error> {
         let node = &mut self.nodes[number];
-        let make_dir = |source| Error::Run {
-            program: format!("make {}", node.dir.display()),
-            source,
+        let launch = Launch {
+            port: Some(node.port),
+            further: &node.setup.arguments,
+            variables: &node.setup.variables,
+            ..Launch::default()
         };
-        std::fs::create_dir_all(&node.dir).map_err(make_dir)?;
-        let further = [
-            "--name".into(),
-            format!("node-{number}"),
-            "--cluster_name".into(),
-            "oddswire".into(),
-            "--cluster".into(),
-            format!("nats://127.0.0.1:{}", node.route_port),
-            "--routes".into(),
-            self.routes.clone(),
-        ];
-        node.server = Some(NatsServer::start_with(&[], &node.dir, Some(node.port), &further).await?);
+        node.server = Some(NatsServer::launch(&node.dir, &launch).await?);
         Ok(())
     }
 
@@ -87,6 +117,11 @@ impl NatsCluster {
     /// One node, unless it was ended. Its name is `node-<number>`.
     pub fn node(&self, number: usize) -> Option<&NatsServer> {
         self.nodes.get(number)?.server.as_ref()
+    }
+
+    /// The clients' port of each node, whether or not it runs.
+    pub fn ports(&self) -> Vec<u16> {
+        self.nodes.iter().map(|n| n.port).collect()
     }
 
     /// Where clients connect: all nodes, separated by commas.

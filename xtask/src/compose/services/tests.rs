@@ -19,8 +19,19 @@ fn sound() -> Value {
         "provision": {"condition": "service_completed_successfully"},
         "lb": {"condition": "service_healthy"},
     });
-    gateway["volumes"] = json!(["./deploy/a.conf:/a.conf:ro", "data:/data"]);
-    json!({"services": {"lb": lb, "provision": provision, "gateway": gateway}})
+    gateway["volumes"] = json!([
+        "./deploy/a.conf:/a.conf:ro",
+        "data:/data",
+        "key-gateway:/keys/gateway:ro"
+    ]);
+    gateway["environment"] = json!({
+        "ODDSWIRE_NATS_URL": "nats://nats:4222", "ODDSWIRE_NATS_NKEY_FILE": "/keys/gateway/gateway.nk",
+    });
+    let mut keys = provision.clone();
+    keys["network_mode"] = json!("none");
+    keys["volumes"] = json!(["key-gateway:/keys/gateway", "key-scraper:/keys/scraper"]);
+    provision["depends_on"] = json!({"keys": {"condition": "service_completed_successfully"}});
+    json!({"services": {"lb": lb, "keys": keys, "provision": provision, "gateway": gateway}})
 }
 
 /// Changes one key of the gateway; null takes it away.
@@ -58,6 +69,15 @@ fn each_broken_rule_is_caught() {
         ("security_opt", Value::Null),
         ("stop_grace_period", Value::Null),
         ("logging", json!({"driver": "json-file"})),
+        ("environment", json!({"ODDSWIRE_NATS_URL": "nats://nats:4222"})),
+        ("environment", json!({"ODDSWIRE_LOG": "info"})),
+        ("volumes", json!([])),
+        ("volumes", json!(["key-scraper:/keys/scraper:ro"])),
+        ("volumes", json!(["key-gateway:/keys/gateway"])),
+        (
+            "volumes",
+            json!(["key-gateway:/keys/gateway:ro", "key-scraper:/keys/scraper:ro"]),
+        ),
         ("depends_on", json!({"redis": {"condition": "service_started"}})),
     ] {
         let faults = with(key, value.clone());
@@ -76,6 +96,16 @@ fn a_one_shot_must_not_be_restarted() {
         check(&compose),
         ["service provision runs once, so its restart must be \"no\""]
     );
+}
+
+#[test]
+fn who_makes_the_keys_reaches_nobody() {
+    let mut compose = sound();
+    compose["services"]["keys"]
+        .as_object_mut()
+        .unwrap()
+        .remove("network_mode");
+    assert_eq!(check(&compose).len(), 1);
 }
 
 #[test]
