@@ -1,6 +1,17 @@
 # One image, one binary, many subcommands. It builds with BuildKit and with the classic builder (docker-compose 1.29).
 ARG BUILD_IMAGE=rust:1.95-slim-bookworm
 ARG RUN_IMAGE=debian:bookworm-slim
+ARG PAGE_IMAGE=node:22-bookworm-slim
+
+# The page, which the gateway carries. Packages first: they change less often than the sources.
+FROM ${PAGE_IMAGE} AS page
+WORKDIR /src/clients/dashboard
+COPY clients/dashboard/package.json clients/dashboard/package-lock.json clients/dashboard/.npmrc ./
+RUN npm ci
+WORKDIR /src
+COPY clients/js clients/js
+COPY clients/dashboard clients/dashboard
+RUN cd clients/dashboard && npm run build
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
@@ -27,7 +38,7 @@ RUN for manifest in $(find . -mindepth 2 -name Cargo.toml); do \
     done \
     && echo 'fn main() {}' | tee services/oddswire/src/main.rs > xtask/src/main.rs \
     && mkdir -p tests/it && touch tests/lib.rs tests/it/main.rs \
-    && cargo build --profile dist --locked --package oddswire \
+    && cargo build --profile dist --locked --package oddswire --features otlp \
     && find . -name '*.rs' -not -path './target/*' -delete
 
 # What `--version` says besides the number; after the dependencies, which do not depend on it.
@@ -36,8 +47,9 @@ ENV ODDSWIRE_COMMIT=${ODDSWIRE_COMMIT}
 
 # The touch makes every source newer than what the empty ones were built into.
 COPY . .
+COPY --from=page /src/clients/dashboard/dist clients/dashboard/dist
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
-    && cargo build --profile dist --locked --package oddswire
+    && cargo build --profile dist --locked --package oddswire --features otlp
 
 # Where docker-compose.yml puts a volume for each role's key: a new volume takes over whose the folder is.
 RUN mkdir -p /keys/provision /keys/scraper /keys/gateway /keys/reader /keys/operator /keys/users

@@ -1,6 +1,6 @@
 //! `cargo xtask dist`: what a release is: one archive with the binary and all that is mounted or read beside it.
 
-use crate::{process, product};
+use crate::{page, process, product};
 use anyhow::{Context, Result, bail};
 use std::{fs, path::Path, process::Command};
 
@@ -19,9 +19,20 @@ const BESIDE: [&str; 7] = [
 pub(crate) fn run() -> Result<()> {
     let commit = commit()?;
     let target = product::target_dir()?;
+    // Before the binary that carries it.
+    page::build()?;
     process::run(
         process::cargo()
-            .args(["build", "--profile", "dist", "--locked", "--package", "oddswire"])
+            .args([
+                "build",
+                "--profile",
+                "dist",
+                "--locked",
+                "--package",
+                "oddswire",
+                "--features",
+                "otlp",
+            ])
             .env("ODDSWIRE_COMMIT", &commit),
     )?;
     let binary = target.join("dist/oddswire");
