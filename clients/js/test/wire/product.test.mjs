@@ -1,8 +1,11 @@
 // The client before `oddswire dev`: runs, the board, and a reader that is slow.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
+import { promisify } from "node:util";
 import WebSocket from "ws";
 import { startProduct } from "../../../../tests/browser/stack.mjs";
 import { createClient, isOver, OddswireError } from "../../dist/index.js";
@@ -115,3 +118,14 @@ for (const transport of ["ws", "sse"]) {
     feed.close();
   });
 }
+
+test("the ten lines of the README work as they stand", { timeout: 90_000 }, async () => {
+  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+  const [, lines] = /## In ten lines[^]*?```js\n([^]*?)```/.exec(readme);
+  const code = lines.replace("http://127.0.0.1:8080", product.url);
+  assert.notEqual(code, lines);
+  const folder = new URL("../..", import.meta.url);
+  // A Node without a WebSocket of its own uses event streams; the program ends by itself.
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", code], { cwd: folder });
+  assert.match(stdout, /^\d+ markets\n(alpha|bravo|charlie|delta) .+ [\d.]+\n$/);
+});
