@@ -18,7 +18,7 @@ before(async () => {
   ({ page } = await openPage(browser));
   await page.addInitScript(() => (globalThis.oddswireBadges = []));
   await page.goto(gateway.url);
-  await page.waitForFunction(() => document.querySelector("#link").textContent === "live", null, WITHIN);
+  await page.waitForFunction(() => document.querySelector("#link")?.textContent === "live", null, WITHIN);
   // Every word of the badge, so that what was there for a moment is seen too.
   await page.evaluate(() => {
     const note = () => oddswireBadges.push(document.querySelector("#link").textContent);
@@ -32,7 +32,7 @@ after(async () => {
   product?.kill();
 });
 
-const badge = (text) => page.waitForFunction((text) => document.querySelector("#link").textContent.startsWith(text), text, WITHIN);
+const badge = (text) => page.waitForFunction((text) => document.querySelector("#link")?.textContent.startsWith(text), text, WITHIN);
 const said = () => page.evaluate(() => oddswireBadges.splice(0));
 
 // The open prices of the board as the page shows them, and as a gateway answers for them.

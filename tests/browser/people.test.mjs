@@ -26,7 +26,7 @@ after(async () => {
 async function opened(options) {
   const { page, complaints } = await openPage(browser, options);
   await page.goto(product.url);
-  await page.waitForFunction(() => document.querySelector("#link").textContent === "live", null, WITHIN);
+  await page.waitForFunction(() => document.querySelector("#link")?.textContent === "live", null, WITHIN);
   await page.waitForSelector("#board td[data-source=delta] [data-price]", WITHIN);
   return { page, complaints };
 }

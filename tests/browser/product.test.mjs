@@ -25,7 +25,7 @@ after(async () => {
 });
 
 test("the_board_fills_with_prices_of_all_sources", async () => {
-  await page.waitForFunction(() => document.querySelector("#link").textContent === "live", null, WITHIN);
+  await page.waitForFunction(() => document.querySelector("#link")?.textContent === "live", null, WITHIN);
   for (const source of SOURCES) await page.waitForSelector(`#board td[data-source=${source}] [data-price]`, WITHIN);
   const heads = await page.locator("#board thead th").allTextContents();
   assert.deepEqual(heads.map((text) => text.split(" ")[0].toLowerCase()), ["event", ...SOURCES, "margin", "checked"]);

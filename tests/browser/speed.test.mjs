@@ -124,7 +124,7 @@ test("a_storm_of_prices_blocks_nothing_grows_nothing_and_ends_in_the_truth", { t
   await publishAll(0);
   const { page, complaints } = await openPage(browser);
   await page.goto(product.url);
-  await page.waitForFunction(() => document.querySelector("#link").textContent === "live", null, WITHIN);
+  await page.waitForFunction(() => document.querySelector("#link")?.textContent === "live", null, WITHIN);
   await page.selectOption("#market", "totals-ft");
   // Should a demo site run on this machine, its events are none of ours.
   await page.fill("#search", "away");

@@ -56,7 +56,7 @@ export async function startProduct({ gateways = 1, withDemo = true } = {}) {
     const addresses = ["--listen", `127.0.0.1:${port ?? (await freePorts(1))}`, "--ops-listen", `127.0.0.1:${await freePorts(1)}`];
     const more = ["--heartbeat-ms", "1000", "--drain-delay-ms", "0"];
     const env = { ...process.env, [MARK]: mark, ODDSWIRE_NATS_URL: natsAt(), ODDSWIRE_LOG: "warn" };
-    const gateway = spawn(program, ["gateway", ...addresses, ...more], { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] });
+    const gateway = spawn(PROGRAM, ["gateway", ...addresses, ...more], { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] });
     const url = `http://${addresses[1]}/`;
     const up = async () => {
       while (gateway.exitCode === null) {
