@@ -290,7 +290,7 @@ impl Gateway {
             listen: ([127, 0, 0, 1], 0).into(),
             ops_listen: operators.local_addr().unwrap(),
             ui_dir: None,
-            no_ui: true,
+            no_ui: false,
             heartbeat_ms: 1_000,
             linger_ms: 300,
             ring_bytes: 8 << 20,

@@ -43,7 +43,7 @@ type FileName = Result<Path<String>, PathRejection>;
 pub(super) async fn index(State(gateway): State<Gateway>, headers: HeaderMap) -> Result<Response, ApiError> {
     match gateway.page.answer("index.html", &headers).await {
         None if matches!(*gateway.page, Page::Compiled) => Ok((
-            StatusCode::NOT_FOUND,
+            StatusCode::OK,
             [(header::CACHE_CONTROL, "no-store")],
             Html(NOT_BUILT),
         )
