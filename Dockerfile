@@ -1,6 +1,17 @@
 # One image, one binary, many subcommands. It builds with BuildKit and with the classic builder (docker-compose 1.29).
 ARG BUILD_IMAGE=rust:1.95-slim-bookworm
 ARG RUN_IMAGE=debian:bookworm-slim
+ARG PAGE_IMAGE=node:22-bookworm-slim
+
+# The page, which the gateway carries. Packages first: they change less often than the sources.
+FROM ${PAGE_IMAGE} AS page
+WORKDIR /src/clients/dashboard
+COPY clients/dashboard/package.json clients/dashboard/package-lock.json clients/dashboard/.npmrc ./
+RUN npm ci
+WORKDIR /src
+COPY clients/js clients/js
+COPY clients/dashboard clients/dashboard
+RUN cd clients/dashboard && npm run build
 
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
@@ -17,6 +28,7 @@ COPY services/gateway/Cargo.toml services/gateway/
 COPY services/demo-site/Cargo.toml services/demo-site/
 COPY services/dev/Cargo.toml services/dev/
 COPY services/oddswire/Cargo.toml services/oddswire/
+COPY clients/cli/Cargo.toml clients/cli/
 COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 COPY xtask/Cargo.toml xtask/
@@ -35,6 +47,7 @@ ENV ODDSWIRE_COMMIT=${ODDSWIRE_COMMIT}
 
 # The touch makes every source newer than what the empty ones were built into.
 COPY . .
+COPY --from=page /src/clients/dashboard/dist clients/dashboard/dist
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
     && cargo build --profile dist --locked --package oddswire
 

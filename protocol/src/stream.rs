@@ -60,6 +60,8 @@ pub struct StreamSpec {
     pub allow_direct: bool,
     /// Whether a message may have a life of its own.
     pub allow_msg_ttl: bool,
+    /// Whether several messages may be stored together or not at all.
+    pub allow_batches: bool,
     /// Whether one message may replace all before it on its subject.
     pub allow_rollup: bool,
     /// Whether no message may be deleted.
@@ -201,6 +203,7 @@ pub fn streams(subjects: &Subjects, sizing: &Sizing) -> Vec<StreamSpec> {
         republish: None,
         allow_direct: true,
         allow_msg_ttl: false,
+        allow_batches: false,
         allow_rollup: false,
         deny_delete: true,
         deny_purge: true,
@@ -258,6 +261,7 @@ fn odds_streams(
         max_msgs_per_subject: 1,
         republish: Some((subjects.feed_all(Feed::Odds), subjects.live_all(Feed::Odds))),
         allow_msg_ttl: true,
+        allow_batches: true,
         ..base.clone()
     };
     let history = StreamSpec {

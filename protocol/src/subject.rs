@@ -139,6 +139,9 @@ impl fmt::Display for EventKey {
     }
 }
 
+/// What stands before the source in the subject of its fence.
+const FENCE: &str = "odds.fence.";
+
 /// All subjects under one prefix, `oddswire` unless configured otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subjects {
@@ -189,6 +192,19 @@ impl Subjects {
         format!("{}.live.{feed}.>", self.prefix)
     }
 
+    /// What says who may write a source's odds: each batch of odds begins with a message here, behind the one before.
+    /// It has a place in the feed's chain, and is no event.
+    pub fn fence(&self, source: &SourceKey) -> String {
+        format!("{}.feed.{FENCE}{source}", self.prefix)
+    }
+
+    /// Whether a subject of the feeds or of the live side is a fence.
+    pub fn is_fence(&self, subject: &str) -> bool {
+        let rest = self.behind_side(subject);
+        rest.and_then(|rest| rest.strip_prefix(FENCE))
+            .is_some_and(is_token)
+    }
+
     /// The queue place of a source: its un-acknowledged job is the source's lock.
     pub fn job(&self, source: &SourceKey) -> String {
         format!("{}.jobs.scrape.{source}", self.prefix)
@@ -206,11 +222,13 @@ impl Subjects {
 
     /// What a subject of the feeds or of the live side is about; `None` for any other subject.
     pub fn parse(&self, subject: &str) -> Option<EventKey> {
+        EventKey::parse(self.behind_side(subject)?)
+    }
+
+    fn behind_side<'a>(&self, subject: &'a str) -> Option<&'a str> {
         let rest = subject.strip_prefix(&self.prefix)?;
-        EventKey::parse(
-            rest.strip_prefix(".feed.")
-                .or_else(|| rest.strip_prefix(".live."))?,
-        )
+        rest.strip_prefix(".feed.")
+            .or_else(|| rest.strip_prefix(".live."))
     }
 }
 
@@ -255,6 +273,19 @@ mod tests {
             if let Some(key) = Subjects::default().parse(&text) {
                 prop_assert!(text.ends_with(&key.to_string()));
             }
+        }
+    }
+
+    #[test]
+    fn a_fence_is_of_the_feed_of_odds_and_no_event() {
+        let subjects = Subjects::default();
+        let fence = subjects.fence(&"alpha".parse().unwrap());
+        assert_eq!(fence, "oddswire.feed.odds.fence.alpha");
+        for subject in [fence.as_str(), "oddswire.live.odds.fence.alpha"] {
+            assert!(subjects.is_fence(subject) && subjects.parse(subject).is_none());
+        }
+        for subject in ["oddswire.feed.odds.fence.a.b", "oddswire.feed.odds.confirmed.a"] {
+            assert!(!subjects.is_fence(subject), "{subject}");
         }
     }
 

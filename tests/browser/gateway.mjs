@@ -35,7 +35,7 @@ function answer(route, answers) {
   const set = answers[`${request.method()} ${path}`];
   if (set) return route.fulfill({ status: set[0], json: set[1] });
   if (path.startsWith("api/")) return route.fulfill({ status: 404, json: { title: "Not found" } });
-  const body = readFileSync(`${ROOT}clients/dashboard/${path}`);
+  const body = readFileSync(`${ROOT}clients/dashboard/dist/${path}`);
   return route.fulfill({ body, contentType: TYPES[extname(path)] });
 }
 

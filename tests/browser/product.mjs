@@ -1,71 +1,8 @@
-// The real program for a test: `oddswire dev` on ports of its own, the browser that looks at it, and their end.
-//
-// Everything waits for a condition within a bound; nothing sleeps. A process started here carries a mark in its
-// environment, so that what is left of it can be found, and ended, by its id.
+// The browser of a test, and the program that it looks at.
 
-import { spawn } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-
-// The program's first start reads and provisions much; a slow machine gets this long.
-const START_WITHIN_MS = 60_000;
-const STOP_WITHIN_MS = 30_000;
-const MARK = "BROWSER_TEST_MARK";
-
-// Starts the program; `{url, demo, stop, kill, leftovers, said}` once it said where it is.
-export async function startProduct() {
-  const port = await freePorts(3);
-  const mark = randomUUID();
-  const program = process.env.ODDSWIRE_BIN ?? `${ROOT}target/debug/oddswire`;
-  const child = spawn(program, ["dev", "--port", String(port)], {
-    cwd: ROOT,
-    env: { ...process.env, [MARK]: mark },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let said = "";
-  const output = [child.stdout, child.stderr];
-  for (const stream of output) stream.setEncoding("utf8").on("data", (text) => (said += text));
-  const ended = new Promise((resolve) => {
-    child.once("error", (error) => resolve(error.message));
-    child.once("exit", (code, signal) => resolve(code ?? signal));
-  });
-  const leftovers = () => marked(mark);
-  const kill = () => leftovers().forEach(({ pid }) => end(pid));
-  process.once("exit", kill);
-  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
-  const url = `http://127.0.0.1:${port}/`;
-  const demoAt = () => /^demo bookmakers\s+(\S+)/m.exec(said)?.[1];
-  const isReady = () => said.includes(url) && demoAt() !== undefined;
-
-  // Asks it to stop, as Ctrl-C does; gives its exit code.
-  async function stop() {
-    child.kill("SIGINT");
-    return within(STOP_WITHIN_MS, ended, "the program did not end");
-  }
-
-  try {
-    const early = ended.then((how) => Promise.reject(new Error(`it ended with ${how}`)));
-    const ready = saying(child.stdout, isReady);
-    await within(START_WITHIN_MS, Promise.race([ready, early]), "the program did not come up");
-  } catch (error) {
-    kill();
-    throw new Error(`${error.message}; it said:\n${said}`, { cause: error });
-  }
-  return { url, demo: demoAt(), stop, kill, leftovers, said: () => said };
-}
-
-// The demo's control interface: `demo(product, "clock", {speed: 60})`.
-export async function demo(product, path, order) {
-  const method = order === undefined ? "DELETE" : "POST";
-  const answer = await fetch(`${product.demo}__demo/${path}`, { method, body: order && JSON.stringify(order) });
-  if (!answer.ok) throw new Error(`${method} __demo/${path}: ${answer.status} ${await answer.text()}`);
-}
+export { demo, ROOT, startProduct } from "./stack.mjs";
 
 export function startBrowser() {
   const quiet = ["background-networking", "component-update", "sync", "gpu", "quic"].map((what) => `--disable-${what}`);
@@ -83,65 +20,4 @@ export async function openPage(browser, options = {}) {
   page.on("pageerror", (error) => complaints.push(error.message));
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
   return { page, complaints };
-}
-
-function saying(stream, isEnough) {
-  return new Promise((resolve) => {
-    const look = () => isEnough() && resolve();
-    stream.on("data", look);
-    look();
-  });
-}
-
-async function within(ms, promise, complaint) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${complaint} within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-// The first of `count` neighbouring ports that nobody has.
-async function freePorts(count) {
-  for (let attempt = 0; attempt < 50; attempt += 1) {
-    const first = await listenOnce(0);
-    const others = Array.from({ length: count - 1 }, (_, place) => listenOnce(first + 1 + place));
-    if ((await Promise.allSettled(others)).every(({ status }) => status === "fulfilled")) return first;
-  }
-  throw new Error(`no ${count} neighbouring ports are free`);
-}
-
-async function listenOnce(port) {
-  const server = createServer().listen(port, "127.0.0.1");
-  await once(server, "listening");
-  const { port: found } = server.address();
-  server.close();
-  await once(server, "close");
-  return found;
-}
-
-// The processes that carry the mark, but not this one.
-function marked(mark) {
-  const found = [];
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      if (!readFileSync(`/proc/${pid}/environ`, "utf8").includes(`${MARK}=${mark}`)) continue;
-      found.push({ pid: Number(pid), command: readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ") });
-    } catch {
-      // It ended in between, or is another user's.
-    }
-  }
-  return found;
-}
-
-function end(pid) {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It ended in between.
-  }
 }

@@ -28,7 +28,7 @@ test("the_board_fills_with_prices_of_all_sources", async () => {
   await page.waitForFunction(() => document.querySelector("#link").textContent === "live", null, WITHIN);
   for (const source of SOURCES) await page.waitForSelector(`#board td[data-source=${source}] [data-price]`, WITHIN);
   const heads = await page.locator("#board thead th").allTextContents();
-  assert.deepEqual(heads.map((text) => text.split(" ")[0].toLowerCase()), ["event", ...SOURCES, "checked"]);
+  assert.deepEqual(heads.map((text) => text.split(" ")[0].toLowerCase()), ["event", ...SOURCES, "margin", "checked"]);
 });
 
 test("a_run_is_seen_moving_from_its_first_phase_to_its_end", async () => {
@@ -99,7 +99,7 @@ test("scrape_now_starts_runs_that_the_page_shows", async () => {
   const answer = await answered;
   assert.equal(answer.status(), 202);
   const { runs } = await answer.json();
-  await page.locator("#notice", { hasText: /^Started \d runs?\./ }).waitFor(WITHIN);
+  await page.locator("#notice", { hasText: /Started \d runs?\./ }).waitFor(WITHIN);
   for (const { run_id } of runs) {
     await page.waitForSelector(`[data-key="${run_id}"][data-status=completed]`, { ...WITHIN, state: "attached" });
   }

@@ -33,6 +33,7 @@ ANSWER_WITHIN_S = 5
 
 FEED = "oddswire.feed.odds.>"
 LIVE = "oddswire.live.odds.>"
+FENCE = "oddswire.feed.odds.fence."
 TOKEN = re.compile(r"[a-z0-9_-]{1,64}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 STATUSES = {"open", "suspended", "withdrawn"}
@@ -180,6 +181,11 @@ def sequence(message):
     return int(message.headers["Nats-Sequence"])
 
 
+def is_event(message):
+    """Whether it is more than a fence, which has a place in the chain and nothing to say."""
+    return not message.headers["Nats-Subject"].startswith(FENCE)
+
+
 class Board:
     """The newest image of each key."""
 
@@ -305,7 +311,7 @@ class Reader:
         began = self.high
 
         self.steps.now = "reading the board"
-        for message in await self.bus.read("ODDS", FEED):
+        for message in filter(is_event, await self.bus.read("ODDS", FEED)):
             check_message(message)
             self.board.take(message)
         read = len(self.board.images)
@@ -330,6 +336,8 @@ class Reader:
             return
         check(seq == self.high + 1, f"the live side has a hole: {seq} came after {self.high}")
         self.high = seq
+        if not is_event(message):
+            return
         data = check_message(message)
         stored_as = message.subject.replace("oddswire.live.", "oddswire.feed.", 1)
         check(headers["Nats-Subject"] == stored_as, f"{message.subject}: Nats-Subject is {headers['Nats-Subject']}")
@@ -342,7 +350,8 @@ class Reader:
 
     async def compare(self):
         """What was read and followed is what is stored, as far as it was followed."""
-        stored = {message.headers["Nats-Subject"]: message for message in await self.bus.read("ODDS", FEED)}
+        read = filter(is_event, await self.bus.read("ODDS", FEED))
+        stored = {message.headers["Nats-Subject"]: message for message in read}
         for subject, message in stored.items():
             if sequence(message) <= self.high:
                 check(

@@ -286,6 +286,8 @@ impl Gateway {
             limits: LimitOptions::default(),
             listen: ([127, 0, 0, 1], 0).into(),
             ops_listen: operators.local_addr().unwrap(),
+            ui_dir: None,
+            no_ui: true,
             heartbeat_ms: 1_000,
             linger_ms: 300,
             ring_bytes: 8 << 20,

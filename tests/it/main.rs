@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "tests are named after the behaviour that they show")]
 
 mod harness;
+mod history;
 
 mod auth;
 mod bad_input;
@@ -16,6 +17,7 @@ mod conflation;
 mod deaf;
 mod delivery;
 mod envelopes;
+mod fences;
 mod front;
 mod hostile;
 mod interest;
@@ -29,6 +31,7 @@ mod settling;
 mod siege;
 mod signals;
 mod slow;
+mod terminal;
 mod tls;
 mod traces;
 mod truth;

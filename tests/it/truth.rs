@@ -239,6 +239,40 @@ async fn the_board_put_together_from_either_transport_is_the_truth_of_all_four_b
     assert_true(&board, &pair.truth().await, "by snapshot");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn on_three_servers_the_board_is_the_truth_though_servers_die_in_the_middle_of_runs() {
+    let mut pair = Pair::over(World::cluster().await).await;
+    let mut client = pair.gateway.ws("").await;
+    client.next_of(MessageType::CaughtUp).await;
+    let mut board = Board::default();
+    for minutes in [0, 7] {
+        pair.advance(minutes).await;
+        for is_killed in [true, false] {
+            // A run's last event comes before its job is done.
+            until("the sources to be free", async || {
+                let bus = &pair.world.bus;
+                let jobs = bus.subjects().job_all();
+                bus.leader_next(&bus.names().jobs, 1, &jobs).await == Ok(None)
+            })
+            .await;
+            let runs = pair.start("").await;
+            if is_killed {
+                pair.world.kill_nats().await;
+            }
+            let (texts, ends) = follow(&mut client, &runs).await;
+            put_together(&mut board, &texts);
+            let mut ends = ends.iter();
+            assert!(ends.all(|end| end.status == Status::Completed), "{texts:#?}");
+            if is_killed {
+                pair.world.restart_nats().await;
+                pair.gateway.wait_ready().await;
+            }
+        }
+        let when = format!("after {minutes} min");
+        assert_true(&board, &pair.truth().await, &when);
+    }
+}
+
 #[tokio::test]
 async fn the_pair_does_all_its_work_with_least_permissions() {
     let pair = Pair::over(World::secured().await).await;

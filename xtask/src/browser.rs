@@ -1,6 +1,6 @@
 //! The browser tests: Node's own test runner drives a Chromium of the machine.
 
-use crate::{apt, process};
+use crate::{apt, node, process};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,21 +23,13 @@ pub(crate) fn has_tests() -> Result<bool> {
 
 /// Installs Chromium and the locked packages; gives the command that runs every test.
 pub(crate) fn prepare() -> Result<Command> {
-    let Some(node) = process::on_path(&["node"]) else {
-        bail!("Node is missing: install version 20 or later (nodejs and npm)");
-    };
+    // Asked first: without it nothing else is worth installing.
+    let mut tests = node::node()?;
     let chromium = chromium()?;
-    let npm = process::on_path(&["npm", "npm.cmd"]).context("npm is missing: install it beside Node")?;
-    process::run(
-        process::command(npm)
-            .args(["ci", "--no-audit", "--no-fund"])
-            .current_dir(folder()),
-    )?;
-    let mut tests = process::command(node);
     // Without a path it finds every *.test.* below here: what it makes of a folder's name differs between versions.
     tests
         .args(["--test", "--test-reporter=spec"])
-        .current_dir(folder())
+        .current_dir(node::install("tests/browser")?)
         .env(VARIABLE, chromium);
     Ok(tests)
 }

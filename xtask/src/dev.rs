@@ -1,13 +1,13 @@
 //! `cargo xtask dev`: gets a NATS server, builds, and becomes `oddswire dev`.
 
-use crate::{nats, process, product};
+use crate::{nats, page, process, product};
 use anyhow::Result;
 use std::process::{ExitCode, Stdio};
 
 /// Runs `oddswire dev` with these arguments until it ends.
 pub(crate) fn run(args: &[String]) -> Result<ExitCode> {
     let server = nats::server()?;
-    // The page is built here, before the binary that carries it, once clients/dashboard exists.
+    page::build()?;
     let oddswire = product::build()?;
     let mut dev = process::command(oddswire);
     dev.arg("dev")

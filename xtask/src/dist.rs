@@ -1,6 +1,6 @@
 //! `cargo xtask dist`: what a release is: one archive with the binary and all that is mounted or read beside it.
 
-use crate::{process, product};
+use crate::{page, process, product};
 use anyhow::{Context, Result, bail};
 use std::{fs, path::Path, process::Command};
 
@@ -19,6 +19,8 @@ const BESIDE: [&str; 7] = [
 pub(crate) fn run() -> Result<()> {
     let commit = commit()?;
     let target = product::target_dir()?;
+    // Before the binary that carries it.
+    page::build()?;
     process::run(
         process::cargo()
             .args(["build", "--profile", "dist", "--locked", "--package", "oddswire"])
@@ -43,6 +45,7 @@ pub(crate) fn run() -> Result<()> {
     for path in BESIDE {
         copy(&process::root().join(path), &folder)?;
     }
+    write_shell(&binary, &folder)?;
     let archive = format!("{name}.tar.gz");
     // The same tree gives the same archive: sorted, without the times and owners of this machine.
     process::run(in_dist(&target, "tar").args([
@@ -65,6 +68,23 @@ pub(crate) fn run() -> Result<()> {
         target.join("dist").join(archive).display(),
         mega(bytes)
     );
+    Ok(())
+}
+
+/// Manual pages and completions: what the binary says of itself.
+fn write_shell(binary: &Path, folder: &Path) -> Result<()> {
+    process::run(process::command(binary).arg("man").arg(folder.join("man/man1")))?;
+    let completions = folder.join("completions");
+    fs::create_dir_all(&completions)?;
+    // Each under the name by which its shell looks for it.
+    for (shell, file) in [
+        ("bash", "oddswire"),
+        ("zsh", "_oddswire"),
+        ("fish", "oddswire.fish"),
+    ] {
+        let script = process::capture(process::command(binary).args(["completions", shell]))?;
+        fs::write(completions.join(file), script)?;
+    }
     Ok(())
 }
 

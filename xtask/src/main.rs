@@ -19,6 +19,8 @@ mod dist;
 mod fuzz;
 mod house;
 mod nats;
+mod node;
+mod page;
 mod process;
 mod product;
 mod python;

@@ -2,11 +2,14 @@
 //!
 //! It starts the same program again for each part, as operators would, so that what runs here is what runs there.
 
-mod follow;
 mod part;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use oddswire_cli::{
+    Console,
+    follow::{self, FollowOptions},
+};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
     nats_server::NatsServer,
@@ -155,8 +158,12 @@ async fn run_parts(options: &DevOptions, nats_url: &str, parts: &mut Vec<Part>) 
     say("");
     say("Ctrl-C stops everything.");
     say("");
+    let gateways: Result<Vec<_>, _> = addresses.iter().map(|address| address.parse()).collect();
+    let following = FollowOptions::start_and_stay(gateways?);
+    // It does not leave the runs to go on: they are stopped with all the rest.
+    let never = CancellationToken::new();
     tokio::select! {
-        followed = follow::follow(&addresses[0]) => followed,
+        followed = follow::run(following, Console::of_process(), never) => Ok(followed.map(drop)?),
         ended = part::any_ended(parts) => Err(ended),
     }
 }

@@ -25,7 +25,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn quotes(&self) -> String {
+    /// The subjects that it admits, after the feed's prefix.
+    pub(crate) fn quotes(&self) -> String {
         fn token(value: Option<&impl ToString>) -> String {
             value.map_or_else(|| "*".into(), ToString::to_string)
         }

@@ -9,7 +9,7 @@ mod health;
 pub use health::FeedHealth;
 
 use crate::{
-    frame::{Frame, is_terminal},
+    frame::{Frame, FrameFault, is_terminal},
     hub::Hub,
     metrics::Metrics,
     trial::Trial,
@@ -322,6 +322,7 @@ impl FeedActor {
     async fn emit(&mut self, message: &Stored) {
         let frame = match Frame::new(self.context.bus.subjects(), message) {
             Ok(frame) => Some(frame),
+            Err(FrameFault::Fence) => None,
             Err(fault) => {
                 self.context.metrics.skipped.inc();
                 tracing::debug!(feed = %self.feed, seq = message.seq, subject = message.subject, %fault, "event skipped");

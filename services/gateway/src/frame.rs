@@ -59,6 +59,9 @@ enum Encoded {
 /// Why a stored message is not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameFault {
+    /// It says who may write, and has nothing for clients.
+    #[error("a fence")]
+    Fence,
     /// Its subject is none of the contract's.
     #[error("subject is not one of the contract's")]
     Subject,
@@ -71,9 +74,15 @@ impl Frame {
     /// Checks a stored message and encodes it.
     ///
     /// # Errors
-    /// [`FrameFault`]: it is counted and skipped.
+    /// [`FrameFault`]: it is skipped, and counted unless it is a fence.
     pub fn new(subjects: &Subjects, stored: &Stored) -> Result<Self, FrameFault> {
-        let key = subjects.parse(&stored.subject).ok_or(FrameFault::Subject)?;
+        let key = subjects.parse(&stored.subject).ok_or_else(|| {
+            if subjects.is_fence(&stored.subject) {
+                FrameFault::Fence
+            } else {
+                FrameFault::Subject
+            }
+        })?;
         let time = stored.header(CE_TIME);
         let message_type = header::check_event(&key, stored.header(CE_TYPE), time, &stored.payload)?;
         let envelope = Envelope::from_bus(message_type, time.unwrap_or_default(), &stored.payload);

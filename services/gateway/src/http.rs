@@ -16,6 +16,8 @@ mod sse;
 mod tickets;
 mod ws;
 
+pub use page::Page;
+
 use crate::{
     drain::Farewell,
     engine::Engine,
@@ -45,11 +47,18 @@ pub struct Gateway {
     farewell: Farewell,
     engine: Arc<Engine>,
     front: Arc<Front>,
+    page: Arc<Page>,
 }
 
 impl Gateway {
     /// A gateway whose sessions end as `farewell` says.
-    pub fn new(shared: Arc<Shared>, farewell: Farewell, engine: Arc<Engine>, front: Arc<Front>) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        farewell: Farewell,
+        engine: Arc<Engine>,
+        front: Arc<Front>,
+        page: Page,
+    ) -> Self {
         Self {
             shared,
             runs: Arc::default(),
@@ -57,6 +66,7 @@ impl Gateway {
             farewell,
             engine,
             front,
+            page: Arc::new(page),
         }
     }
 
@@ -105,11 +115,13 @@ fn router(gateway: Gateway) -> Router {
         .route("/api/scrapes/{run_id}/cancel", post(scrapes::cancel))
         .route("/api/scrapes/{run_id}/events", get(sse::connect_run))
         .route("/api/odds", get(odds::board))
+        .route("/api/odds/{event_id}/history", get(odds::history))
         .route("/api/sources", get(scrapes::sources))
         .route("/api/workers", get(scrapes::workers))
         .route("/api/tickets", post(tickets::give))
         .route("/", get(page::index))
         .route("/{file}", get(page::file))
+        .route("/assets/{file}", get(page::asset))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(gateway.clone(), credentials::ask))

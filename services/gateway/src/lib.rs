@@ -14,6 +14,7 @@ pub mod feed;
 pub mod frame;
 pub mod front;
 pub mod held;
+pub mod history;
 pub mod http;
 pub mod hub;
 pub mod jobs;
@@ -220,7 +221,7 @@ pub async fn run_on_trial(
     let looking = look_after(own, Arc::clone(&engine), Arc::clone(&front), trial, inner.clone());
     core.spawn(looking);
     core.spawn(keep_certificate(Arc::clone(&front), inner.clone()));
-    let gateway = Gateway::new(shared, farewell, engine, front);
+    let gateway = Gateway::new(shared, farewell, engine, front, options.page());
     core.spawn(serve_clients(listener, gateway.clone(), closing.clone()));
     let stopping = Stopping {
         core,

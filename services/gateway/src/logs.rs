@@ -10,7 +10,11 @@ mod part;
 pub use images::{Image, Images};
 pub use part::Part;
 
-use crate::{frame::Frame, hub::FeedView, metrics::Metrics};
+use crate::{
+    frame::{Frame, FrameFault},
+    hub::FeedView,
+    metrics::Metrics,
+};
 use images::{ImagesRead, ImagesWanted};
 use oddswire_kit::{
     bus::Bus,
@@ -191,11 +195,14 @@ impl Logs {
 
     /// Encodes what was read; what is no event of ours is counted and left out.
     fn frame(&self, message: &Stored) -> Option<Arc<Frame>> {
-        let frame = Frame::new(self.bus.subjects(), message).ok();
-        if frame.is_none() {
-            self.metrics.skipped.inc();
+        match Frame::new(self.bus.subjects(), message) {
+            Ok(frame) => Some(Arc::new(frame)),
+            Err(FrameFault::Fence) => None,
+            Err(_) => {
+                self.metrics.skipped.inc();
+                None
+            }
         }
-        frame.map(Arc::new)
     }
 }
 

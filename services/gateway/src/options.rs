@@ -2,9 +2,10 @@
 
 use crate::auth::{AuthOptions, Problem};
 use crate::front::{FrontOptions, LimitOptions};
+use crate::http::Page;
 use clap::Args;
 use oddswire_kit::bus::BusOptions;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// A gateway's configuration.
 #[derive(Debug, Clone, Args)]
@@ -37,6 +38,17 @@ pub struct GatewayOptions {
         value_name = "ADDRESS"
     )]
     pub ops_listen: SocketAddr,
+    /// A folder with a page to serve at / in place of the one in this binary: what `npm run build` makes.
+    #[arg(
+        long,
+        env = "ODDSWIRE_UI_DIR",
+        value_name = "FOLDER",
+        conflicts_with = "no_ui"
+    )]
+    pub ui_dir: Option<PathBuf>,
+    /// Serve no page at /, only the API.
+    #[arg(long, env = "ODDSWIRE_NO_UI")]
+    pub no_ui: bool,
     /// Milliseconds between heartbeats to each client, 1000 to 60000.
     #[arg(long, env = "ODDSWIRE_HEARTBEAT_MS", default_value_t = 20_000, value_name = "MS",
           value_parser = clap::value_parser!(u64).range(1_000..=60_000))]
@@ -95,6 +107,15 @@ pub struct GatewayOptions {
 }
 
 impl GatewayOptions {
+    /// Which page is served.
+    pub(crate) fn page(&self) -> Page {
+        match &self.ui_dir {
+            _ if self.no_ui => Page::Off,
+            Some(folder) => Page::Folder(folder.clone()),
+            None => Page::Compiled,
+        }
+    }
+
     /// Options that cannot be meant together.
     pub(crate) fn contradictions(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -110,6 +131,13 @@ impl GatewayOptions {
                 "{} is where clients connect: give operators a port of their own",
                 self.listen
             ),
+        );
+        must(
+            self.ui_dir
+                .as_ref()
+                .is_none_or(|folder| folder.join("index.html").is_file()),
+            "--ui-dir",
+            "there is no index.html in this folder: name the one that the page was built into".to_owned(),
         );
         must(
             self.grace_ms >= self.drain_delay_ms,

@@ -278,6 +278,7 @@ fn config(spec: &StreamSpec, base: Config) -> Config {
         }),
         allow_direct: spec.allow_direct,
         allow_message_ttl: spec.allow_msg_ttl,
+        allow_atomic_publish: spec.allow_batches,
         allow_rollup: spec.allow_rollup,
         deny_delete: spec.deny_delete,
         deny_purge: spec.deny_purge,
@@ -371,6 +372,7 @@ const SETTINGS: &[Setting] = &[
         |c| c.allow_message_ttl.to_string(),
         Stays::On(|c| c.allow_message_ttl),
     ),
+    ("batches", |c| c.allow_atomic_publish.to_string(), Stays::Never),
     ("rollup", |c| c.allow_rollup.to_string(), Stays::Never),
     (
         REPLICAS,

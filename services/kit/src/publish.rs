@@ -1,4 +1,7 @@
-//! Publishing to streams: acknowledged, tried again with the same id until it is, and fenced where asked.
+//! Publishing to streams: acknowledged, tried again with the same id until it is, and fenced where asked; one message, or
+//! several that are stored together or not at all.
+
+mod batch;
 
 use crate::bus::Bus;
 use async_nats::{
@@ -40,6 +43,31 @@ impl Publication {
             ttl: None,
         }
     }
+
+    fn check(&self) -> Result<(), PublishError> {
+        match self.headers.iter().find(|(name, _)| RESERVED.contains(name)) {
+            Some((name, _)) => Err(PublishError::Reserved(name)),
+            None => Ok(()),
+        }
+    }
+
+    fn outgoing(&self) -> PublishMessage {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.insert(*name, value.as_str());
+        }
+        headers.insert(MSG_ID, self.id.as_str());
+        let mut outgoing = PublishMessage::build()
+            .payload(self.payload.clone())
+            .headers(headers);
+        if let Some(seq) = self.expected {
+            outgoing = outgoing.expected_last_subject_sequence(seq);
+        }
+        if let Some(ttl) = self.ttl {
+            outgoing = outgoing.ttl(ttl);
+        }
+        outgoing
+    }
 }
 
 /// A message was stored.
@@ -56,8 +84,8 @@ pub struct Ack {
 /// Why a message was not stored. What may pass by itself is tried again and never shows here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// The last message of the subject is not the expected one. Its writer may have been an earlier try of this
-    /// same message: this check comes before de-duplication, so look at the id of what is there.
+    /// The last message of the subject is not the expected one, or a batch has an id that was stored before. Its writer
+    /// may have been an earlier try of this same message or batch, so look at the id of what is there.
     #[error("somebody else wrote to the subject")]
     WrongLast,
     /// The subject may hold one message only, and holds one.
@@ -107,49 +135,19 @@ impl Bus {
         stop: &CancellationToken,
         tell: impl Fn(&str),
     ) -> Result<Ack, PublishError> {
-        if let Some((name, _)) = message.headers.iter().find(|(name, _)| RESERVED.contains(name)) {
-            return Err(PublishError::Reserved(name));
-        }
-        let mut delay = RETRY_MIN;
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let tried = tokio::select! {
-                tried = self.try_publish(message) => tried,
-                () = stop.cancelled() => return Err(PublishError::Stopped),
-            };
-            match tried {
-                Ok(ack) => return Ok(Ack { tries, ..ack }),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Refused(why)) => tell(&why),
-                Err(Failure::Silent) => {}
-            }
-            tokio::select! {
-                () = sleep(delay.mul_f64(rand::random_range(0.5..1.0))) => {}
-                () = stop.cancelled() => return Err(PublishError::Stopped),
-            }
-            delay = (delay * 2).min(RETRY_MAX);
-        }
+        message.check()?;
+        until_acknowledged(
+            || self.try_publish(message.outgoing(), &message.subject),
+            stop,
+            tell,
+        )
+        .await
     }
 
-    async fn try_publish(&self, message: &Publication) -> Result<Ack, Failure> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &message.headers {
-            headers.insert(*name, value.as_str());
-        }
-        headers.insert(MSG_ID, message.id.as_str());
-        let mut outgoing = PublishMessage::build()
-            .payload(message.payload.clone())
-            .headers(headers);
-        if let Some(seq) = message.expected {
-            outgoing = outgoing.expected_last_subject_sequence(seq);
-        }
-        if let Some(ttl) = message.ttl {
-            outgoing = outgoing.ttl(ttl);
-        }
+    async fn try_publish(&self, outgoing: PublishMessage, subject: &str) -> Result<Ack, Failure> {
         let context = self.jetstream();
         let sent = context
-            .send_publish(message.subject.clone(), outgoing)
+            .send_publish(subject.to_owned(), outgoing)
             .await
             .map_err(|e| sort(&e))?;
         let ack = sent.await.map_err(|e| sort(&e))?;
@@ -158,6 +156,38 @@ impl Bus {
             duplicate: ack.duplicate,
             tries: 1,
         })
+    }
+}
+
+/// Tries until it is acknowledged, refused, or `stop`.
+async fn until_acknowledged<T>(
+    mut try_once: impl FnMut() -> T,
+    stop: &CancellationToken,
+    tell: impl Fn(&str),
+) -> Result<Ack, PublishError>
+where
+    T: Future<Output = Result<Ack, Failure>>,
+{
+    let mut delay = RETRY_MIN;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let tried = tokio::select! {
+            // On the heap: whoever publishes holds this future in its own.
+            tried = Box::pin(try_once()) => tried,
+            () = stop.cancelled() => return Err(PublishError::Stopped),
+        };
+        match tried {
+            Ok(ack) => return Ok(Ack { tries, ..ack }),
+            Err(Failure::Final(error)) => return Err(error),
+            Err(Failure::Refused(why)) => tell(&why),
+            Err(Failure::Silent) => {}
+        }
+        tokio::select! {
+            () = sleep(delay.mul_f64(rand::random_range(0.5..1.0))) => {}
+            () = stop.cancelled() => return Err(PublishError::Stopped),
+        }
+        delay = (delay * 2).min(RETRY_MAX);
     }
 }
 
@@ -184,15 +214,68 @@ fn sort(error: &async_nats::jetstream::context::PublishError) -> Failure {
 }
 
 fn sort_answer(fault: &async_nats::jetstream::Error) -> Failure {
-    let code = fault.error_code();
-    // One code for two things: a subject that is taken, and a stream that is full for now.
-    if code == ErrorCode::STREAM_STORE_FAILED && fault.to_string().contains("per subject") {
-        Failure::Final(PublishError::Taken)
-    } else if code == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM {
-        Failure::Final(PublishError::TooLarge)
-    } else if code == ErrorCode::STREAM_STORE_FAILED || fault.code() >= 500 {
-        Failure::Refused(fault.to_string())
-    } else {
-        Failure::Final(PublishError::Refused(fault.to_string()))
+    match fault.error_code() {
+        // One code for two things: a subject that is taken, and a stream that is full for now.
+        ErrorCode::STREAM_STORE_FAILED if fault.to_string().contains("per subject") => {
+            Failure::Final(PublishError::Taken)
+        }
+        ErrorCode::STREAM_STORE_FAILED => Failure::Refused(fault.to_string()),
+        ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM => Failure::Final(PublishError::TooLarge),
+        // Another message of the subject, or an earlier try of this one, is being stored just now: soon it is there.
+        ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT | ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT => {
+            Failure::Silent
+        }
+        // An earlier try of this batch was stored.
+        ErrorCode::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE => Failure::Final(PublishError::WrongLast),
+        // A part of the batch was lost on its way.
+        ErrorCode::ATOMIC_PUBLISH_INCOMPLETE_BATCH => Failure::Silent,
+        ErrorCode::ATOMIC_PUBLISH_DISABLED => {
+            Failure::Refused(format!("{fault}: run `oddswire provision --apply`"))
+        }
+        _ if fault.code() >= 500 || fault.code() == 429 => Failure::Refused(fault.to_string()),
+        _ => Failure::Final(PublishError::Refused(fault.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: u16, err_code: u64, description: &str) -> Failure {
+        let fault = serde_json::json!({ "code": code, "err_code": err_code, "description": description });
+        sort_answer(&serde_json::from_value(fault).unwrap())
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_tried_again_and_what_does_not_is_told() {
+        for (code, err_code, text) in [
+            (400, 10164, "wrong last sequence"),
+            (409, 10158, "duplicate message id is in process"),
+            (400, 10176, "atomic publish batch is incomplete"),
+        ] {
+            assert!(matches!(answer(code, err_code, text), Failure::Silent), "{text}");
+        }
+        for (code, err_code, text) in [
+            (503, 10077, "maximum bytes exceeded"),
+            (429, 10210, "atomic publish too many inflight"),
+            (400, 10174, "atomic publish is disabled"),
+            (503, 10008, "JetStream system temporarily unavailable"),
+        ] {
+            let failure = answer(code, err_code, text);
+            assert!(
+                matches!(failure, Failure::Refused(why) if why.contains(text)),
+                "{text}"
+            );
+        }
+        let last = |failure| match failure {
+            Failure::Final(error) => Some(error),
+            _ => None,
+        };
+        let twice = answer(400, 10201, "atomic publish batch contains duplicate message id");
+        assert_eq!(last(twice), Some(PublishError::WrongLast));
+        let taken = answer(503, 10077, "maximum messages per subject exceeded");
+        assert_eq!(last(taken), Some(PublishError::Taken));
+        let strange = answer(400, 10199, "atomic publish batch is too large: 1000");
+        assert!(matches!(last(strange), Some(PublishError::Refused(_))));
     }
 }

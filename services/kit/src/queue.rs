@@ -12,10 +12,10 @@ use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
-/// How long the server keeps a pull open.
-const PULL_FOR: Duration = Duration::from_secs(5);
-/// How often the server says meanwhile that it is there.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long the server keeps a pull open at most.
+const PULL_FOR_MAX: Duration = Duration::from_secs(5);
+/// How often the server says meanwhile that it is there, at least.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(1);
 /// Without a word for this long a pull counts as lost: the server was restarted, or has another leader.
 const SILENCE: Duration = Duration::from_millis(2_500);
 /// How long [`Queue::close`] waits for what is on its way.
@@ -149,14 +149,17 @@ impl Queue {
     /// Waits for the next message; `None` when a whole pull of some seconds went by without one, which means that
     /// none was there to be had.
     ///
+    /// `ack_wait` is the consumer's. Signs of life are sent every third of it, so a message comes again two thirds after
+    /// its worker froze at the earliest: a pull ends after half of it, lest the frozen worker be given its own message.
+    ///
     /// # Errors
     /// [`ReadError`]; call again after a moment, it begins anew.
     ///
     /// # Cancel safety
     /// Dropping this future loses nothing: the pull stays under way and is waited for by the next call.
-    pub async fn next(&mut self) -> Result<Option<Delivery>, ReadError> {
+    pub async fn next(&mut self, ack_wait: Duration) -> Result<Option<Delivery>, ReadError> {
         if self.pulled_at.is_none() {
-            self.pull().await?;
+            self.pull(PULL_FOR_MAX.min(ack_wait / 2)).await?;
         }
         let found = self.answer().await;
         self.pulled_at = None;
@@ -180,7 +183,7 @@ impl Queue {
         late
     }
 
-    async fn pull(&mut self) -> Result<(), ReadError> {
+    async fn pull(&mut self, pull_for: Duration) -> Result<(), ReadError> {
         let other = |e: &dyn std::fmt::Display| ReadError::Other(e.to_string());
         let client = self.bus.client();
         if self.replies.is_none() {
@@ -189,10 +192,11 @@ impl Queue {
             self.replies = Some((subscriber, inbox));
         }
         let inbox = self.replies.as_ref().map(|(_, inbox)| inbox.clone());
+        let heartbeat = HEARTBEAT_MAX.min(pull_for / 3);
         let request = serde_json::json!({
             "batch": 1,
-            "expires": u64::try_from(PULL_FOR.as_nanos()).unwrap_or(u64::MAX),
-            "idle_heartbeat": u64::try_from(HEARTBEAT.as_nanos()).unwrap_or(u64::MAX),
+            "expires": u64::try_from(pull_for.as_nanos()).unwrap_or(u64::MAX),
+            "idle_heartbeat": u64::try_from(heartbeat.as_nanos()).unwrap_or(u64::MAX),
         });
         let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", self.stream, self.consumer);
         let sent = client.publish_with_reply(subject, inbox.unwrap_or_default(), request.to_string().into());

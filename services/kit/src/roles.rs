@@ -147,6 +147,7 @@ fn gateway(subjects: &Subjects, names: &StreamNames) -> (Vec<String>, Vec<String
         &names.runs,
         &names.runs_last,
         &names.odds,
+        &names.history,
         jobs,
         &control,
     ]));

@@ -7,6 +7,13 @@ mod token;
 
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use oddswire_cli::{
+    Console,
+    follow::{self, FollowOptions},
+    odds::{self, OddsOptions},
+    shell::{self, CompletionsOptions, ManOptions},
+    top::{self, TopOptions},
+};
 use oddswire_demo_site::DemoOptions;
 use oddswire_dev::DevOptions;
 use oddswire_gateway::{GatewayOptions, trial::Trial};
@@ -57,7 +64,13 @@ enum Command {
     Gateway(Box<GatewayOptions>),
     /// Scrapes sources and publishes runs and odds.
     Scraper(ScraperOptions),
-    /// Writes and debugs source files: check, fetch, test, record, schema. Publishes nothing.
+    /// Follows runs as they go: bars on a terminal, JSON in a pipe; ends as the run does.
+    Follow(Box<FollowOptions>),
+    /// Shows runs, sources, workers and gateways on one screen, live.
+    Top(TopOptions),
+    /// Shows the odds board: a table, or JSON; with --watch what changes as well.
+    Odds(OddsOptions),
+    /// Writes and debugs source files: check, fetch, test, record, schema. Retires sources.
     Source(SourceOptions),
     /// The demo bookmakers: four sites of one fictional football world.
     DemoSite(DemoOptions),
@@ -71,6 +84,10 @@ enum Command {
     PrintConfig(configuration::PrintConfig),
     /// Asks an address and ends with 0 when it answers with success: for containers.
     Healthcheck(Healthcheck),
+    /// Prints what a shell needs to complete this command line.
+    Completions(CompletionsOptions),
+    /// Writes the manual pages of all commands.
+    Man(ManOptions),
 }
 
 impl Command {
@@ -145,6 +162,9 @@ fn refuse(refused: &Refused) -> ExitCode {
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(client) = error.downcast_ref::<oddswire_cli::Error>() {
+        return client.exit_code();
+    }
     let scraper = error.downcast_ref::<oddswire_scraper::Error>();
     let gateway = error.downcast_ref::<oddswire_gateway::Error>();
     let source = error.downcast_ref::<workbench::Error>();
@@ -191,6 +211,15 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
             tracing::info!(ops = %options.ops_listen, nats = options.bus.address(), worker = options.worker_id, "scraper");
             oddswire_scraper::run(options, operators, env::lookup, stop).await?;
         }
+        Command::Follow(options) => {
+            return as_client(follow::run(*options, Console::of_process(), stop).await);
+        }
+        Command::Top(options) => {
+            return as_client(top::run(options, Console::of_process(), stop).await);
+        }
+        Command::Odds(options) => {
+            return as_client(odds::run(options, Console::of_process(), stop).await);
+        }
         Command::Source(options) => {
             let (out, aside) = (&mut std::io::stdout(), &mut std::io::stderr());
             let output = workbench::Output { out, aside };
@@ -207,8 +236,22 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
         Command::Check(options) => return Ok(configuration::check(&options)),
         Command::PrintConfig(options) => return Ok(configuration::print(&options)),
         Command::Healthcheck(Healthcheck { url }) => return check_health::run(&url).await,
+        Command::Completions(options) => {
+            let written = shell::completions(&options, Cli::command(), &mut std::io::stdout());
+            return as_client(written.map(|()| 0));
+        }
+        Command::Man(options) => return as_client(shell::manual(&options, Cli::command()).map(|_| 0)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How a client of a gateway ended. When nobody reads what it writes there is nobody to be told either.
+fn as_client(ended: Result<u8, oddswire_cli::Error>) -> Result<ExitCode> {
+    match ended {
+        Ok(code) => Ok(code.into()),
+        Err(error) if error.is_silent() => Ok(error.exit_code().into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Connections that may wait to be accepted: clients that come back all at once. The system's own limit,

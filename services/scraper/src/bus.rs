@@ -1,13 +1,13 @@
 //! What the scraper reads from the bus, and how patiently.
 
-use crate::diff::{Known, QuoteKey};
+use crate::diff::QuoteKey;
 use oddswire_kit::{
     bus::Bus,
     log::{ReadError, Stored},
 };
 use oddswire_protocol::{
-    EventKey, Feed, SourceKey, Topic,
-    header::{FENCE, MSG_ID, STATUS},
+    EventKey, Feed, SourceKey,
+    header::{MSG_ID, STATUS},
     odds::OddsUpdate,
     progress::{ScrapeProgress, Status},
 };
@@ -85,105 +85,46 @@ impl LastOfRun {
     }
 }
 
-/// What the bus has of one source's odds.
-#[derive(Debug, Default)]
-pub(crate) struct Board {
-    /// The images.
-    pub(crate) quotes: BTreeMap<QuoteKey, Known>,
-    /// The last confirmation.
-    pub(crate) confirmed: Option<Written>,
-    /// The sequence of ODDS up to which this was read.
-    pub(crate) floor: u64,
-}
+/// The images that the bus has of one source's odds; `None` for one that cannot be read.
+pub(crate) type Board = BTreeMap<QuoteKey, Option<Arc<OddsUpdate>>>;
 
-/// A message of ODDS, as far as the next writer of its key must know it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// Its sequence.
-    pub(crate) seq: u64,
-    /// The claim of the run that wrote it; 0 when its writer had none.
-    pub(crate) fence: u64,
-    /// Its message id.
-    pub(crate) id: String,
-}
-
-impl Written {
-    pub(crate) fn of(stored: &Stored) -> Self {
-        let fence = stored.header(FENCE).and_then(|fence| fence.parse().ok());
-        Self {
-            seq: stored.seq,
-            fence: fence.unwrap_or(0),
-            id: stored.header(MSG_ID).unwrap_or_default().to_owned(),
-        }
-    }
-}
-
-/// What a message of ODDS says.
-pub(crate) fn known(stored: &Stored) -> Known {
-    let written = Written::of(stored);
-    Known {
-        seq: written.seq,
-        fence: written.fence,
-        image: serde_json::from_slice::<OddsUpdate>(&stored.payload)
-            .ok()
-            .map(Arc::new),
-    }
-}
-
-/// Reads everything of a source that was written to ODDS after the sequence `after`, up to now; `None` when `stop`
-/// came first.
-pub(crate) async fn read_board(
-    bus: &Bus,
-    source: &SourceKey,
-    after: u64,
-    stop: &CancellationToken,
-) -> Option<Board> {
+/// Reads all images of a source; `None` when `stop` came first.
+pub(crate) async fn read_board(bus: &Bus, source: &SourceKey, stop: &CancellationToken) -> Option<Board> {
     let stream = bus.names().feed(Feed::Odds);
     let floor = patiently(stop, || bus.stream_state(stream)).await?.last_seq;
-    let mut board = Board {
-        floor,
-        ..Board::default()
-    };
-    let topic: Topic = format!("odds_updates.*.*.{source}").parse().ok()?;
-    for filter in topic.filters() {
-        let filter = bus.subjects().feed_filter(&filter);
-        let mut read = bus.read(stream, filter, after + 1, floor);
-        loop {
-            let page = tokio::select! {
-                page = read.next_page() => page,
-                () = stop.cancelled() => return None,
-            };
-            match page {
-                Ok(None) => break,
-                Ok(Some(page)) => page.iter().for_each(|stored| board.note(bus, stored)),
-                Err(error) => {
-                    tracing::debug!(%error, %source, "the odds are read again");
-                    sleep(RETRY_MAX / 4).await;
-                }
+    let filter = bus.subjects().feed_filter(&format!("odds.quote.*.*.{source}.*"));
+    let mut read = bus.read(stream, filter, 1, floor);
+    let mut board = Board::new();
+    loop {
+        let page = tokio::select! {
+            page = read.next_page() => page,
+            () = stop.cancelled() => return None,
+        };
+        match page {
+            Ok(None) => return Some(board),
+            Ok(Some(page)) => board.extend(page.iter().filter_map(|stored| image(bus, stored))),
+            Err(error) => {
+                tracing::debug!(%error, %source, "the odds are read again");
+                sleep(RETRY_MAX / 4).await;
             }
         }
     }
-    Some(board)
 }
 
-impl Board {
-    fn note(&mut self, bus: &Bus, stored: &Stored) {
-        match bus.subjects().parse(&stored.subject) {
-            Some(EventKey::Quote {
-                sport,
-                event_id,
-                market,
-                ..
-            }) => {
-                let key = QuoteKey {
-                    event_id,
-                    market,
-                    sport,
-                };
-                self.quotes.insert(key, known(stored));
-            }
-            Some(EventKey::Confirmed { .. }) => self.confirmed = Some(Written::of(stored)),
-            _ => {}
-        }
-    }
+fn image(bus: &Bus, stored: &Stored) -> Option<(QuoteKey, Option<Arc<OddsUpdate>>)> {
+    let EventKey::Quote {
+        sport,
+        event_id,
+        market,
+        ..
+    } = bus.subjects().parse(&stored.subject)?
+    else {
+        return None;
+    };
+    let key = QuoteKey {
+        event_id,
+        market,
+        sport,
+    };
+    Some((key, serde_json::from_slice(&stored.payload).ok().map(Arc::new)))
 }

@@ -7,7 +7,7 @@ mod misses;
 mod plan;
 
 pub(crate) use misses::Misses;
-pub(crate) use plan::{Known, Plan, QuoteKey, Target, plan};
+pub(crate) use plan::{Plan, QuoteKey, Target, plan};
 
 use crate::reading::{EventReading, MarketReading, OutcomeReading, QuoteReading};
 use oddswire_protocol::{

@@ -201,7 +201,7 @@ impl Metrics {
         );
         book.register(
             "publish_delay_seconds",
-            "From the first try to publish an event to its acknowledgement by JetStream",
+            "From the first try to publish an event, or a batch of odds, to its acknowledgement by JetStream",
             self.publish.clone(),
         );
         book.register(

@@ -32,7 +32,7 @@ pub(crate) struct Author {
     run_id: RunId,
     /// The trace of the run, the same in every attempt: each event is a span of it.
     trace: Trace,
-    /// Odds events written so far: each has an id of its own.
+    /// Messages of odds written so far: each has an id of its own.
     written: AtomicU64,
 }
 
@@ -86,44 +86,46 @@ impl Author {
         Ok(message)
     }
 
-    /// The image of a market, behind the one that `expected` is the sequence of. One of which nothing is offered any
-    /// more vanishes from the bus after a week.
+    /// The source's fence, behind the one that `expected` is the sequence of: what stands first in each batch of odds.
+    pub(crate) fn fence(&self, claim: Claim, expected: u64) -> Publication {
+        let id = self.id_of_odds(claim);
+        Publication {
+            headers: vec![
+                (CE_SOURCE, self.ce_source.clone()),
+                (FENCE, claim.fence.to_string()),
+            ],
+            expected: Some(expected),
+            ..Publication::new(self.subjects.fence(&self.source), id, Vec::new().into())
+        }
+    }
+
+    /// The image of a market. One of which nothing is offered any more vanishes from the bus after a week.
     pub(crate) fn quote(
         &self,
         key: &QuoteKey,
         image: &OddsUpdate,
         claim: Claim,
-        expected: u64,
     ) -> Result<Publication, TooLarge> {
-        let mut message = self.odds(&key.event_key(&self.source), image, claim, expected)?;
+        let mut message = self.odds(&key.event_key(&self.source), image, claim)?;
         message.ttl = is_withdrawn(image).then_some(Duration::from_millis(WITHDRAWN_FOR_MS));
         Ok(message)
     }
 
     /// That the source was checked.
-    pub(crate) fn confirmed(
-        &self,
-        confirmed: &OddsConfirmed,
-        claim: Claim,
-        expected: u64,
-    ) -> Result<Publication, TooLarge> {
+    pub(crate) fn confirmed(&self, confirmed: &OddsConfirmed, claim: Claim) -> Result<Publication, TooLarge> {
         let key = EventKey::Confirmed {
             source: self.source.clone(),
         };
-        self.odds(&key, confirmed, claim, expected)
+        self.odds(&key, confirmed, claim)
     }
 
-    fn odds(
-        &self,
-        key: &EventKey,
-        data: &impl Data,
-        claim: Claim,
-        expected: u64,
-    ) -> Result<Publication, TooLarge> {
+    fn id_of_odds(&self, claim: Claim) -> String {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let id = format!("{}:{}:o{number}", self.run_id, claim.attempt);
-        let mut message = self.event(key, id, data, Timestamp::now())?;
-        message.expected = Some(expected);
+        format!("{}:{}:o{number}", self.run_id, claim.attempt)
+    }
+
+    fn odds(&self, key: &EventKey, data: &impl Data, claim: Claim) -> Result<Publication, TooLarge> {
+        let mut message = self.event(key, self.id_of_odds(claim), data, Timestamp::now())?;
         message.headers.push((FENCE, claim.fence.to_string()));
         Ok(message)
     }
@@ -208,15 +210,21 @@ mod tests {
             attempt: 2,
         };
         let author = author(&run_id);
-        let message = author.confirmed(&confirmed, claim, 5).unwrap();
+        let message = author.confirmed(&confirmed, claim).unwrap();
         let key = Subjects::default().parse(&message.subject).unwrap();
         let (ce_type, ce_time) = (header(&message, CE_TYPE), header(&message, CE_TIME));
         assert!(check_event(&key, ce_type, ce_time, &message.payload).is_ok());
         assert_eq!(header(&message, CE_ID), Some(message.id.as_str()));
         assert_eq!(header(&message, FENCE), Some("17"));
-        assert_eq!((message.expected, message.ttl), (Some(5), None));
-        let again = author.confirmed(&confirmed, claim, 6).unwrap();
+        assert_eq!((message.expected, message.ttl), (None, None));
+        let again = author.confirmed(&confirmed, claim).unwrap();
         assert_ne!(message.id, again.id);
+        let fence = author.fence(claim, 5);
+        assert!(Subjects::default().is_fence(&fence.subject));
+        assert_eq!(
+            (header(&fence, FENCE), fence.expected, fence.ttl),
+            (Some("17"), Some(5), None)
+        );
     }
 
     #[test]

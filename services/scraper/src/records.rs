@@ -8,11 +8,15 @@ use oddswire_protocol::{
     job::{SourceHealth, SourceRecord, WORKER_TTL_MS, WorkerRecord},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How often a worker renews its record.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How long a source is listed that no scraper has any more.
+const SOURCE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How often the record of a source is renewed when nothing else writes it.
+const SOURCE_RENEW_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How long removing it may take.
 const REMOVE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -40,8 +44,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Writes the record of each source whose definition is another than the bus has, now and after each change, until
-/// `stop`.
+/// Writes the record of each source whose definition is another than the bus has, or whose record grows old, now, after
+/// each change and every day, until `stop`.
 pub(crate) async fn announce_sources(worker: &Worker, stop: &CancellationToken) {
     let mut changes = worker.shelf.subscribe();
     loop {
@@ -51,6 +55,7 @@ pub(crate) async fn announce_sources(worker: &Worker, stop: &CancellationToken) 
         }
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
+            () = sleep(SOURCE_RENEW_EVERY) => {}
             () = stop.cancelled() => return,
         }
     }
@@ -63,13 +68,17 @@ async fn announce(bus: &Bus, source: &Source, stop: &CancellationToken) {
     };
     let before = found.and_then(|found| serde_json::from_slice::<SourceRecord>(&found).ok());
     let wanted = record(source, before.as_ref());
-    let same = before.is_some_and(|before| {
-        let updated_at = wanted.updated_at;
-        SourceRecord { updated_at, ..before } == wanted
-    });
-    if !same {
-        put(bus, &key, &wanted, None, stop).await;
+    if is_due(before, &wanted) {
+        put(bus, &key, &wanted, Some(SOURCE_TTL), stop).await;
     }
+}
+
+/// Whether a record is to be written: it says something else than the one before, or that one is old.
+fn is_due(before: Option<SourceRecord>, wanted: &SourceRecord) -> bool {
+    let Some(before) = before else { return true };
+    let updated_at = wanted.updated_at;
+    let age_ms = updated_at.ms_since(before.updated_at);
+    age_ms >= millis(SOURCE_RENEW_EVERY) || SourceRecord { updated_at, ..before } != *wanted
 }
 
 /// Writes how the last run of a source went; `None` leaves its health as it was.
@@ -82,7 +91,7 @@ pub(crate) async fn note_run(bus: &Bus, source: &Source, run_id: &RunId, health:
     let mut record = record(source, before.as_ref());
     record.health = health.unwrap_or(record.health);
     record.last_run_id = Some(run_id.clone());
-    put(bus, &key, &record, None, &never).await;
+    put(bus, &key, &record, Some(SOURCE_TTL), &never).await;
 }
 
 /// Says every ten seconds that this worker is alive, until `stop`; then removes its record.
@@ -126,5 +135,32 @@ async fn put(
     match bus.kv_put(key, value.into(), ttl, stop).await {
         Ok(()) | Err(PublishError::Stopped) => {}
         Err(error) => tracing::error!(%error, key, "the bus refuses a record"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::tests::source;
+
+    #[test]
+    fn a_record_is_written_again_when_it_changed_and_every_day() {
+        let source = source("http://example.org", "");
+        let wanted = record(&source, None);
+        let of_age = |age: Duration| SourceRecord {
+            updated_at: Timestamp::from_unix_ms(
+                wanted.updated_at.unix_ms() - i64::try_from(millis(age)).unwrap(),
+            )
+            .unwrap(),
+            ..wanted.clone()
+        };
+        assert!(is_due(None, &wanted));
+        assert!(!is_due(Some(of_age(Duration::from_secs(3600))), &wanted));
+        assert!(is_due(Some(of_age(SOURCE_RENEW_EVERY)), &wanted));
+        let other = SourceRecord {
+            title: "Other".into(),
+            ..of_age(Duration::ZERO)
+        };
+        assert!(is_due(Some(other), &wanted));
     }
 }

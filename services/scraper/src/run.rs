@@ -15,9 +15,12 @@ mod intent;
 mod lease;
 mod rein;
 mod report;
+mod retire;
 mod retry;
 mod store;
 mod work;
+
+pub(crate) use retire::{NotRetired, retire};
 
 use crate::{progress::End, publish::Author, records, source::Source, worker::Worker};
 use claim::{Claimed, claim};
@@ -127,6 +130,8 @@ impl Attempt {
             rein: Arc::clone(rein),
             metrics: Arc::clone(&self.worker.metrics),
             written: Arc::default(),
+            fence: AtomicU64::new(0),
+            keep_for: None,
             held_up: AtomicBool::new(false),
             trial: self.worker.trial,
         };

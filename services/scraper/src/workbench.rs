@@ -1,9 +1,11 @@
-//! `oddswire source …`: writing and debugging source files without a bus. Nothing here publishes anything.
+//! `oddswire source …`: writing and debugging source files without a bus. Nothing here publishes anything but
+//! `source retire`, which takes back what a source has published.
 
 mod ask;
 mod check;
 mod rehearsal;
 mod report;
+mod retire;
 mod schema;
 mod watch;
 
@@ -15,6 +17,8 @@ use crate::{
     source::{Lookup, Source, load_files},
 };
 use clap::{Args, Subcommand};
+use oddswire_kit::bus::ConnectError;
+use retire::RetireOptions;
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -22,7 +26,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Writing and debugging source files. Nothing is published, and no bus is needed.
+/// Writing and debugging source files, for which no bus is needed; and retiring sources.
 #[derive(Debug, Clone, Args)]
 pub struct SourceOptions {
     #[command(subcommand)]
@@ -61,6 +65,16 @@ enum Command {
         #:schema ./source.schema.json"
     )]
     Schema,
+    /// Withdraws all that a source offers, and has it listed no more: when it is not scraped any more.
+    ///
+    /// Remove its file from the scrapers' folder first. This is a run of the source, seen like any other: it withdraws
+    /// each market, says that the source was checked, and takes its record away. What is withdrawn vanishes after a week.
+    /// It needs what a scraper needs of the bus (role scraper). Ends with 1 when the source is still scraped, when a run
+    /// of it is under way, and when nothing is known of it.
+    #[command(
+        after_help = "For example:\n  rm sources/alpha.toml && sleep 20 && oddswire source retire alpha"
+    )]
+    Retire(RetireOptions),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -154,6 +168,12 @@ pub enum Error {
     /// What was to be shown could not be written.
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
+    /// The address of the bus cannot be understood.
+    #[error(transparent)]
+    Bus(#[from] ConnectError),
+    /// The source was not retired; why.
+    #[error("{0}")]
+    Retire(String),
     /// Somebody asked to stop.
     #[error("stopped")]
     Stopped,
@@ -162,7 +182,7 @@ pub enum Error {
 impl Error {
     /// Whether somebody has to change the file or the command line: exit code 64 instead of 1.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Source(_) | Self::Usage(_))
+        matches!(self, Self::Source(_) | Self::Usage(_) | Self::Bus(_))
     }
 
     fn file(path: &Path, error: io::Error) -> Self {
@@ -200,6 +220,7 @@ pub async fn run(
     oddswire_kit::tls::install_provider();
     match options.command {
         Command::Check(options) => check::run(&options.path, lookup, output.out),
+        Command::Retire(options) => retire::run(options, &mut output, &stop).await,
         Command::Schema => {
             output.out.write_all(source_schema().as_bytes())?;
             Ok(0)

@@ -276,7 +276,7 @@ impl Intake {
             Some(ack_wait) => ack_wait,
             None => self.ask(worker).await?,
         };
-        match queue.next().await {
+        match queue.next(ack_wait).await {
             Ok(Some(delivery)) => Ok(Some((delivery, ack_wait))),
             Ok(None) => {
                 // A whole pull went by without a job: whatever is still there is nobody's.

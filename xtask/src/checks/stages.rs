@@ -1,7 +1,7 @@
 //! The stages, in the order in which they run: quick ones first.
 
 use super::{Bench, Outcome, Stage};
-use crate::{apt, browser, compose, house, nats, process, python, tool, types};
+use crate::{apt, browser, compose, house, nats, node, page, process, python, tool, types};
 use anyhow::Result;
 use std::process::Command;
 
@@ -56,6 +56,11 @@ pub(super) const STAGES: &[Stage] = &[
         name: "bus",
         about: "a NATS client in Python reads what we publish",
         run: bus,
+    },
+    Stage {
+        name: "client",
+        about: "clients/js: types, package, units, and before real gateways",
+        run: client,
     },
     Stage {
         name: "browser",
@@ -130,11 +135,28 @@ fn bus(bench: &Bench) -> Result<Outcome> {
     run(with_product(&mut python, bench)?)
 }
 
+fn client(bench: &Bench) -> Result<Outcome> {
+    let folder = node::install("clients/js")?;
+    process::run(node::npm()?.args(["run", "check"]).current_dir(&folder))?;
+    let mut tests = node::node()?;
+    // Without a path it finds every *.test.* below here: what it makes of a folder's name differs between versions.
+    tests
+        .args(["--test", "--test-reporter=spec"])
+        .current_dir(&folder);
+    run(with_product(&mut tests, bench)?)
+}
+
 fn browser(bench: &Bench) -> Result<Outcome> {
     if !browser::has_tests()? {
         return Ok(Outcome::Skipped("tests/browser has no *.test.mjs yet".to_owned()));
     }
+    page::check()?;
+    page::build()?;
+    // Its tests publish with what the client's tests publish with.
+    node::install("clients/js")?;
     let mut tests = browser::prepare()?;
+    // One at a time: each file is a whole system with a browser.
+    tests.arg("--test-concurrency=1");
     run(with_product(&mut tests, bench)?)
 }
 

@@ -16,15 +16,15 @@ pub(super) struct Home {
 /// All of them.
 pub(super) const RULES: &[Home] = &[
     Home {
-        sentence: "in services, async_nats stands only in kit and in modules named bus",
+        sentence: "async_nats stands only in kit and in modules named bus",
         word: "async_nats",
-        concerns: |path| path.starts_with("services/") || path.starts_with("protocol/"),
+        concerns: is_product,
         allowed: |path| path.starts_with("services/kit/") || is_in_module(path, "bus"),
     },
     Home {
         sentence: "axum stands only in gateway's http modules, in kit's ops and in demo-site",
         word: "axum",
-        concerns: |path| path.starts_with("services/") || path.starts_with("protocol/"),
+        concerns: is_product,
         allowed: |path| {
             path.starts_with("services/demo-site/")
                 || path.starts_with("services/gateway/src/http")
@@ -34,10 +34,16 @@ pub(super) const RULES: &[Home] = &[
     Home {
         sentence: "std::env stands only in kit (and in xtask)",
         word: "std::env",
-        concerns: |path| path.starts_with("services/") || path.starts_with("protocol/"),
+        concerns: is_product,
         allowed: |path| path.starts_with("services/kit/"),
     },
 ];
+
+fn is_product(path: &str) -> bool {
+    ["services/", "protocol/", "clients/"]
+        .iter()
+        .any(|folder| path.starts_with(folder))
+}
 
 impl Home {
     /// Every line outside of a home that has the word, comments aside.

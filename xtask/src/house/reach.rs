@@ -65,6 +65,17 @@ pub(super) const RULES: &[Reach] = &[
         never: &["oddswire-scraper", "oddswire-demo-site", "oddswire-dev"],
     },
     Reach {
+        sentence: "cli knows the public interface alone: it reaches no service",
+        package: "oddswire-cli",
+        never: &[
+            "oddswire-websocket",
+            "oddswire-scraper",
+            "oddswire-gateway",
+            "oddswire-demo-site",
+            "oddswire-dev",
+        ],
+    },
+    Reach {
         sentence: "demo-site is a stranger: it reaches none of kit, scraper, gateway, protocol",
         package: "oddswire-demo-site",
         never: &[

@@ -34,9 +34,12 @@ fn need(method: &Method, path: &str) -> Need {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     match (method.as_str(), parts.as_slice()) {
         ("GET", ["api", "ws" | "events"] | ["api", "scrapes", _, "events"]) => Need::Stream,
-        ("GET" | "HEAD", ["api", "odds" | "scrapes" | "sources" | "workers"] | ["api", "scrapes", _]) => {
-            Need::Scope(Scope::Read)
-        }
+        (
+            "GET" | "HEAD",
+            ["api", "odds" | "scrapes" | "sources" | "workers"]
+            | ["api", "scrapes", _]
+            | ["api", "odds", _, "history"],
+        ) => Need::Scope(Scope::Read),
         ("POST", ["api", "scrapes"]) => Need::Scope(Scope::RunsStart),
         ("POST", ["api", "scrapes", _, "cancel"]) => Need::Scope(Scope::RunsCancel),
         (_, ["api", ..]) => Need::Token,
@@ -249,6 +252,7 @@ mod tests {
             ("GET", "/api/events", Need::Stream),
             ("GET", "/api/scrapes/r1/events", Need::Stream),
             ("GET", "/api/odds", Need::Scope(Scope::Read)),
+            ("GET", "/api/odds/e1/history", Need::Scope(Scope::Read)),
             ("HEAD", "/api/odds", Need::Scope(Scope::Read)),
             ("GET", "/api/scrapes", Need::Scope(Scope::Read)),
             ("GET", "/api/scrapes/r1", Need::Scope(Scope::Read)),

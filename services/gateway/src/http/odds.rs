@@ -1,8 +1,15 @@
-//! `GET /api/odds`: the board now.
+//! `GET /api/odds`: the board now; `GET /api/odds/{event_id}/history`: what it was.
 
 use super::{Gateway, error::ApiError, extract::Parameters};
-use crate::board::{self, Filter};
-use axum::{extract::State, response::Response};
+use crate::{
+    board::{self, Filter},
+    history,
+};
+use axum::{
+    extract::{Path, State, rejection::PathRejection},
+    response::Response,
+};
+use oddswire_protocol::{EventId, Timestamp};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
@@ -29,17 +36,54 @@ pub(super) async fn board(
         market: token("market", query.market.as_deref())?,
     };
     let limit = super::scrapes::limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
-    let after = match query.page.as_deref().map(str::parse::<u64>) {
-        None => 0,
-        Some(Ok(after)) => after,
-        Some(Err(_)) => {
-            return Err(ApiError::bad_query(
-                "page must be the next_page of the page before",
-            ));
-        }
-    };
+    let after = after(query.page.as_deref())?;
     let page = board::page(gateway.shared.logs.bus(), &filter, after, limit).await?;
     Ok(super::scrapes::json(page.into_json()))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct HistoryQuery {
+    source: Option<String>,
+    market: Option<String>,
+    since: Option<String>,
+    limit: Option<String>,
+    page: Option<String>,
+}
+
+/// HISTORY keeps this much.
+const HISTORY_MS: i64 = 24 * 3_600_000;
+
+pub(super) async fn history(
+    State(gateway): State<Gateway>,
+    event_id: Result<Path<String>, PathRejection>,
+    Parameters(query): Parameters<HistoryQuery>,
+) -> Result<Response, ApiError> {
+    // An event without a past has no images, and is no error.
+    let event_id: EventId = event_id
+        .ok()
+        .and_then(|Path(id)| id.parse().ok())
+        .ok_or_else(|| ApiError::bad_query("an event's id must be 1 to 64 of a-z, 0-9, _ and -"))?;
+    let filter = Filter {
+        source: token("source", query.source.as_deref())?,
+        market: token("market", query.market.as_deref())?,
+        ..Filter::default()
+    };
+    let since = match query.since.as_deref().filter(|text| !text.is_empty()) {
+        None => Timestamp::now().plus_ms(-HISTORY_MS),
+        Some(text) => text
+            .parse::<Timestamp>()
+            .map_err(|_| ApiError::bad_query("since must be a time like 2026-02-06T01:30:00.123Z"))?,
+    };
+    let limit = super::scrapes::limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
+    let after = after(query.page.as_deref())?;
+    let page = history::page(gateway.shared.logs.bus(), event_id, filter, since, after, limit).await?;
+    Ok(super::scrapes::json(page.into_json()))
+}
+
+/// Where a page begins: behind this sequence.
+fn after(page: Option<&str>) -> Result<u64, ApiError> {
+    page.map_or(Ok(0), str::parse)
+        .map_err(|_| ApiError::bad_query("page must be the next_page of the page before"))
 }
 
 fn token<T: std::str::FromStr>(name: &str, text: Option<&str>) -> Result<Option<T>, ApiError> {

@@ -1,91 +1,293 @@
-//! The page at `/`: files compiled into the binary.
+//! The page at `/`: files compiled into the binary, or of a folder.
 
-use super::error::ApiError;
+use super::{Gateway, error::ApiError};
 use axum::{
-    extract::{Path, rejection::PathRejection},
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{Html, IntoResponse, Response},
 };
+use rust_embed::{Embed, EmbeddedFile};
+use std::{fmt::Write as _, path::PathBuf};
 
-/// The name, the media type and the bytes of each file of the page.
-const FILES: [(&str, &str, &str); 10] = [
-    (
-        "index.html",
-        "text/html; charset=utf-8",
-        include_str!("../../../../clients/dashboard/index.html"),
-    ),
-    (
-        "style.css",
-        "text/css; charset=utf-8",
-        include_str!("../../../../clients/dashboard/style.css"),
-    ),
-    (
-        "app.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../../../clients/dashboard/app.js"),
-    ),
-    (
-        "board.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../../../clients/dashboard/board.js"),
-    ),
-    (
-        "dom.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../../../clients/dashboard/dom.js"),
-    ),
-    (
-        "feed.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../../../clients/dashboard/feed.js"),
-    ),
-    (
-        "runs.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../../../clients/dashboard/runs.js"),
-    ),
-    (
-        "state.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../../../clients/dashboard/state.js"),
-    ),
-    (
-        "words.js",
-        "text/javascript; charset=utf-8",
-        include_str!("../../../../clients/dashboard/words.js"),
-    ),
-    (
-        "icon.svg",
-        "image/svg+xml",
-        include_str!("../../../../clients/dashboard/icon.svg"),
-    ),
-];
+/// What `npm run build` made of `clients/dashboard`. A release binary carries it; a debug one reads the folder.
+#[derive(Embed)]
+#[folder = "../../clients/dashboard/dist"]
+#[allow_missing = true]
+struct Compiled;
+
+/// Which page is served at `/`.
+#[derive(Debug)]
+pub enum Page {
+    /// None: the API alone.
+    Off,
+    /// The one that this binary was built with.
+    Compiled,
+    /// The files of a folder, as they are at each request.
+    Folder(PathBuf),
+}
 
 /// The page loads nothing from elsewhere and talks to this host alone.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-pub(super) async fn index() -> Result<Response, ApiError> {
-    file(Ok(Path("index.html".into()))).await
+/// What `/` says when the binary was built without the page.
+const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Oddswire</title>\
+    <h1>Oddswire</h1><p>This gateway was built without its page: run <code>npm ci &amp;&amp; npm run build</code> in \
+    <code>clients/dashboard</code> before building it, or start it with <code>cargo xtask dev</code>.</p>\
+    <p>The API is there: <a href=\"api/odds\">api/odds</a>, <a href=\"api/scrapes\">api/scrapes</a>.</p>";
+
+/// The copies that may lie beside a file, by what a client must accept for them; the shortest first.
+const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
+
+type FileName = Result<Path<String>, PathRejection>;
+
+pub(super) async fn index(State(gateway): State<Gateway>, headers: HeaderMap) -> Result<Response, ApiError> {
+    match gateway.page.answer("index.html", &headers).await {
+        None if matches!(*gateway.page, Page::Compiled) => Ok((
+            StatusCode::NOT_FOUND,
+            [(header::CACHE_CONTROL, "no-store")],
+            Html(NOT_BUILT),
+        )
+            .into_response()),
+        answer => answer.ok_or_else(nothing),
+    }
 }
 
-pub(super) async fn file(path: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+pub(super) async fn file(
+    State(gateway): State<Gateway>,
+    name: FileName,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     // A path that is no text names no file.
-    let name = path.map_or_else(|_| String::new(), |Path(name)| name);
-    let Some((_, media_type, text)) = FILES.iter().find(|(file, _, _)| *file == name) else {
-        let detail = "there is nothing here".to_owned();
-        return Err(ApiError::new(
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "Not found",
-            detail,
-        ));
+    let Path(name) = name.map_err(|_| nothing())?;
+    gateway.page.answer(&name, &headers).await.ok_or_else(nothing)
+}
+
+pub(super) async fn asset(
+    State(gateway): State<Gateway>,
+    name: FileName,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let Path(name) = name.map_err(|_| nothing())?;
+    // With a separator in it, it would name something outside.
+    let path = if name.contains(['/', '\\']) {
+        return Err(nothing());
+    } else {
+        format!("assets/{name}")
     };
-    let headers = [
-        (header::CONTENT_TYPE, *media_type),
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    Ok((headers, *text).into_response())
+    gateway.page.answer(&path, &headers).await.ok_or_else(nothing)
+}
+
+fn nothing() -> ApiError {
+    let detail = "there is nothing here".to_owned();
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)
+}
+
+impl Page {
+    /// The answer for a file, in the best form that the client accepts; `None` when there is no such file.
+    async fn answer(&self, path: &str, asked: &HeaderMap) -> Option<Response> {
+        let media_type = media_type(path)?;
+        let whole = self.read(path).await?;
+        let mut form = (None, whole);
+        for (encoding, ending) in ENCODINGS {
+            if accepts(asked, encoding)
+                && let Some(short) = self.read(&format!("{path}{ending}")).await
+            {
+                form = (Some(encoding), short);
+                break;
+            }
+        }
+        let (encoding, file) = form;
+        let tag = tag(&file);
+        // Names in assets/ carry a hash of what is in them.
+        let cache = if path.starts_with("assets/") {
+            "public, max-age=31536000, immutable"
+        } else {
+            "no-cache"
+        };
+        let common = [
+            (header::CACHE_CONTROL, cache),
+            (header::ETAG, &tag),
+            (header::VARY, "accept-encoding"),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+        ];
+        let known = asked
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        if known
+            .flat_map(|value| value.split(','))
+            .any(|value| value.trim().trim_start_matches("W/") == tag)
+        {
+            return Some((StatusCode::NOT_MODIFIED, common).into_response());
+        }
+        let mut answer = (
+            common,
+            [(header::CONTENT_TYPE, media_type)],
+            file.data.into_owned(),
+        )
+            .into_response();
+        if let Some(encoding) = encoding {
+            answer
+                .headers_mut()
+                .insert(header::CONTENT_ENCODING, encoding.parse().ok()?);
+        }
+        Some(answer)
+    }
+
+    async fn read(&self, path: &str) -> Option<EmbeddedFile> {
+        match self {
+            Self::Off => None,
+            Self::Compiled => Compiled::get(path),
+            Self::Folder(folder) => {
+                // Names come as one part of an address each: a name that is a way out names nothing.
+                if path.split('/').any(|part| part == ".." || part.contains('\\')) {
+                    return None;
+                }
+                let whole = folder.join(path);
+                let read = tokio::task::spawn_blocking(move || rust_embed::utils::read_file_from_fs(&whole));
+                read.await.ok()?.ok()
+            }
+        }
+    }
+}
+
+/// Only what a page is made of is served, so that a folder gives away nothing else.
+fn media_type(path: &str) -> Option<&'static str> {
+    Some(match path.rsplit_once('.')?.1 {
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "woff2" => "font/woff2",
+        _ => return None,
+    })
+}
+
+/// Whether `Accept-Encoding` names it, and not with a quality of nought.
+fn accepts(asked: &HeaderMap, encoding: &str) -> bool {
+    let said = asked
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    said.flat_map(|value| value.split(',')).any(|one| {
+        let (name, more) = one.split_once(';').unwrap_or((one, ""));
+        name.trim().eq_ignore_ascii_case(encoding)
+            && !matches!(
+                more.replace(' ', "").as_str(),
+                "q=0" | "q=0.0" | "q=0.00" | "q=0.000"
+            )
+    })
+}
+
+fn tag(file: &EmbeddedFile) -> String {
+    let mut tag = String::from("\"");
+    for byte in &file.metadata.sha256_hash()[..12] {
+        // Writing to a string does not fail.
+        let _ = write!(tag, "{byte:02x}");
+    }
+    tag.push('"');
+    tag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.clone(), value.parse().unwrap()))
+            .collect()
+    }
+
+    /// A folder with a page, and something beside it that is none of its.
+    fn folder() -> (tempfile::TempDir, Page) {
+        let root = tempfile::tempdir().unwrap();
+        let page = root.path().join("page");
+        std::fs::create_dir_all(page.join("assets")).unwrap();
+        for (name, text) in [
+            ("index.html", "<p>"),
+            ("assets/a-1.js", "long"),
+            ("assets/a-1.js.br", "b"),
+            (".env", "x"),
+        ] {
+            std::fs::write(page.join(name), text).unwrap();
+        }
+        std::fs::write(root.path().join("secret.html"), "secret").unwrap();
+        (root, Page::Folder(page))
+    }
+
+    #[tokio::test]
+    async fn a_folders_files_are_served_with_their_types_and_how_long_they_hold() {
+        let (_root, page) = folder();
+        let answer = page.answer("index.html", &HeaderMap::new()).await.unwrap();
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
+        assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-cache");
+        let answer = page.answer("assets/a-1.js", &HeaderMap::new()).await.unwrap();
+        assert_eq!(
+            answer.headers()[header::CACHE_CONTROL],
+            "public, max-age=31536000, immutable"
+        );
+        assert!(!answer.headers().contains_key(header::CONTENT_ENCODING));
+    }
+
+    #[tokio::test]
+    async fn nothing_outside_of_the_folder_and_nothing_that_is_no_part_of_a_page_is_served() {
+        let (_root, page) = folder();
+        for path in [
+            "../secret.html",
+            "assets/../../secret.html",
+            "..\\secret.html",
+            ".env",
+            "assets",
+            "none.html",
+        ] {
+            assert!(page.answer(path, &HeaderMap::new()).await.is_none(), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_shorter_copy_is_served_to_who_accepts_it() {
+        let (_root, page) = folder();
+        for (said, expected) in [
+            ("gzip, br", Some("br")),
+            ("BR;q=0.5", Some("br")),
+            ("br;q=0", None),
+            ("gzip", None),
+        ] {
+            let answer = page
+                .answer("assets/a-1.js", &headers(&[(header::ACCEPT_ENCODING, said)]))
+                .await
+                .unwrap();
+            let got = answer
+                .headers()
+                .get(header::CONTENT_ENCODING)
+                .map(|value| value.to_str().unwrap());
+            assert_eq!(got, expected, "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_client_has_is_not_sent_again() {
+        let (_root, page) = folder();
+        let tag = page
+            .answer("index.html", &HeaderMap::new())
+            .await
+            .unwrap()
+            .headers()[header::ETAG]
+            .clone();
+        let asked = headers(&[(header::IF_NONE_MATCH, tag.to_str().unwrap())]);
+        assert_eq!(
+            page.answer("index.html", &asked).await.unwrap().status(),
+            StatusCode::NOT_MODIFIED
+        );
+        let asked = headers(&[(header::IF_NONE_MATCH, "\"other\"")]);
+        assert_eq!(
+            page.answer("index.html", &asked).await.unwrap().status(),
+            StatusCode::OK
+        );
+    }
 }

@@ -1,11 +1,11 @@
-//! The rows: a field, what the server has, what it should have, and what comes of it.
+//! The table: a field, what the server has, what it should have, and what comes of it.
 
 use Outcome::{Mended, New, Refused, Stays, Unseen};
 use oddswire_protocol::stream::{Discard, Retention, StreamSpec};
 
 /// What comes of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// Shown under this name; `--apply` mends it and keeps every message.
     Mended(&'static str),
     /// Shown under this name; `--apply` leaves everything as it is.
@@ -18,13 +18,13 @@ pub(super) enum Outcome {
     Unseen,
 }
 
-type Change = fn(&mut StreamSpec);
+pub(crate) type Change = fn(&mut StreamSpec);
 
 /// The field, what the server has, what it should have, and what comes of it.
-pub(super) type Row = (&'static str, Change, Change, Outcome);
+pub(crate) type Row = (&'static str, Change, Change, Outcome);
 
 /// Every field: a new one does not compile until it stands here, and then fails until it has a row.
-pub(super) fn fields(spec: &StreamSpec) -> Vec<&'static str> {
+pub(crate) fn fields(spec: &StreamSpec) -> Vec<&'static str> {
     macro_rules! names {
         ($($field:ident),*) => {{
             let StreamSpec { $($field: _),* } = spec;
@@ -47,6 +47,7 @@ pub(super) fn fields(spec: &StreamSpec) -> Vec<&'static str> {
         republish,
         allow_direct,
         allow_msg_ttl,
+        allow_batches,
         allow_rollup,
         deny_delete,
         deny_purge,
@@ -56,7 +57,7 @@ pub(super) fn fields(spec: &StreamSpec) -> Vec<&'static str> {
 
 const AS_IT_IS: Change = |_| {};
 
-pub(super) const ROWS: &[Row] = &[
+pub(crate) const ROWS: &[Row] = &[
     (
         "name",
         |s| s.name.push_str("_OLD"),
@@ -225,6 +226,18 @@ pub(super) const ROWS: &[Row] = &[
         Stays("message TTL"),
     ),
     (
+        "allow_batches",
+        AS_IT_IS,
+        |s| s.allow_batches = true,
+        Mended("batches"),
+    ),
+    (
+        "allow_batches",
+        |s| s.allow_batches = true,
+        AS_IT_IS,
+        Mended("batches"),
+    ),
+    (
         "allow_rollup",
         AS_IT_IS,
         |s| s.allow_rollup = true,
@@ -265,52 +278,27 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// On three nodes.
-pub(super) const ROWS_OF_THREE: &[Row] = &[
+pub(crate) const ROWS_OF_THREE: &[Row] = &[
     ("replicas", AS_IT_IS, |s| s.replicas = 3, Mended("replicas")),
     ("replicas", |s| s.replicas = 3, AS_IT_IS, Stays("replicas")),
 ];
 
-fn copy(spec: &mut StreamSpec, of: &str) {
+pub(crate) fn copy(spec: &mut StreamSpec, of: &str) {
     spec.subjects.clear();
     spec.copy_of = Some(of.into());
 }
 
-fn one_each(spec: &mut StreamSpec, refuses: bool) {
+pub(crate) fn one_each(spec: &mut StreamSpec, refuses: bool) {
     spec.discard = Discard::New;
     spec.max_msgs_per_subject = 1;
     spec.discard_new_per_subject = refuses;
 }
 
-fn locked(spec: &mut StreamSpec) {
+pub(crate) fn locked(spec: &mut StreamSpec) {
     one_each(spec, false);
 }
 
-fn live(spec: &mut StreamSpec, to: &str) {
+pub(crate) fn live(spec: &mut StreamSpec, to: &str) {
     let own = spec.subjects[0].clone();
     spec.republish = Some((own, format!("{to}.{}.>", spec.name)));
-}
-
-/// A stream that says as little as possible.
-pub(super) fn base(number: usize) -> StreamSpec {
-    StreamSpec {
-        name: format!("ROW{number}"),
-        description: "as it should be".into(),
-        subjects: vec![format!("row{number}.>")],
-        copy_of: None,
-        retention: Retention::Limits,
-        discard: Discard::Old,
-        discard_new_per_subject: false,
-        max_age_s: 0,
-        max_bytes: -1,
-        max_msgs_per_subject: -1,
-        max_msg_bytes: 80 * 1024,
-        duplicate_window_s: 120,
-        republish: None,
-        allow_direct: true,
-        allow_msg_ttl: false,
-        allow_rollup: false,
-        deny_delete: false,
-        deny_purge: false,
-        replicas: 1,
-    }
 }

@@ -1,10 +1,12 @@
 //! What a run has to look at: each market that was read, and each known one that was not.
 
 use super::{Misses, Seen, is_withdrawn, misses::Missing};
-use crate::reading::{EventReading, Harvest, MarketReading};
+use crate::{
+    bus::Board,
+    reading::{EventReading, Harvest, MarketReading},
+};
 use oddswire_protocol::{
-    EventId, EventKey, Line, MarketToken, RunId, SourceKey, SportKey,
-    odds::{OddsUpdate, QuoteStatus},
+    EventId, EventKey, Line, MarketToken, RunId, SourceKey, SportKey, odds::QuoteStatus,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,17 +36,6 @@ impl QuoteKey {
     }
 }
 
-/// What the bus has for a key.
-#[derive(Debug, Clone)]
-pub(crate) struct Known {
-    /// Its sequence: what the next write must expect.
-    pub(crate) seq: u64,
-    /// The claim of the run that wrote it; 0 when its writer had none.
-    pub(crate) fence: u64,
-    /// The image; `None` when it cannot be read.
-    pub(crate) image: Option<Arc<OddsUpdate>>,
-}
-
 /// One key to look at.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -67,6 +58,12 @@ enum What {
 }
 
 impl Target {
+    /// A market that is withdrawn, whatever the site shows.
+    pub(crate) fn withdrawn(key: QuoteKey) -> Self {
+        let what = What::Withdrawn { event: None };
+        Self { key, what }
+    }
+
     /// What was seen of it.
     pub(crate) fn seen(&self) -> Seen<'_> {
         match &self.what {
@@ -103,7 +100,7 @@ pub(crate) struct Plan {
 /// Plans a run from what the bus has, what was read, and what was missing before. Something is withdrawn when it was
 /// missing `withdraw_after` times in a row, each time on a page that was read to its end.
 pub(crate) fn plan(
-    known: &BTreeMap<QuoteKey, Known>,
+    known: &Board,
     harvest: &Harvest,
     before: &Misses,
     run_id: &RunId,
@@ -125,8 +122,8 @@ pub(crate) fn plan(
         let keys = planner.read_event(event);
         read.insert(event.event.event_id.clone(), (Arc::clone(event), keys));
     }
-    for (key, known) in known {
-        let live = known.image.as_deref().is_some_and(|image| !is_withdrawn(image));
+    for (key, image) in known {
+        let live = image.as_deref().is_some_and(|image| !is_withdrawn(image));
         match read.get(&key.event_id) {
             _ if !live => {}
             Some((_, keys)) if keys.contains(key) => {}
@@ -143,7 +140,7 @@ pub(crate) fn plan(
 }
 
 struct Planner<'a> {
-    known: &'a BTreeMap<QuoteKey, Known>,
+    known: &'a Board,
     before: &'a Misses,
     withdraw_after: u32,
     plan: Plan,
@@ -178,7 +175,7 @@ impl Planner<'_> {
     fn missing_lines(&mut self, key: &QuoteKey, market: &MarketReading) -> BTreeSet<Option<Line>> {
         let there: BTreeSet<Option<Line>> = market.quotes.iter().map(|quote| quote.line).collect();
         let mut withdraw = BTreeSet::new();
-        let image = self.known.get(key).and_then(|known| known.image.as_deref());
+        let image = self.known.get(key).and_then(Option::as_deref);
         for quote in image.iter().flat_map(|image| &image.market.quotes) {
             if quote.status == QuoteStatus::Withdrawn || there.contains(&quote.line) {
                 continue;
@@ -213,7 +210,7 @@ impl Planner<'_> {
         self.plan.unconfirmed.insert(event.clone());
         self.plan.misses.keep(Missing::Event(event), self.before);
         self.plan.misses.keep(Missing::Market(event, market), self.before);
-        let image = self.known.get(key).and_then(|known| known.image.as_deref());
+        let image = self.known.get(key).and_then(Option::as_deref);
         for quote in image.iter().flat_map(|image| &image.market.quotes) {
             self.plan
                 .misses

@@ -1,35 +1,45 @@
-//! Brings the bus to what was read: publishes what changed, each key behind its last image and under the claim.
+//! Brings the bus to what was read: publishes what changed, in batches behind the source's fence.
+//!
+//! The fence is a message a source. An attempt replaces it before it looks at what the bus has, and each of its batches
+//! replaces it again, behind the one before: once another attempt has done so, no batch of this one is stored any more,
+//! however late it comes.
 
 use super::{
     gauge::Gauge,
     rein::{Abandoned, Rein},
 };
 use crate::{
-    bus::{Board, LastOfRun, Written, known, patiently, read_board},
-    diff::{Known, QuoteKey, Sight, Target, diff},
+    bus::{Board, LastOfRun, patiently, read_board},
+    diff::{Sight, Target, diff},
     metrics::Metrics,
-    publish::{Author, Claim},
+    publish::{Author, Claim, TooLarge},
     trial::Trial,
     walk::Observer as _,
 };
-use futures_util::{StreamExt as _, stream};
 use oddswire_kit::{
     bus::Bus,
+    log::Stored,
     publish::{Publication, PublishError},
 };
-use oddswire_protocol::{EventId, Feed, SourceKey, odds::OddsConfirmed};
+use oddswire_protocol::{EventId, Feed, SourceKey, header::MSG_ID, odds::OddsConfirmed};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
+    mem::take,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
-/// Keys that are written at once; each has one message under way at most.
-const KEYS_AT_ONCE: usize = 64;
+/// Images in a batch at most; the server takes 1,000 messages. More in a batch is hardly faster.
+const BATCH_IMAGES: usize = 256;
+/// Bytes of payload in a batch at most, but for its last image.
+const BATCH_BYTES: usize = 512 << 10;
+/// Between two questions whose answers do not fit together: the leader may be a new one that has not heard all yet.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What one attempt at a run writes with.
 #[derive(Debug)]
@@ -43,10 +53,32 @@ pub(super) struct Store {
     pub(super) metrics: Arc<Metrics>,
     /// The greatest sequence of ODDS that this run wrote; 0: none.
     pub(super) written: Arc<AtomicU64>,
+    /// The sequence of the last fence that this attempt wrote; 0: none.
+    pub(super) fence: AtomicU64,
+    /// How long the fence and what was confirmed are kept, when not for ever.
+    pub(super) keep_for: Option<Duration>,
     /// Whether it was said that the bus takes nothing for now.
     pub(super) held_up: AtomicBool,
     /// What is off.
     pub(super) trial: Trial,
+}
+
+/// Images to be stored together, each with its event.
+#[derive(Debug, Default)]
+struct Batch {
+    images: Vec<(EventId, Publication)>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, event: EventId, image: Publication) {
+        self.bytes += image.payload.len();
+        self.images.push((event, image));
+    }
+
+    fn is_full(&self) -> bool {
+        self.images.len() >= BATCH_IMAGES || self.bytes >= BATCH_BYTES
+    }
 }
 
 /// What became of one key.
@@ -56,23 +88,56 @@ enum Settled {
     Unchanged,
     /// The bus will not take it; the event is not confirmed.
     Refused,
+}
+
+/// What became of a batch.
+enum Sent {
+    Stored,
+    /// The bus will not take it; why.
+    Refused(String),
     /// The run may not publish any more.
     Abandoned,
 }
 
-/// What became of one message.
-enum Sent {
-    Stored,
-    /// Somebody with a smaller fence, or nobody, wrote last: this is there now.
-    Behind(Option<oddswire_kit::log::Stored>),
-    Refused,
-    Abandoned,
-}
-
 impl Store {
+    /// Replaces the source's fence: from then on no attempt from before writes anything. `None` when the work must end.
+    pub(super) async fn take_over(&self) -> Option<()> {
+        let stop = self.rein.working();
+        loop {
+            let before = self.last_fence(stop).await?;
+            // Behind the fence that was read: whoever claims the run after this look replaces that fence later.
+            self.check_claim().await;
+            if !self.rein.may_publish() {
+                return None;
+            }
+            let message = self.fence_behind(before.map_or(0, |before| before.seq));
+            let tell = |why: &str| self.held_up(why);
+            let sent = self.bus.publish_telling(&message, stop, tell).await;
+            let seq = match sent {
+                Ok(ack) => Some(ack.seq),
+                // Ours after all, or somebody else's.
+                Err(PublishError::WrongLast) => {
+                    let last = self.last_fence(stop).await?;
+                    last.filter(|last| is(last, &message)).map(|last| last.seq)
+                }
+                Err(PublishError::Stopped) => return None,
+                Err(error) => {
+                    self.refused(&error.to_string());
+                    self.rein.abandon(Abandoned::Refused);
+                    return None;
+                }
+            };
+            if let Some(seq) = seq {
+                self.fence.store(seq, Ordering::Relaxed);
+                return Some(());
+            }
+            sleep(ASK_AGAIN).await;
+        }
+    }
+
     /// What the bus has of the source; `None` when the work must end.
     pub(super) async fn load(&self) -> Option<Board> {
-        read_board(&self.bus, &self.source, 0, self.rein.working()).await
+        read_board(&self.bus, &self.source, self.rein.working()).await
     }
 
     /// Asks the leader whether the run is still this attempt's, and gives it up if not. A worker that was overtaken
@@ -91,155 +156,154 @@ impl Store {
     }
 
     /// Compares every target with what the bus has, and publishes what changed. Gives the events of which something
-    /// could not be published. When the work must end, no further key is begun, and those under way are waited for.
-    pub(super) async fn settle(
-        &self,
-        targets: Vec<Target>,
-        known: &BTreeMap<QuoteKey, Known>,
-        sight: &Sight,
-    ) -> BTreeSet<EventId> {
-        let settling = stream::iter(targets)
-            .take_until(self.rein.working().cancelled())
-            .map(|target| async move {
-                let settled = self
-                    .settle_one(&target, known.get(&target.key).cloned(), sight)
-                    .await;
-                (target, settled)
-            })
-            .buffer_unordered(KEYS_AT_ONCE);
-        let mut settling = std::pin::pin!(settling);
+    /// could not be published. When the work must end, no further batch is begun, and the one under way is waited for.
+    pub(super) async fn settle(&self, targets: &[Target], known: &Board, sight: &Sight) -> BTreeSet<EventId> {
         let mut refused = BTreeSet::new();
-        while let Some((target, settled)) = settling.next().await {
-            self.count(settled);
-            if settled == Settled::Refused {
-                refused.insert(target.key.event_id);
+        let mut batch = Batch::default();
+        for target in targets {
+            tokio::task::consume_budget().await;
+            let event = &target.key.event_id;
+            match self.image(target, known, sight) {
+                Ok(None) => self.count(Settled::Unchanged),
+                Ok(Some(image)) => batch.push(event.clone(), image),
+                Err(error) => {
+                    self.refused(&error.to_string());
+                    self.count(Settled::Refused);
+                    refused.insert(event.clone());
+                }
+            }
+            if batch.is_full() {
+                refused.extend(self.publish(take(&mut batch)).await);
+            }
+        }
+        refused.extend(self.publish(batch).await);
+        refused
+    }
+
+    /// The image to publish; `None` when nothing changed.
+    fn image(&self, target: &Target, known: &Board, sight: &Sight) -> Result<Option<Publication>, TooLarge> {
+        let before = known.get(&target.key).and_then(Option::as_deref);
+        diff(before, target.seen(), sight)
+            .map(|image| self.author.quote(&target.key, &image, self.claim))
+            .transpose()
+    }
+
+    /// Publishes what was confirmed; whether it is there now.
+    pub(super) async fn confirm(&self, confirmed: &OddsConfirmed) -> bool {
+        let message = match self.author.confirmed(confirmed, self.claim) {
+            Ok(message) => Publication {
+                ttl: self.keep_for,
+                ..message
+            },
+            Err(error) => {
+                self.refused(&error.to_string());
+                return false;
+            }
+        };
+        match self.send(vec![message]).await {
+            Sent::Stored => {
+                let at = self
+                    .metrics
+                    .confirmed_at
+                    .get_or_create(&(&self.source).into())
+                    .clone();
+                at.set(confirmed.confirmed_at.unix_ms() / 1000);
+                true
+            }
+            Sent::Refused(why) => {
+                self.refused(&why);
+                false
+            }
+            Sent::Abandoned => false,
+        }
+    }
+
+    /// Publishes images together. Those of a batch that the bus refuses are tried in ever smaller ones, until it is known
+    /// which are at fault. Gives the events of those.
+    async fn publish(&self, batch: Batch) -> BTreeSet<EventId> {
+        let mut refused = BTreeSet::new();
+        let mut left = vec![batch.images];
+        while let Some(mut images) = left.pop() {
+            if images.is_empty() || self.rein.working().is_cancelled() {
+                continue;
+            }
+            let messages: Vec<_> = images.iter().map(|(_, image)| image.clone()).collect();
+            match self.send(messages).await {
+                Sent::Stored => images.iter().for_each(|_| self.count(Settled::Published)),
+                Sent::Refused(why) if images.len() == 1 => {
+                    self.refused(&why);
+                    self.count(Settled::Refused);
+                    refused.extend(images.into_iter().map(|(event, _)| event));
+                }
+                Sent::Refused(_) => {
+                    left.push(images.split_off(images.len() / 2));
+                    left.push(images);
+                }
+                Sent::Abandoned => return refused,
             }
         }
         refused
     }
 
-    /// Looks at what was written to the source's keys since `floor`, and puts right what an older attempt wrote
-    /// meanwhile. Gives the events of which something could not be published.
-    pub(super) async fn read_back(&self, targets: &[Target], floor: u64, sight: &Sight) -> BTreeSet<EventId> {
-        let Some(since) = read_board(&self.bus, &self.source, floor, self.rein.working()).await else {
-            return BTreeSet::new();
-        };
-        let mut foreign = since.quotes;
-        foreign.retain(|_, known| known.fence != self.claim.fence);
-        if foreign.values().any(|known| known.fence > self.claim.fence) {
-            self.rein.abandon(Abandoned::Fenced);
-        }
-        if foreign.is_empty() || self.rein.abandoned().is_some() {
-            return BTreeSet::new();
-        }
-        tracing::warn!(source = %self.source, keys = foreign.len(), "another attempt wrote odds meanwhile");
-        let again: Vec<Target> = targets
-            .iter()
-            .filter(|target| foreign.contains_key(&target.key))
-            .cloned()
-            .collect();
-        self.settle(again, &foreign, sight).await
-    }
-
-    /// Publishes what was confirmed, behind `before`; whether it is there now.
-    pub(super) async fn confirm(&self, confirmed: &OddsConfirmed, before: Option<Written>) -> bool {
-        let mut expected = before.map_or(0, |written| written.seq);
+    /// Stores messages of odds behind this attempt's fence.
+    async fn send(&self, messages: Vec<Publication>) -> Sent {
+        let behind = self.fence.load(Ordering::Relaxed);
+        let count = messages.len() as u64;
+        let mut batch = vec![self.fence_behind(behind)];
+        batch.extend(messages);
         loop {
-            let message = match self.author.confirmed(confirmed, self.claim, expected) {
-                Ok(message) => message,
-                Err(error) => {
-                    self.refused(&error.to_string());
-                    return false;
+            if !self.rein.may_publish() {
+                return Sent::Abandoned;
+            }
+            if let Some(before_odds) = self.trial.before_odds {
+                before_odds();
+            }
+            let began = Instant::now();
+            let tell = |why: &str| self.held_up(why);
+            let sent = self.bus.publish_batch(&batch, self.rein.publishing(), tell).await;
+            match sent {
+                Ok(ack) => {
+                    self.metrics.published("odds", began.elapsed(), ack.tries);
+                    return self.stored(ack.seq - count, count);
                 }
-            };
-            match self.send(&message).await {
-                Sent::Stored => {
-                    let seconds = confirmed.confirmed_at.unix_ms() / 1000;
-                    let gauge = self
-                        .metrics
-                        .confirmed_at
-                        .get_or_create(&(&self.source).into())
-                        .clone();
-                    gauge.set(seconds);
-                    return true;
+                Err(PublishError::WrongLast) => {}
+                Err(PublishError::Stopped) => return Sent::Abandoned,
+                Err(error) => return Sent::Refused(error.to_string()),
+            }
+            match self.last_fence(self.rein.publishing()).await {
+                None => return Sent::Abandoned,
+                Some(Some(last)) if is(&last, &batch[0]) => return self.stored(last.seq, count),
+                Some(Some(last)) if last.seq == behind => sleep(ASK_AGAIN).await,
+                Some(_) => {
+                    self.rein.abandon(Abandoned::Fenced);
+                    return Sent::Abandoned;
                 }
-                Sent::Behind(stored) => expected = stored.map_or(0, |stored| stored.seq),
-                Sent::Refused | Sent::Abandoned => return false,
             }
         }
     }
 
-    async fn settle_one(&self, target: &Target, mut known: Option<Known>, sight: &Sight) -> Settled {
-        loop {
-            let before = known.as_ref().and_then(|known| known.image.as_deref());
-            let Some(image) = diff(before, target.seen(), sight) else {
-                return Settled::Unchanged;
-            };
-            let expected = known.as_ref().map_or(0, |known| known.seq);
-            let message = match self.author.quote(&target.key, &image, self.claim, expected) {
-                Ok(message) if self.trial.no_fence => Publication {
-                    expected: None,
-                    ..message
-                },
-                Ok(message) => message,
-                Err(error) => {
-                    self.refused(&error.to_string());
-                    return Settled::Refused;
-                }
-            };
-            match self.send(&message).await {
-                Sent::Stored => return Settled::Published,
-                Sent::Behind(stored) => known = stored.as_ref().map(self::known),
-                Sent::Refused => return Settled::Refused,
-                Sent::Abandoned => return Settled::Abandoned,
-            }
+    /// A batch is there: its fence at `fence`, and so many messages behind it.
+    fn stored(&self, fence: u64, count: u64) -> Sent {
+        self.fence.store(fence, Ordering::Relaxed);
+        self.written.fetch_max(fence + count, Ordering::Relaxed);
+        Sent::Stored
+    }
+
+    fn fence_behind(&self, seq: u64) -> Publication {
+        let fence = self.author.fence(self.claim, seq);
+        Publication {
+            expected: fence.expected.filter(|_| !self.trial.no_fence),
+            ttl: self.keep_for,
+            ..fence
         }
     }
 
-    /// Publishes one message of odds. When it is not the next of its subject, tells whose the last one is.
-    async fn send(&self, message: &Publication) -> Sent {
-        if !self.rein.may_publish() {
-            return Sent::Abandoned;
-        }
-        let stored = |seq| {
-            self.written.fetch_max(seq, Ordering::Relaxed);
-            Sent::Stored
-        };
-        let began = Instant::now();
-        let tell = |why: &str| self.held_up(why);
-        let sent = self
-            .bus
-            .publish_telling(message, self.rein.publishing(), tell)
-            .await;
-        match sent {
-            Ok(ack) => {
-                self.metrics.published("odds", began.elapsed(), ack.tries);
-                return stored(ack.seq);
-            }
-            Err(PublishError::WrongLast) => {}
-            Err(PublishError::Stopped) => return Sent::Abandoned,
-            Err(error) => {
-                self.refused(&error.to_string());
-                return Sent::Refused;
-            }
-        }
+    /// The source's fence, as the leader knows it; `None` when `stop` came first.
+    async fn last_fence(&self, stop: &CancellationToken) -> Option<Option<Stored>> {
         let stream = self.bus.names().feed(Feed::Odds);
-        let read = || self.bus.leader_last_message(stream, &message.subject);
-        let Some(last) = patiently(self.rein.publishing(), read).await else {
-            return Sent::Abandoned;
-        };
-        match last.as_ref().map(Written::of) {
-            Some(written) if written.id == message.id => stored(written.seq),
-            Some(written) if written.fence > self.claim.fence => {
-                self.rein.abandon(Abandoned::Fenced);
-                Sent::Abandoned
-            }
-            _ => {
-                // The leader may be a new one that has not heard all yet: do not ask it in a tight loop.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                Sent::Behind(last)
-            }
-        }
+        let subject = self.bus.subjects().fence(&self.source);
+        let read = || self.bus.leader_last_message(stream, &subject);
+        patiently(stop, read).await
     }
 
     fn count(&self, settled: Settled) {
@@ -252,11 +316,9 @@ impl Store {
             Settled::Unchanged => {
                 self.metrics.odds_unchanged.get_or_create(&source).inc();
             }
-            Settled::Refused | Settled::Abandoned => {}
+            Settled::Refused => {}
         }
-        if settled != Settled::Abandoned {
-            self.gauge.advance(1);
-        }
+        self.gauge.advance(1);
     }
 
     /// The bus does not take odds for now, and the run waits: it says so once, and goes on as soon as the bus does.
@@ -282,4 +344,8 @@ impl Store {
             false,
         ));
     }
+}
+
+fn is(stored: &Stored, message: &Publication) -> bool {
+    stored.header(MSG_ID) == Some(message.id.as_str())
 }

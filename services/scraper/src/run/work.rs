@@ -62,6 +62,7 @@ impl Work {
     }
 
     async fn try_run(&self) -> Option<Ended> {
+        self.store.take_over().await?;
         let board = self.store.load().await?;
         let misses = self.load_misses().await?;
         let task = self.task().await?;
@@ -170,15 +171,10 @@ impl Work {
         self.gauge
             .enter(Phase::Storing, Unit::Markets, "Publishing what changed.");
         let withdraw_after = self.source.withdraw_after;
-        let mut plan = plan(&board.quotes, &harvest, misses, &self.job.run_id, withdraw_after);
+        let mut plan = plan(board, &harvest, misses, &self.job.run_id, withdraw_after);
         self.gauge.total(Some(plan.targets.len() as u64));
         self.store.check_claim().await;
-        let mut refused = self
-            .store
-            .settle(plan.targets.clone(), &board.quotes, sight)
-            .await;
-        self.going_on()?;
-        refused.extend(self.store.read_back(&plan.targets, board.floor, sight).await);
+        let mut refused = self.store.settle(&plan.targets, board, sight).await;
         self.going_on()?;
         plan.misses.complete(complete(task, &harvest), sight.at, misses);
         self.save_misses(&plan.misses).await?;
@@ -188,7 +184,7 @@ impl Work {
             Outcome::Partial
         };
         plan.unconfirmed.append(&mut refused);
-        let confirmed = self.confirm(task, board, &plan, &harvest, sight).await;
+        let confirmed = self.confirm(task, &plan, &harvest, sight).await;
         self.leave_behind(task, harvest.to_retry.clone(), confirmed).await;
         self.going_on()?;
         self.worker.remember_pages(&self.source.key, harvest.pages);
@@ -221,21 +217,14 @@ impl Work {
 
     /// Says what stands. A run that read nothing confirms nothing and leaves the confirmation before it in place:
     /// `all_unconfirmed` would take that back, though nothing is known against it.
-    async fn confirm(
-        &self,
-        task: &Task,
-        board: &Board,
-        plan: &Plan,
-        harvest: &Harvest,
-        sight: &Sight,
-    ) -> bool {
+    async fn confirm(&self, task: &Task, plan: &Plan, harvest: &Harvest, sight: &Sight) -> bool {
         let confirmed = match task {
             Task::Pages { confirmed_by, .. } => self.confirmation_of_retry(confirmed_by, harvest, plan).await,
             _ if harvest.events.is_empty() && harvest.outcome != Outcome::Empty => None,
             _ => Some(confirmation(plan, sight)),
         };
         match confirmed {
-            Some(confirmed) => self.store.confirm(&confirmed, board.confirmed.clone()).await,
+            Some(confirmed) => self.store.confirm(&confirmed).await,
             None => false,
         }
     }

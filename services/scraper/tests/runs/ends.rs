@@ -12,6 +12,8 @@ use oddswire_protocol::{
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::sleep;
 
+const CALM: Duration = Duration::from_secs(30);
+
 fn statuses(messages: &[RunMessage]) -> Vec<Status> {
     let mut statuses: Vec<Status> = messages.iter().map(|message| message.image.status).collect();
     statuses.dedup();
@@ -125,7 +127,7 @@ async fn a_job_that_was_handed_out_too_often_is_a_failed_run_and_frees_its_sourc
     let run_id = world.job().await.unwrap();
     let mut queue = world.bus.queue(&world.bus.names().jobs, JOBS_CONSUMER);
     for times in 1..=5 {
-        let delivery = queue.next().await.unwrap().unwrap();
+        let delivery = queue.next(CALM).await.unwrap().unwrap();
         assert_eq!(delivery.times(), times);
         delivery.give_back(None).await.unwrap();
     }
@@ -151,6 +153,25 @@ async fn a_job_that_was_handed_out_too_often_is_a_failed_run_and_frees_its_sourc
     );
 }
 
+/// A worker asks for another job and freezes: from then on nobody reads what it is given.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_worker_is_not_given_its_own_job_again() {
+    let ack_wait = Duration::from_secs(2);
+    let world = World::start(2_000, 1, "").await;
+    world.job().await.unwrap();
+    let jobs = &world.bus.names().jobs;
+    let mut frozen = world.bus.queue(jobs, JOBS_CONSUMER);
+    let first = frozen.next(ack_wait).await.unwrap().unwrap();
+    assert_eq!(first.times(), 1);
+    let asked = tokio::time::timeout(Duration::from_millis(100), frozen.next(ack_wait));
+    assert!(asked.await.is_err(), "there is no other job");
+    let mut other = world.bus.queue(jobs, JOBS_CONSUMER);
+    let again = crate::world::until("another worker has it", async || {
+        other.next(ack_wait).await.ok()?
+    });
+    assert_eq!(again.await.times(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_of_a_source_that_is_not_here_goes_back() {
     let world = World::start(30_000, 5, "").await;
@@ -163,7 +184,7 @@ async fn a_job_of_a_source_that_is_not_here_goes_back() {
     .await;
     scraper.stop().await;
     let mut queue = world.bus.queue(&world.bus.names().jobs, JOBS_CONSUMER);
-    let again = crate::world::until("the job comes again", async || queue.next().await.ok()?).await;
+    let again = crate::world::until("the job comes again", async || queue.next(CALM).await.ok()?).await;
     assert_eq!(again.subject(), "oddswire.jobs.scrape.nobody");
     assert_eq!(again.times(), 2);
 }

@@ -15,6 +15,7 @@ mod happy;
 mod nats;
 mod outages;
 mod proxy;
+mod retire;
 mod retry;
 mod service;
 mod site;

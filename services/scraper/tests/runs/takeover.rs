@@ -4,11 +4,10 @@ use crate::{
     proxy::Proxy,
     world::{RunMessage, World, alpha, until},
 };
-use oddswire_kit::{log::Stored, publish::Publication};
+use oddswire_kit::publish::Publication;
 use oddswire_protocol::{
-    EventId, EventKey, RunId, Timestamp,
+    EventKey, RunId, Timestamp,
     header::{ATTEMPT, FENCE, STATUS},
-    odds::OddsUpdate,
     progress::{ErrorType, Phase, Status},
 };
 use tokio_util::sync::CancellationToken;
@@ -48,22 +47,14 @@ async fn next_held_run(world: &World) -> RunId {
     run_id
 }
 
-/// Writes a wrong price to a key of the odds, under somebody's claim.
-async fn overwrite(world: &World, last: &Stored, image: &OddsUpdate, fence: u64) {
-    let mut wrong = image.clone();
-    wrong.market.quotes[0].outcomes[0].price = Some("99".parse().unwrap());
+/// Replaces the source's fence, as the next attempt would.
+async fn replace_fence(world: &World) {
+    let subject = world.bus.subjects().fence(&alpha());
+    let odds = &world.bus.names().odds;
+    let last = world.bus.leader_last(odds, &subject).await.unwrap();
     let message = Publication {
-        headers: vec![
-            (FENCE, fence.to_string()),
-            ("ce-type", "odds_update".into()),
-            ("ce-time", Timestamp::now().to_string()),
-        ],
-        expected: Some(last.seq),
-        ..Publication::new(
-            last.subject.clone(),
-            format!("somebody:{fence}"),
-            serde_json::to_vec(&wrong).unwrap().into(),
-        )
+        expected: last,
+        ..Publication::new(subject, "somebody:else".into(), Vec::new().into())
     };
     world
         .bus
@@ -174,47 +165,14 @@ async fn overtake(world: &World, run_id: &RunId) -> (u64, usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_older_worker_wrote_late_is_put_right() {
-    let world = World::start(CALM_MS, 5, "").await;
-    let _scraper = world.scraper("w-1").await;
-    world.whole_run().await;
-    let before = world.odds().await;
-    // A run has loaded what the bus has, and then somebody with an older claim writes a key that did not change.
-    let run_id = next_held_run(&world).await;
-    let (victim, image) = &before[0];
-    overwrite(&world, victim, image, 1).await;
-    world.site.release();
-    let messages = world.ended(&run_id).await;
-    assert_eq!(messages.last().unwrap().image.changed_count, 1);
-    let odds = world.odds().await;
-    let (stored, now) = odds
-        .iter()
-        .find(|(stored, _)| stored.subject == victim.subject)
-        .unwrap();
-    assert_eq!(
-        stored.header(FENCE),
-        Some(messages[0].stored.seq.to_string().as_str())
-    );
-    let prices = |image: &OddsUpdate| {
-        let outcomes = image.market.quotes[0].outcomes.iter();
-        outcomes.map(|outcome| outcome.price).collect::<Vec<_>>()
-    };
-    assert_eq!(prices(now), prices(image));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_whose_odds_somebody_newer_has_written_stops() {
+async fn a_worker_whose_fence_somebody_has_replaced_writes_no_odds_any_more() {
     let world = World::start(HASTY_MS, 5, "").await;
     let scraper = world.scraper("w-1").await;
     world.whole_run().await;
+    let before = world.odds().await;
     let run_id = next_held_run(&world).await;
-    let odds = world.odds().await;
-    let (victim, image) = odds
-        .iter()
-        .find(|(_, image)| image.event_ids[0] == EventId::of("mc:match:3"))
-        .unwrap();
     world.site.show(3, "1.9");
-    overwrite(&world, victim, image, 1_000_000).await;
+    replace_fence(&world).await;
     world.site.release();
     until("the run is given up", async || {
         let metrics = scraper.ops("/metrics").await.1;
@@ -227,7 +185,17 @@ async fn a_worker_whose_odds_somebody_newer_has_written_stops() {
             .iter()
             .all(|message| message.image.attempt > 1 || !message.image.status.is_terminal())
     );
-    check_chain(&world.ended(&run_id).await);
+    // The next attempt takes the fence over, and writes what changed.
+    let messages = world.ended(&run_id).await;
+    check_chain(&messages);
+    let claim = messages
+        .iter()
+        .find(|message| message.image.attempt == 2)
+        .unwrap();
+    let fence = claim.stored.seq.to_string();
+    let written: Vec<_> = world.odds().await.split_off(before.len() - 1);
+    assert_eq!(written.len(), 1);
+    assert_eq!(written[0].0.header(FENCE), Some(fence.as_str()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,7 +221,8 @@ async fn an_event_whose_acknowledgement_was_lost_is_written_once() {
     let last = &messages.last().unwrap().image;
     assert_eq!((last.attempt, last.changed_count), (1, 20));
     let odds = world.bus.stream_state(&world.bus.names().odds).await.unwrap();
-    assert_eq!(odds.last_seq, 21, "20 images and what they are confirmed by");
+    // A fence when it began, and one in front of each of the two batches.
+    assert_eq!(odds.last_seq, 24, "20 images and what they are confirmed by");
 }
 
 /// Kills and starts the server again and again while runs go on that change every key.

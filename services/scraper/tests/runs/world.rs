@@ -15,7 +15,7 @@ use oddswire_protocol::{
     job::{CancelIntent, Job, RequestedBy},
     odds::{OddsConfirmed, OddsUpdate},
     progress::ScrapeProgress,
-    stream::{Sizing, jobs_consumer, streams},
+    stream::{Sizing, StreamSpec, jobs_consumer, streams},
 };
 use oddswire_scraper::{Error, ScraperOptions, fetch::FetchOptions};
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, time::Duration};
@@ -69,7 +69,7 @@ impl World {
 
     /// A world whose streams are of this size.
     pub(crate) async fn start_sized(sizing: Sizing, events: u32, more: &str) -> Self {
-        Self::start_shaped(sizing, None, events, more).await
+        Self::start_shaped(sizing, |_| (), events, more).await
     }
 
     /// A world that knows an id again for as many seconds only.
@@ -78,18 +78,28 @@ impl World {
             job_ack_wait_ms: ack_wait_ms,
             ..Sizing::DEV
         };
-        Self::start_shaped(sizing, Some(duplicate_window_s), events, "").await
+        let forgetful = |stream: &mut StreamSpec| stream.duplicate_window_s = duplicate_window_s;
+        Self::start_shaped(sizing, forgetful, events, "").await
     }
 
-    async fn start_shaped(sizing: Sizing, duplicate_window_s: Option<u64>, events: u32, more: &str) -> Self {
+    /// A world whose streams were made before odds came in batches.
+    pub(crate) async fn start_without_batches(events: u32) -> Self {
+        let without = |stream: &mut StreamSpec| stream.allow_batches = false;
+        Self::start_shaped(Sizing::DEV, without, events, "").await
+    }
+
+    async fn start_shaped(
+        sizing: Sizing,
+        shape: impl FnMut(&mut StreamSpec),
+        events: u32,
+        more: &str,
+    ) -> Self {
         oddswire_kit::tls::install_provider();
         let nats = Nats::start().await;
         let bus = Bus::connect(&bus_options(&nats), "test", "test").await.unwrap();
         let subjects = bus.subjects().clone();
         let (mut streams, consumer) = (streams(&subjects, &sizing), jobs_consumer(&subjects, &sizing));
-        for stream in &mut streams {
-            stream.duplicate_window_s = duplicate_window_s.unwrap_or(stream.duplicate_window_s);
-        }
+        streams.iter_mut().for_each(shape);
         provision(&bus, &streams, &consumer, false).await.unwrap();
         let sources = tempfile::tempdir().unwrap();
         fs::write(sources.path().join("alpha.toml"), definition(more)).unwrap();

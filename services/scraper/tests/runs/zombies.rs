@@ -21,9 +21,6 @@ use tokio::time::{Instant, sleep};
 
 /// Short, so that a job goes to another worker soon.
 const ACK_WAIT_MS: u64 = 2_000;
-/// Longer than a worker's question for a job is good for: a frozen worker goes on asking for so long, and may be given
-/// its own job again.
-const ACK_WAIT_OF_FROZEN_MS: u64 = 6_000;
 /// How much later than that a takeover may be seen on a machine that is busy.
 const BUSY_MS: u64 = 4_000;
 const EVENTS: u32 = 250;
@@ -60,13 +57,6 @@ impl Plan {
             off: &[],
         }
     }
-
-    fn ack_wait_ms(self) -> u64 {
-        match self.blow {
-            Blow::Kill => ACK_WAIT_MS,
-            Blow::Freeze => ACK_WAIT_OF_FROZEN_MS,
-        }
-    }
 }
 
 /// What a round showed.
@@ -83,7 +73,7 @@ struct Round {
 #[expect(clippy::print_stderr, reason = "a failure can be run again by its seed")]
 async fn run(plan: Plan) {
     eprintln!("zombies: {plan:?}");
-    let world = World::start(plan.ack_wait_ms(), EVENTS, "").await;
+    let world = World::start(ACK_WAIT_MS, EVENTS, "").await;
     let mut rng = StdRng::seed_from_u64(plan.seed);
     world.site.slow_down(PAGE_MS);
     let whole_ms = undisturbed(&world).await;
@@ -152,7 +142,7 @@ async fn round(world: &World, plan: Plan, number: u32, after_ms: u64) -> Round {
     let takeover_ms = check_run(&messages, &world.run_messages(&run_id).await.unwrap(), at);
     if let Some(takeover_ms) = takeover_ms {
         assert!(
-            takeover_ms <= plan.ack_wait_ms() + BUSY_MS,
+            takeover_ms <= ACK_WAIT_MS + BUSY_MS,
             "{takeover_ms} of {ended_within:?}"
         );
     }
@@ -303,5 +293,53 @@ async fn control_without_lease_and_fence_the_prices_of_a_zombie_stand() {
         (old, end.as_str()),
         (6, "completed"),
         "the tests above prove nothing"
+    );
+}
+
+/// A worker stops after it has looked at its lease and before it sends what it read. Its successor finds every key
+/// unchanged, and so writes none; then the first one goes on where it stopped. Gives how many of its prices stand in
+/// the end, and how its attempt ended.
+async fn stopped_between_look_and_write(off: &[&str]) -> (usize, String) {
+    let world = World::start(ACK_WAIT_MS, 6, "").await;
+    let before = Process::start(&world, "w-1", &[]).await;
+    world.whole_run().await;
+    world.jobs_done().await;
+    before.end().await;
+    let stood = world.odds().await.len();
+    (1..=6).for_each(|event| world.site.show(event, "3.3"));
+    // The lease is off: what is tried here is what holds when the look at it came too early.
+    let arguments = [&["--no-lease", "--stop-before-odds"], off].concat();
+    let first = Process::start(&world, "a-1", &arguments).await;
+    let run_id = world.next_job().await;
+    first.stopped().await;
+    (1..=6).for_each(|event| world.site.show(event, "1.85"));
+    let second = Process::start(&world, "b-1", &[]).await;
+    let last = world.ended(&run_id).await.pop().unwrap().image;
+    assert_eq!((last.attempt, last.changed_count), (2, 0));
+    first.wake();
+    let end = first.attempt_over().await;
+    let odds = world.odds().await;
+    assert_eq!(odds.len(), stood);
+    let late = odds.iter().filter(|(_, image)| home_price(image) == "3.3");
+    let late = late.count();
+    first.end().await;
+    second.end().await;
+    (late, end)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_after_a_look_that_came_too_early_is_refused_though_no_key_changed() {
+    let (late, end) = stopped_between_look_and_write(&[]).await;
+    assert_eq!(late, 0);
+    assert!(end == "over" || end == "fenced", "{end}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_without_the_fence_what_was_sent_too_late_stands() {
+    let (late, end) = stopped_between_look_and_write(&["--no-fence"]).await;
+    assert_eq!(
+        (late, end.as_str()),
+        (6, "completed"),
+        "the test above proves nothing"
     );
 }

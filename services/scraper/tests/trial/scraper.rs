@@ -4,7 +4,7 @@
 use clap::Parser;
 use oddswire_kit::{env, shutdown};
 use oddswire_scraper::{ScraperOptions, trial::Trial};
-use std::error::Error;
+use std::{error::Error, process::Command, sync::Once};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +16,19 @@ struct Cli {
     no_lease: bool,
     #[arg(long)]
     no_fence: bool,
+    /// Stops itself, as SIGSTOP does, between its look at the lease and the odds that it sends then.
+    #[arg(long)]
+    stop_before_odds: bool,
+}
+
+/// The first time, returns when somebody has woken this process.
+fn stop_once() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let own = std::process::id().to_string();
+        // What fails here fails the test: it waits for this process to stop.
+        let _ = Command::new("kill").args(["-STOP", &own]).status();
+    });
 }
 
 #[tokio::main]
@@ -24,6 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let trial = Trial {
         no_lease: cli.no_lease,
         no_fence: cli.no_fence,
+        before_odds: cli.stop_before_odds.then_some(stop_once as fn()),
     };
     let operators = TcpListener::bind(cli.scraper.ops_listen).await?;
     let stop = CancellationToken::new();

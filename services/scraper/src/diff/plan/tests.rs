@@ -65,7 +65,7 @@ fn harvest(events: Vec<EventReading>) -> Harvest {
 /// A bus and a source's memory, as far as planning sees them.
 #[derive(Default)]
 struct World {
-    known: BTreeMap<QuoteKey, Known>,
+    known: Board,
     misses: Misses,
 }
 
@@ -81,7 +81,7 @@ impl World {
         let plan = plan(&self.known, harvest, &self.misses, &run_id, 2);
         let mut withdrawn = Vec::new();
         for target in &plan.targets {
-            let before = self.known.get(&target.key).and_then(|known| known.image.clone());
+            let before = self.known.get(&target.key).cloned().flatten();
             let Some(image) = diff(before.as_deref(), target.seen(), &sight) else {
                 continue;
             };
@@ -96,12 +96,7 @@ impl World {
                     withdrawn.push(format!("{} {line}", target.key.market));
                 }
             }
-            let known = Known {
-                seq: 1,
-                fence: 1,
-                image: Some(Arc::new(image)),
-            };
-            self.known.insert(target.key.clone(), known);
+            self.known.insert(target.key.clone(), Some(Arc::new(image)));
         }
         self.misses = plan.misses;
         (withdrawn, plan.unconfirmed)

@@ -58,6 +58,16 @@ impl Process {
         self.signal(Signal::SIGSTOP);
     }
 
+    /// Waits until it has stopped itself.
+    pub(super) async fn stopped(&self) {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        until("it has stopped itself", async || {
+            let status = std::fs::read_to_string(&status).ok()?;
+            status.contains("\nState:\tT").then_some(())
+        })
+        .await;
+    }
+
     /// SIGCONT.
     pub(super) fn wake(&self) {
         self.signal(Signal::SIGCONT);

@@ -1,0 +1,197 @@
+// What the page knows, and how what comes gets into it: queued, and taken over in slices of a few milliseconds, once a
+// frame. A new whole state is built aside and shown when it is whole.
+
+import {
+  type Client,
+  createClient,
+  type EventMessage,
+  type Feed,
+  type FeedState,
+  OddswireError,
+  type Snapshot,
+  type SourceRecord,
+  type WorkerRecord,
+} from "@oddswire/client";
+import { batch, signal } from "@preact/signals";
+import { Board, type Row } from "./board.js";
+import { type Run, Runs } from "./runs.js";
+import { say } from "./voice.js";
+
+// Of a frame's 16 ms; the rest is for drawing.
+const SLICE_MS = 8;
+// A hidden page draws no frames.
+const HIDDEN_MS = 1000;
+const LOOK_AGAIN_MS = 15_000;
+
+type Item = EventMessage | Snapshot;
+
+export const client: Client = createClient();
+export const feed: Feed = client.subscribe({ since: "snapshot" });
+
+export const link = signal<FeedState>(feed.state);
+/** Whether the state on the page ever was whole. */
+export const isWhole = signal(false);
+/** When the connection was last known to be good, in the gateway's milliseconds; null while it is. */
+export const goodUntil = signal<number | null>(null);
+/** After a gap: when that was, and until when it is told. */
+export const gapAt = signal<number | null>(null);
+/** The gateway's time, in whole seconds' steps. */
+export const now = signal(Date.now());
+export const records = signal<ReadonlyMap<string, SourceRecord>>(new Map());
+export const workers = signal<readonly WorkerRecord[] | null>(null);
+/** One line for the person: what a command did, or why not. */
+export const notice = signal<{ text: string; bad: boolean } | null>(null);
+
+export const board = signal(new Board());
+export const runs = signal(new Runs(tellEnd));
+
+const queue: Item[] = [];
+const dirty = new Set<Row>();
+let taken = 0;
+let waiting = false;
+// The state being built, and how much of its snapshot was taken.
+let aside: { board: Board; runs: Runs; snapshot: Snapshot; taken: number } | null = null;
+
+export function start(): void {
+  feed.on("state", (state) => {
+    link.value = state;
+    const good = state.status === "live" && (state.upstream === "ok" || state.upstream === "unknown");
+    if (good) goodUntil.value = null;
+    else goodUntil.value ??= client.now();
+    if (state.status === "closed" && state.error !== null) notice.value = { text: `The gateway refused this page, and it does not try again: ${state.error.message}`, bad: true };
+  });
+  feed.on("event", put);
+  feed.on("snapshot", put);
+  feed.on("caught_up", () => void look());
+  feed.on("fault", ({ code, detail }) => {
+    if (code !== "token_expiring") notice.value = { text: detail, bad: true };
+  });
+  setInterval(tick, 1000);
+  setInterval(() => document.visibilityState === "visible" && void look(), LOOK_AGAIN_MS);
+  document.addEventListener("visibilitychange", wake);
+}
+
+function put(item: Item): void {
+  queue.push(item);
+  wake();
+}
+
+function wake(): void {
+  if (waiting || (queue.length === 0 && dirty.size === 0)) return;
+  waiting = true;
+  if (document.visibilityState === "hidden") setTimeout(flush, HIDDEN_MS);
+  else requestAnimationFrame(flush);
+}
+
+function flush(): void {
+  waiting = false;
+  const until = performance.now() + SLICE_MS;
+  batch(() => {
+    while (taken < queue.length && performance.now() < until) {
+      if (takeSome(queue[taken] as Item)) taken += 1;
+    }
+    for (const row of dirty) row.version.value += 1;
+    dirty.clear();
+  });
+  if (taken === queue.length) {
+    queue.length = 0;
+    taken = 0;
+    if (link.value.status === "live") isWhole.value = true;
+  } else if (taken > 10_000) {
+    queue.splice(0, taken);
+    taken = 0;
+  }
+  wake();
+}
+
+// Takes an item, or a part of a large one; true when it is done.
+function takeSome(item: Item): boolean {
+  if (item.type !== "snapshot") {
+    takeEvent(item, board.value, runs.value, true);
+    return true;
+  }
+  aside ??= { board: new Board(), runs: new Runs(tellEnd), snapshot: item, taken: 0 };
+  const end = Math.min(aside.taken + 100, item.messages.length);
+  for (; aside.taken < end; aside.taken += 1) takeEvent(item.messages[aside.taken] as EventMessage, aside.board, aside.runs, false);
+  if (aside.taken < item.messages.length) return false;
+  if (item.verdict === "gap") gapAt.value = client.now();
+  board.value = aside.board;
+  runs.value = aside.runs;
+  aside = null;
+  return true;
+}
+
+function takeEvent(message: EventMessage, board: Board, runs: Runs, isNews: boolean): void {
+  if (message.type === "odds_update") {
+    const row = board.take(message.data, client.now(), isNews && document.visibilityState === "visible");
+    if (isNews) dirty.add(row);
+  } else if (message.type === "odds_confirmed") {
+    board.confirm(message.data);
+  } else {
+    runs.take(message.data, Date.parse(message.timestamp));
+    if (isNews && message.data.seq === 1 && !records.value.has(message.data.source)) void look();
+  }
+}
+
+function tick(): void {
+  batch(() => {
+    now.value = client.now();
+    for (const row of board.value.settle(now.value)) dirty.add(row);
+    if (gapAt.value !== null && now.value - gapAt.value > 15_000) gapAt.value = null;
+  });
+  wake();
+}
+
+let looking = false;
+
+// Health and workers are not part of the stream.
+async function look(): Promise<void> {
+  if (looking) return;
+  looking = true;
+  try {
+    const [sources, alive] = await Promise.all([client.sources(), client.workers()]);
+    batch(() => {
+      records.value = new Map(sources.map((record) => [record.source, record]));
+      workers.value = alive;
+    });
+  } catch {
+    // The badge tells how the connection does; what is known stays.
+  } finally {
+    looking = false;
+  }
+}
+
+function tellEnd({ image }: Run): void {
+  say({ source: title(image.source), completed: image.status === "completed", word: image.status, errors: image.errors.reduce((sum, { count }) => sum + count, 0) });
+  // Health changes with the end of a run.
+  void look();
+}
+
+export const title = (source: string): string => records.value.get(source)?.title ?? source;
+
+/** Starts runs of these sources (none: all enabled), or of what failed in a run, and says what came of it. */
+export async function startRuns(what: { sources?: string[]; retryOf?: string }): Promise<void> {
+  await command("Not started", async () => {
+    const { runs, busy, workers } = await client.runs.start(what);
+    const said = [`Started ${runs.length === 1 ? "1 run" : `${runs.length} runs`}.`];
+    if (busy.length > 0) said.push(`Busy already: ${busy.map(({ source }) => title(source)).join(", ")}.`);
+    if (workers === 0) said.push("No worker is alive: the runs wait for one.");
+    return said.join(" ");
+  });
+}
+
+export async function cancelRun(runId: string, source: string): Promise<void> {
+  await command("Not cancelled", async () => {
+    const { status } = await client.runs.cancel(runId);
+    return status === "cancelling" ? `Asked the run of ${title(source)} to stop.` : `The run of ${title(source)} is over already.`;
+  });
+}
+
+async function command(failed: string, act: () => Promise<string>): Promise<void> {
+  try {
+    notice.value = { text: await act(), bad: false };
+  } catch (error) {
+    const { message, problem } = error instanceof OddswireError ? error : { message: String(error), problem: undefined };
+    notice.value = { text: `${failed}. ${problem === undefined ? "" : `${problem.title}: `}${message}`, bad: true };
+  }
+}
