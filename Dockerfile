@@ -38,7 +38,7 @@ RUN for manifest in $(find . -mindepth 2 -name Cargo.toml); do \
     done \
     && echo 'fn main() {}' | tee services/oddswire/src/main.rs > xtask/src/main.rs \
     && mkdir -p tests/it && touch tests/lib.rs tests/it/main.rs \
-    && cargo build --profile dist --locked --package oddswire \
+    && cargo build --profile dist --locked --package oddswire --features otlp \
     && find . -name '*.rs' -not -path './target/*' -delete
 
 # What `--version` says besides the number; after the dependencies, which do not depend on it.
@@ -49,7 +49,7 @@ ENV ODDSWIRE_COMMIT=${ODDSWIRE_COMMIT}
 COPY . .
 COPY --from=page /src/clients/dashboard/dist clients/dashboard/dist
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
-    && cargo build --profile dist --locked --package oddswire
+    && cargo build --profile dist --locked --package oddswire --features otlp
 
 # Where docker-compose.yml puts a volume for each role's key: a new volume takes over whose the folder is.
 RUN mkdir -p /keys/provision /keys/scraper /keys/gateway /keys/reader /keys/operator /keys/users

@@ -5,7 +5,7 @@ mod door;
 mod end;
 mod tickets;
 
-use crate::harness::{Gateway, Sse, World, Ws, within};
+use crate::harness::{Gateway, Sse, World, Ws, logs, within};
 use oddswire_gateway::{
     GatewayOptions,
     auth::{AuthOptions, Mint},
@@ -14,7 +14,7 @@ use oddswire_protocol::Timestamp;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
-pub(crate) const SECRET: &str = "a secret of at least 32 bytes, for tests";
+pub(crate) const SECRET: &str = "a planted-secret of at least 32 bytes, for tests";
 
 /// Tokens are asked for; they end to the second.
 pub(crate) fn on(options: &mut GatewayOptions) {
@@ -30,7 +30,9 @@ pub(crate) fn now_s() -> i64 {
 }
 
 pub(crate) fn sign(claims: &Value) -> String {
-    Mint::new(SECRET, None).unwrap().sign(claims, None).unwrap()
+    let token = Mint::new(SECRET, None).unwrap().sign(claims, None).unwrap();
+    logs::plant(&token);
+    token
 }
 
 /// The claims of one who may listen to `topics` and do `scope` for `ttl_s`.

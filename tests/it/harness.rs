@@ -5,6 +5,7 @@ mod cluster;
 mod connection;
 mod events;
 pub(crate) mod frames;
+pub(crate) mod logs;
 mod plain;
 mod process;
 pub(crate) mod secured;
@@ -85,6 +86,7 @@ impl World {
     /// One whose streams may hold this much.
     pub(crate) async fn sized(sizing: Sizing) -> Self {
         tls::install_provider();
+        logs::keep();
         let store = tempfile::tempdir().unwrap();
         let nats = NatsServer::start(store.path(), None).await.unwrap();
         let bus = Bus::connect(&options(&nats.url()), "test", "test").await.unwrap();
@@ -105,6 +107,7 @@ impl World {
     /// One whose server has the configuration that is deployed: a key for each role, and least permissions.
     pub(crate) async fn secured() -> Self {
         tls::install_provider();
+        logs::keep();
         let store = tempfile::tempdir().unwrap();
         let keys = secured::keys(store.path());
         let nats = secured::start(store.path(), "secure.conf").await;

@@ -58,7 +58,7 @@ async fn besiege(plan: Plan) -> Outcome {
     let end = Instant::now() + Duration::from_secs(plan.seconds);
     while Instant::now() < end {
         sleep(Duration::from_millis(rng.random_range(300..1_500))).await;
-        watch.look();
+        look(&mut watch, &replicas, &truth).await;
         // Never the survivor.
         let other = rng.random_range(1..plan.replicas);
         match rng.random_range(0..20) {
@@ -79,7 +79,7 @@ async fn besiege(plan: Plan) -> Outcome {
     truth.finish();
     hop.cancel();
     let reports = clients.join_all().await;
-    watch.look();
+    look(&mut watch, &replicas, &truth).await;
     let events: u64 = reports.iter().map(|report| report.events).sum();
     let sessions: u64 = reports.iter().map(|report| report.sessions).sum();
     eprintln!(
@@ -101,6 +101,11 @@ async fn besiege(plan: Plan) -> Outcome {
             .then(|| "the survivor died".to_owned()),
     );
     Outcome { wrong, watch }
+}
+
+async fn look(watch: &mut Watch, replicas: &Replicas, truth: &Truth) {
+    let runs = truth.runs.lock().unwrap().len();
+    watch.look(&replicas.metrics(SURVIVOR).await, runs);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ mod bench;
 mod stages;
 mod summary;
 
+use crate::{process, secrets};
 use anyhow::{Result, bail};
 use bench::Bench;
 use stages::STAGES;
@@ -36,7 +37,12 @@ pub(crate) fn list() {
 pub(crate) fn run(only: &[String]) -> Result<ExitCode> {
     let chosen = choose(only)?;
     let bench = Bench::default();
-    let lines: Vec<Line> = chosen.iter().map(|stage| run_one(stage, &bench)).collect();
+    let logs = secrets::folder()?;
+    let run = |stage: &&Stage| {
+        process::keep_output(&logs, stage.name);
+        run_one(stage, &bench)
+    };
+    let lines: Vec<Line> = chosen.iter().map(run).collect();
     println!("{}", summary::table(&lines));
     let failed = lines.iter().any(|line| matches!(line.verdict, Verdict::Failed));
     Ok(if failed {

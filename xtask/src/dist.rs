@@ -23,7 +23,16 @@ pub(crate) fn run() -> Result<()> {
     page::build()?;
     process::run(
         process::cargo()
-            .args(["build", "--profile", "dist", "--locked", "--package", "oddswire"])
+            .args([
+                "build",
+                "--profile",
+                "dist",
+                "--locked",
+                "--package",
+                "oddswire",
+                "--features",
+                "otlp",
+            ])
             .env("ODDSWIRE_COMMIT", &commit),
     )?;
     let binary = target.join("dist/oddswire");

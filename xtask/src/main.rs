@@ -24,6 +24,7 @@ mod page;
 mod process;
 mod product;
 mod python;
+mod secrets;
 mod tool;
 mod types;
 mod zombies;

@@ -1,8 +1,13 @@
 //! Running other programs.
 
 use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
 
 /// The top of the repository.
 pub(crate) fn root() -> &'static Path {
@@ -29,15 +34,61 @@ pub(crate) fn cargo() -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// Where the outputs of what runs are kept as well, and the name of the file for them.
+static LOG: Mutex<Option<(PathBuf, String)>> = Mutex::new(None);
+
+/// From now on keeps the output of what [`run`] runs, in this folder, under the name of a stage.
+pub(crate) fn keep_output(folder: &Path, stage: &str) {
+    let log = Some((folder.to_owned(), format!("stage-{stage}.log")));
+    *LOG.lock().unwrap_or_else(PoisonError::into_inner) = log;
+}
+
+/// The folder where outputs are kept.
+pub(crate) fn logs() -> Option<PathBuf> {
+    let log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
+    log.as_ref().map(|(folder, _)| folder.clone())
+}
+
 /// Runs to the end with its output on ours.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+    let log = LOG.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let status = match log {
+        Some((folder, file)) => run_kept(command, &folder.join(file)),
+        None => command.status(),
+    };
+    let status = status.with_context(|| format!("cannot start `{}`", shown(command)))?;
     if !status.success() {
         bail!("`{}` failed ({status})", shown(command));
     }
     Ok(())
+}
+
+/// The same, with a copy of its output at the end of a file.
+fn run_kept(command: &mut Command, file: &Path) -> std::io::Result<ExitStatus> {
+    let mut log = File::options().create(true).append(true).open(file)?;
+    let (mut output, ours) = std::io::pipe()?;
+    if std::io::stdout().is_terminal() {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    command.stdout(ours.try_clone()?).stderr(ours);
+    let mut child = command.spawn()?;
+    // Else we hold the pipe open ourselves.
+    command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    let (done, copied) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = [0; 8_192];
+        while let Ok(count @ 1..) = output.read(&mut bytes) {
+            // Nobody may be reading ours.
+            let _ = std::io::stdout().write_all(&bytes[..count]);
+            let _ = std::io::stdout().flush();
+            let _ = log.write_all(&bytes[..count]);
+        }
+        let _ = done.send(());
+    });
+    let status = child.wait()?;
+    // What it started and left running may hold the pipe for ever.
+    let _ = copied.recv_timeout(Duration::from_secs(5));
+    Ok(status)
 }
 
 /// Takes this process's place (as `cargo run` did before), so that Ctrl-C, signals and the exit code are its own.

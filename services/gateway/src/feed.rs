@@ -18,8 +18,12 @@ use oddswire_kit::{
     bus::{Bus, Signals},
     live::Listener,
     log::{ReadError, Stored},
+    span::Span,
 };
-use oddswire_protocol::{Feed, Timestamp, header::AFTER};
+use oddswire_protocol::{
+    Feed, Timestamp,
+    header::{AFTER, TRACEPARENT},
+};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -329,6 +333,10 @@ impl FeedActor {
                 None
             }
         };
+        let _span = frame.as_ref().map(|frame| {
+            let name = frame.envelope.message_type().as_str();
+            Span::receive(name, message.header(TRACEPARENT))
+        });
         let after = message
             .header(AFTER)
             .filter(|_| is_terminal(message))

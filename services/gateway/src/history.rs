@@ -71,7 +71,7 @@ impl HistoryPage {
         let mut out =
             format!("{{\"event_id\":\"{event_id}\",\"since\":\"{since}\",\"images\":[").into_bytes();
         join(&mut out, self.images.iter(), |out, image| {
-            out.extend_from_slice(image)
+            out.extend_from_slice(image);
         });
         let next = self
             .next_page

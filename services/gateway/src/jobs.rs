@@ -60,6 +60,7 @@ pub async fn start(
     let mut message = Publication::new(bus.subjects().job(source), run_id.to_string(), encode(&job));
     let trace = asked_within.map_or_else(|| Trace::of_id(run_id.trace_id()), Trace::child);
     message.headers.push((TRACEPARENT, trace.to_string()));
+    message.within = asked_within;
     match bus.publish(&message, stop).await {
         Ok(_) => {
             tracing::info!(trace_id = trace.trace_id(), %run_id, %source, "run asked for");
@@ -217,6 +218,7 @@ fn cancelled(bus: &Bus, job: &Job, trace: Trace, queued: ScrapeProgress) -> Publ
     Publication {
         headers,
         expected: Some(0),
+        within: Some(trace),
         ..Publication::new(bus.subjects().feed(&key), id, encode(&image))
     }
 }

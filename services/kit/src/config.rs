@@ -29,7 +29,7 @@ const VARIABLE: &str = "ODDSWIRE_CONFIG";
 /// How our variables begin.
 const PREFIX: &str = "ODDSWIRE_";
 /// Variables that begin so and are no options of a command: of the image, the tests and the tools.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     VARIABLE,
     "ODDSWIRE_NATS_SERVER",
     "ODDSWIRE_BIN",
@@ -39,6 +39,7 @@ const OTHERS: [&str; 9] = [
     "ODDSWIRE_PORT",
     "ODDSWIRE_CHAOS_SECONDS",
     "ODDSWIRE_CHAOS_SEED",
+    "ODDSWIRE_TEST_LOGS",
 ];
 
 /// Gives the value of an environment variable.

@@ -16,6 +16,8 @@ pub mod metrics;
 pub mod nats_server;
 pub mod nearest;
 pub mod ops;
+#[cfg(feature = "otlp")]
+mod otlp;
 pub mod probe;
 pub mod provision;
 pub mod publish;
@@ -23,6 +25,7 @@ pub mod queue;
 pub mod roles;
 pub mod secret;
 pub mod shutdown;
+pub mod span;
 pub mod telemetry;
 pub mod tls;
 pub mod trace;

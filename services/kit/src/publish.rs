@@ -3,13 +3,17 @@
 
 mod batch;
 
-use crate::bus::Bus;
+use crate::{
+    bus::Bus,
+    span::{Kind, Span},
+    trace::Trace,
+};
 use async_nats::{
     HeaderMap,
     jetstream::{ErrorCode, context::PublishErrorKind, message::PublishMessage},
 };
 use bytes::Bytes;
-use oddswire_protocol::header::{MSG_ID, RESERVED};
+use oddswire_protocol::header::{CE_TYPE, MSG_ID, RESERVED, TRACEPARENT};
 use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +33,8 @@ pub struct Publication {
     pub expected: Option<u64>,
     /// How long it is kept, when not for ever.
     pub ttl: Option<Duration>,
+    /// The span that it is published within. Its own is the one that its `traceparent` names.
+    pub within: Option<Trace>,
 }
 
 impl Publication {
@@ -41,7 +47,23 @@ impl Publication {
             payload,
             expected: None,
             ttl: None,
+            within: None,
         }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The span of its publication, where it belongs to a trace.
+    fn span(&self) -> Option<Span> {
+        let trace = self.header(TRACEPARENT)?.parse().ok()?;
+        let name = format!("publish {}", self.header(CE_TYPE).unwrap_or("job"));
+        let mut span = Span::begin(Kind::Producer, &name, trace, self.within);
+        span.tell("messaging.system", "nats");
+        span.tell("messaging.destination.name", &self.subject);
+        Some(span)
     }
 
     fn check(&self) -> Result<(), PublishError> {
@@ -136,12 +158,17 @@ impl Bus {
         tell: impl Fn(&str),
     ) -> Result<Ack, PublishError> {
         message.check()?;
-        until_acknowledged(
+        let mut span = message.span();
+        let published = until_acknowledged(
             || self.try_publish(message.outgoing(), &message.subject),
             stop,
             tell,
         )
-        .await
+        .await;
+        if let (Some(span), Err(error)) = (&mut span, &published) {
+            span.fail(error);
+        }
+        published
     }
 
     async fn try_publish(&self, outgoing: PublishMessage, subject: &str) -> Result<Ack, Failure> {

@@ -1,7 +1,8 @@
-//! Logs.
+//! Logs, and where spans go.
 
 use clap::{Args, ValueEnum};
 use std::io::IsTerminal;
+use tokio::runtime::Handle;
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// What a service logs unless configured otherwise. The bus client's own lines say what ours say already.
@@ -69,3 +70,39 @@ pub fn init(options: &LogOptions, default: &str) -> Result<(), FilterError> {
     };
     Ok(())
 }
+
+/// Exports the spans of this process from now on to the collector that the environment names (`OTEL_EXPORTER_OTLP_ENDPOINT`),
+/// in the name of `service`. Requests are made on `runtime`. Says so where this build cannot.
+///
+/// # Errors
+/// What is wrong with the environment, in a sentence.
+#[cfg(feature = "otlp")]
+pub fn export_spans(service: &str, runtime: &Handle) -> Result<(), crate::otlp::Error> {
+    crate::otlp::begin(service, runtime)
+}
+
+/// Sends the spans that are still queued, for 3 s at most. Blocks: not for a thread of the runtime.
+#[cfg(feature = "otlp")]
+pub fn flush_spans() {
+    crate::otlp::end();
+}
+
+/// Exports nothing: this build has no feature `otlp`.
+///
+/// # Errors
+/// None.
+#[cfg(not(feature = "otlp"))]
+pub fn export_spans(_: &str, _: &Handle) -> Result<(), std::convert::Infallible> {
+    let asked = [
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    ];
+    if asked.into_iter().any(|name| crate::env::lookup(name).is_some()) {
+        tracing::warn!("this build exports no spans: it was built without the feature otlp");
+    }
+    Ok(())
+}
+
+/// There is nothing to send.
+#[cfg(not(feature = "otlp"))]
+pub fn flush_spans() {}

@@ -1,5 +1,5 @@
 //! Traces: which events, jobs and requests belong together, as W3C Trace Context names it. Ids are made and handed on
-//! whether or not anybody collects them.
+//! whether or not anybody collects the spans ([`crate::span`]).
 
 use std::{fmt, str::FromStr};
 
@@ -28,6 +28,17 @@ impl Trace {
             span_id: new_span(),
             ..self
         }
+    }
+
+    /// Whether whoever began the trace wants it to be kept.
+    pub(crate) fn is_sampled(self) -> bool {
+        self.sampled
+    }
+
+    /// The trace's id, and the span's.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn ids(self) -> (u128, u64) {
+        (self.id, self.span_id)
     }
 
     /// The id of the trace in logs: 32 hexadecimal digits.

@@ -98,6 +98,15 @@ impl Command {
             _ => "warn",
         }
     }
+
+    /// The name under which its spans are exported.
+    fn service(&self) -> Option<&'static str> {
+        match self {
+            Self::Gateway(_) => Some("oddswire-gateway"),
+            Self::Scraper(_) => Some("oddswire-scraper"),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -125,7 +134,14 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&error, 1),
     };
-    match runtime.block_on(run(cli.command)) {
+    if let Some(service) = cli.command.service()
+        && let Err(error) = telemetry::export_spans(service, runtime.handle())
+    {
+        return complain(&error, BAD_CONFIGURATION);
+    }
+    let ran = runtime.block_on(run(cli.command));
+    telemetry::flush_spans();
+    match ran {
         Ok(code) => code,
         Err(error) => complain(&format!("{error:#}"), exit_code(&error)),
     }

@@ -27,7 +27,17 @@ fn oddswire(arguments: &[&str]) -> Command {
 }
 
 fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // The stage `secrets` of `cargo xtask test` looks there.
+    if let Some(folder) = oddswire_kit::env::lookup("ODDSWIRE_TEST_LOGS") {
+        let file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(Path::new(&folder).join("oddswire-configuration.log"));
+        let all = [&output.stdout, said.as_bytes()].concat();
+        file.unwrap().write_all(&all).unwrap();
+    }
+    said
 }
 
 #[test]
@@ -80,20 +90,27 @@ fn a_misspelt_variable_is_told_with_the_one_that_is_meant() {
 fn no_secret_is_printed_wherever_it_came_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
-    fs::write(&file, "hush-from-a-file\n").unwrap();
-    let output = oddswire(&["print-config", "gateway", "--auth-secret=hush-from-a-flag"])
-        .env("ODDSWIRE_NATS_PASSWORD_FILE", &file)
-        .env("ODDSWIRE_NATS_TOKEN", "hush-from-a-variable")
-        .env("ODDSWIRE_NATS_URL", "nats://me:hush-from-an-address@127.0.0.1")
-        .output()
-        .unwrap();
+    fs::write(&file, "planted-secret-from-a-file\n").unwrap();
+    let output = oddswire(&[
+        "print-config",
+        "gateway",
+        "--auth-secret=planted-secret-from-a-flag",
+    ])
+    .env("ODDSWIRE_NATS_PASSWORD_FILE", &file)
+    .env("ODDSWIRE_NATS_TOKEN", "planted-secret-from-a-variable")
+    .env(
+        "ODDSWIRE_NATS_URL",
+        "nats://me:planted-secret-from-an-address@127.0.0.1",
+    )
+    .output()
+    .unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &said(&output);
     assert!(output.status.success(), "{text}");
     assert!(
         text.contains("nats_token = \"***\" # ODDSWIRE_NATS_TOKEN"),
         "{text}"
     );
-    assert!(!text.contains("hush"), "{text}");
+    assert!(!text.contains("planted-secret"), "{text}");
 }
 
 /// A gateway without a bus: what it grants it grants all the same.

@@ -151,6 +151,7 @@ impl Author {
         ];
         Ok(Publication {
             headers,
+            within: Some(self.trace),
             ..Publication::new(self.subjects.feed(key), id, payload.into())
         })
     }

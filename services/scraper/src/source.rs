@@ -248,7 +248,8 @@ fn base_url(text: &str) -> Result<Url, String> {
         || !url.username().is_empty()
         || url.password().is_some()
     {
-        return Err(wrong("may have a path, but no query, fragment or user"));
+        // Not as it stands there: it may hold a password.
+        return Err("an address may have a path, but no query, fragment or user".to_owned());
     }
     Ok(url)
 }

@@ -18,6 +18,7 @@ use oddswire_kit::{
     bus::Bus,
     log::ReadError,
     queue::{Delivery, Queue},
+    span::{Kind, Span},
 };
 use oddswire_protocol::{RunId, SourceKey, header::TRACEPARENT, job::Job, stream::JOBS_CONSUMER};
 use std::{
@@ -171,7 +172,11 @@ impl Worker {
                 let run_id = job.run_id.clone();
                 self.metrics.running.inc();
                 self.state(|state| state.running.insert(run_id.clone()));
-                let trace = trace_of(&run_id, delivery.header(TRACEPARENT));
+                let within = trace_of(&run_id, delivery.header(TRACEPARENT));
+                let trace = within.child();
+                let mut span = Span::begin(Kind::Consumer, "run", trace, Some(within));
+                span.tell("oddswire.run_id", &run_id);
+                span.tell("oddswire.source", &job.source);
                 let attempt = Attempt {
                     trace,
                     worker: Arc::clone(&self),
@@ -181,6 +186,9 @@ impl Worker {
                     ack_wait,
                 };
                 let verdict = attempt.make(&delivery, stop).await;
+                if verdict != Verdict::Done {
+                    span.fail(format_args!("{verdict:?}"));
+                }
                 self.state(|state| state.running.remove(&run_id));
                 self.metrics.running.dec();
                 verdict

@@ -1,7 +1,7 @@
 //! What is wrong with a token, and the one answer to it, by every way in.
 
 use super::{bearer, claims, now_s, refusal, sign, token};
-use crate::harness::{Ended, Gateway, GatewayProcess, World, Ws};
+use crate::harness::{Ended, Gateway, GatewayProcess, World, Ws, logs};
 use oddswire_gateway::auth::Mint;
 use oddswire_protocol::{
     envelope::MessageType,
@@ -283,6 +283,7 @@ async fn no_log_has_a_token_or_a_ticket() {
         format!("http://{address}{path}")
     });
     let good = token(&["odds_updates"], "read");
+    assert!(super::SECRET.contains(logs::MARK));
     let mut secrets = vec![super::SECRET.to_owned()];
     for (_, token, _, _) in attacks() {
         http.get(url("/api/odds"))
@@ -329,6 +330,7 @@ async fn no_log_has_a_token_or_a_ticket() {
             .await
             .unwrap();
     }
+    logs::plant(&ticket);
     secrets.extend([good, ticket]);
     process.drain().await;
     let said = process.said();

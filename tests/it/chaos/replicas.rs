@@ -55,6 +55,11 @@ impl Replicas {
         self.all[number].process.lock().await.id().expect("it runs")
     }
 
+    /// What it shows to Prometheus.
+    pub(crate) async fn metrics(&self, number: usize) -> String {
+        self.all[number].process.lock().await.metrics().await
+    }
+
     /// Whether its process has ended by itself.
     pub(crate) async fn is_dead(&self, number: usize) -> bool {
         self.all[number].process.lock().await.is_dead()

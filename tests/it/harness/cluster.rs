@@ -1,6 +1,6 @@
 //! Three nodes: plain ones, or with the configuration that is deployed.
 
-use super::{PATIENCE, Servers, World, options, secured, tls, until, within};
+use super::{PATIENCE, Servers, World, logs, options, secured, tls, until, within};
 use async_nats::{ConnectOptions, jetstream};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
@@ -18,6 +18,7 @@ impl World {
     /// A cluster of three nodes, with three copies of each stream.
     pub(crate) async fn cluster() -> Self {
         tls::install_provider();
+        logs::keep();
         let store = tempfile::tempdir().unwrap();
         let cluster = NatsCluster::start(store.path()).await.unwrap();
         let nats_url = cluster.url();
@@ -38,6 +39,7 @@ impl World {
     /// folders alone. The world's own bus is the role provision's.
     pub(crate) async fn secured_cluster(config: &str) -> Self {
         tls::install_provider();
+        logs::keep();
         let store = tempfile::tempdir().unwrap();
         let keys = secured::keys(store.path());
         secured::certificates(store.path(), &["localhost", "127.0.0.1"]);

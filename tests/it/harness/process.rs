@@ -1,6 +1,6 @@
 //! A gateway in a process of its own, that can be killed.
 
-use super::{PATIENCE, until};
+use super::{PATIENCE, logs, until};
 use oddswire_kit::child;
 use std::{
     fs::{self, File},
@@ -30,7 +30,10 @@ impl GatewayProcess {
             format!("--nats-url={nats_url}"),
         ];
         args.extend_from_slice(further);
-        let log = NamedTempFile::new().unwrap();
+        let log = logs::file("gateway-");
+        if !args.iter().any(|arg| arg.starts_with("--log=")) {
+            args.push(format!("--log={}", logs::filter()));
+        }
         Self {
             port,
             ops_port,

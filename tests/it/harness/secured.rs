@@ -1,5 +1,6 @@
 //! Servers with the configuration that is deployed.
 
+use super::logs;
 use oddswire_kit::{
     bus::{BusOptions, BusSecurity},
     nats_server::NatsServer,
@@ -16,6 +17,12 @@ use std::{
 pub(crate) fn keys(dir: &Path) -> PathBuf {
     let keys = dir.join("keys");
     write_keys(&keys, KeyLayout::Together, &Subjects::default()).unwrap();
+    for entry in fs::read_dir(&keys).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "nk") {
+            logs::plant(&fs::read_to_string(path).unwrap());
+        }
+    }
     keys
 }
 

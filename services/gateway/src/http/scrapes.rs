@@ -15,6 +15,10 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use oddswire_kit::{
+    span::{Kind, Span},
+    trace::Trace,
+};
 use oddswire_protocol::{
     BatchId, RunId, SourceKey,
     api::{Sources, StartScrapes, Started, Workers},
@@ -77,9 +81,12 @@ pub(super) async fn start(
     let workers = records::<WorkerRecord>(&gateway, "worker").await?.len();
     let batch_id = BatchId::new();
     // What is no traceparent is as none.
-    let trace = headers
+    let asked_within: Option<Trace> = headers
         .get(TRACEPARENT)
         .and_then(|text| text.to_str().ok()?.parse().ok());
+    let trace = asked_within.map(Trace::child);
+    // Without one each run has a trace of its own.
+    let _span = trace.map(|trace| Span::begin(Kind::Server, "POST /api/scrapes", trace, asked_within));
     let (mut runs, mut busy) = (Vec::new(), Vec::new());
     for source in &sources {
         let retry_of = wish.retry_of.clone();

@@ -109,7 +109,7 @@ async fn read(logs: &Logs, filters: &Filters, want: &ImagesWanted) -> Result<Ima
     let names = bus.names();
     let log = logs.state(Feed::Run).await?;
     let copied = bus.copied_to(&names.runs_last, &log).await?;
-    let mut last: BTreeMap<String, Stored> = BTreeMap::new();
+    let mut last: BTreeMap<String, Image> = BTreeMap::new();
     for filter in filters {
         let subject = bus.subjects().feed_filter(filter);
         for (stream, from, to) in [(&names.runs_last, 1, u64::MAX), (&names.runs, copied + 1, floor)] {
@@ -119,20 +119,24 @@ async fn read(logs: &Logs, filters: &Filters, want: &ImagesWanted) -> Result<Ima
                 let known = page
                     .into_iter()
                     .filter(|message| message.is_of(&log) && message.origin_seq() <= floor);
-                last.extend(known.map(|message| (message.subject.clone(), message)));
+                for message in known {
+                    // The copy has every run of a day, and a message as it came needs several times a frame's memory:
+                    // nothing but what is shown is held until the end of the read.
+                    let worth = want.everything || worth_showing(&message, now);
+                    match worth.then(|| logs.frame(&message)).flatten() {
+                        Some(frame) => {
+                            let seq = message.origin_seq();
+                            last.insert(message.subject, Image { seq, frame });
+                        }
+                        None => {
+                            last.remove(&message.subject);
+                        }
+                    }
+                }
             }
         }
     }
-    let mut images: Vec<Image> = last
-        .into_values()
-        .filter(|message| want.everything || worth_showing(message, now))
-        .filter_map(|message| {
-            Some(Image {
-                seq: message.origin_seq(),
-                frame: logs.frame(&message)?,
-            })
-        })
-        .collect();
+    let mut images: Vec<Image> = last.into_values().collect();
     images.sort_by_key(|image| image.seq);
     Ok(Images {
         images,

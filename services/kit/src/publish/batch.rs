@@ -1,7 +1,10 @@
 //! Several messages that are stored together or not at all: atomic batches of NATS 2.12 (ADR-50).
 
 use super::{Ack, Failure, Publication, PublishError, until_acknowledged};
-use crate::bus::{Bus, REQUEST_TIMEOUT};
+use crate::{
+    bus::{Bus, REQUEST_TIMEOUT},
+    span::Span,
+};
 use async_nats::{
     client::PublishErrorKind,
     header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE},
@@ -31,7 +34,14 @@ impl Bus {
         let Some((last, before)) = messages.split_last() else {
             return Err(PublishError::Refused("an empty batch".into()));
         };
-        until_acknowledged(|| self.try_batch(before, last), stop, tell).await
+        let mut spans: Vec<Span> = messages.iter().filter_map(Publication::span).collect();
+        let published = until_acknowledged(|| self.try_batch(before, last), stop, tell).await;
+        if let Err(error) = &published {
+            for span in &mut spans {
+                span.fail(error);
+            }
+        }
+        published
     }
 
     async fn try_batch(&self, before: &[Publication], last: &Publication) -> Result<Ack, Failure> {
