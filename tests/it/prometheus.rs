@@ -114,7 +114,19 @@ async fn prometheus_reads_both_services_and_every_rule_finds_what_it_asks_for() 
         assert_eq!(rule["health"], "ok", "{rule}");
         assert_eq!(rule["state"], "inactive", "all is well: {rule}");
     }
-    // What counts by label is there from the first thing that it counts.
+    // Where one is too many, the count is there before it is made: nobody sees a rise from nothing.
+    for (series, count) in [
+        ("oddswire_gateway_refused_total", "2"),
+        ("oddswire_scraper_run_outcomes_total{outcome=\"blocked\"}", "4"),
+        ("oddswire_scraper_runs_total{end=\"failed\"}", "4"),
+        ("oddswire_scraper_refused_total", "3"),
+    ] {
+        let query = format!("query?query=count({series}==0)");
+        prometheus
+            .says(series, &query, |data| data["result"][0]["value"][1] == count)
+            .await;
+    }
+    // What else counts by label is there from the first thing that it counts.
     let mut client = pair.gateway.ws("").await;
     client.next_of(MessageType::CaughtUp).await;
     pair.start("").await;

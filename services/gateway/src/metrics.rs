@@ -133,12 +133,21 @@ impl Default for Metrics {
             reloads: Family::default(),
             sessions: Gauge::default(),
             connections: Gauge::default(),
-            refused: Family::default(),
+            refused: refused_so_far(),
             auth: Family::default(),
             own_client: delays(),
             deaf_shards: Gauge::default(),
         }
     }
+}
+
+/// What pages begins at 0: Prometheus cannot see a count rise to 1 from nothing.
+fn refused_so_far() -> Family<RefusedLabel, Counter> {
+    let refused = Family::<RefusedLabel, Counter>::default();
+    for reason in [Refused::Full, Refused::AddressFull] {
+        drop(refused.get_or_create(&RefusedLabel { reason }));
+    }
+    refused
 }
 
 /// What the gateway counts, whether or not it did yet.

@@ -12,7 +12,7 @@ use prometheus_client::{
         histogram::{Histogram, exponential_buckets},
     },
 };
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 /// A label that tells sources apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -144,6 +144,9 @@ impl Metrics {
             definition_problems: Gauge::default(),
             definition_reads: Family::default(),
         };
+        for reason in ["odds_for_now", "odds", "run_message"] {
+            drop(metrics.refused.get_or_create(&ReasonLabel { reason }));
+        }
         metrics.enter_runs(book);
         metrics.enter_bus(book);
         metrics.fetch.enter(book);
@@ -253,9 +256,19 @@ impl Metrics {
             .inc();
     }
 
+    /// There is this source. What alerts ask about begins at 0: Prometheus cannot see a count rise to 1 from nothing.
+    pub(crate) fn knows(&self, source: &SourceKey) {
+        drop(self.outcome(source, Outcome::Blocked));
+        drop(self.end(source, "failed"));
+    }
+
     /// The work of a run came to this.
     pub(crate) fn came_to(&self, source: &SourceKey, outcome: Outcome) {
-        let label = OutcomeLabel {
+        self.outcome(source, outcome).inc();
+    }
+
+    fn outcome(&self, source: &SourceKey, outcome: Outcome) -> impl Deref<Target = Counter> {
+        self.outcomes.get_or_create(&OutcomeLabel {
             source: source.to_string(),
             outcome: match outcome {
                 Outcome::Complete => "complete",
@@ -265,8 +278,7 @@ impl Metrics {
                 Outcome::Broken => "broken",
                 Outcome::Unreachable => "unreachable",
             },
-        };
-        self.outcomes.get_or_create(&label).inc();
+        })
     }
 
     /// JetStream acknowledged an event.
@@ -278,11 +290,14 @@ impl Metrics {
 
     /// One more attempt ended.
     pub(crate) fn ended(&self, source: &SourceKey, end: &'static str) {
-        let label = RunLabel {
+        self.end(source, end).inc();
+    }
+
+    fn end(&self, source: &SourceKey, end: &'static str) -> impl Deref<Target = Counter> {
+        self.runs.get_or_create(&RunLabel {
             source: source.to_string(),
             end,
-        };
-        self.runs.get_or_create(&label).inc();
+        })
     }
 
     /// One more message was refused.

@@ -76,6 +76,9 @@ impl Shelf {
         let lookup: Lookup = Box::new(lookup);
         let (seen, loaded) = read(&dir, &*lookup, Vec::new());
         let sources = by_key(loaded?);
+        for key in sources.keys() {
+            metrics.knows(key);
+        }
         Ok(Self {
             dir,
             lookup,
@@ -157,6 +160,9 @@ impl Shelf {
             }
         }
         self.metrics.definitions_taken();
+        for key in sources.keys() {
+            self.metrics.knows(key);
+        }
         if !changed.is_empty() {
             tracing::info!(
                 changed = changed.join(", "),

@@ -80,7 +80,7 @@ impl Process {
             let metrics = metrics.text().await.ok()?;
             let line = metrics
                 .lines()
-                .find(|line| line.starts_with("oddswire_scraper_runs_total{"))?;
+                .find(|line| line.starts_with("oddswire_scraper_runs_total{") && line.ends_with(" 1"))?;
             let (_, end) = line.split_once("end=\"")?;
             Some(end.split_once('"')?.0.to_owned())
         })
