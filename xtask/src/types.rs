@@ -1,18 +1,28 @@
 //! Generated files. `cargo xtask types` writes them, a check fails when they are stale.
 
-use crate::process;
+use crate::{node, process};
 use anyhow::Result;
+use std::process::Command;
 
 /// Writes them all.
 pub(crate) fn write() -> Result<()> {
     for (package, example) in [("oddswire-protocol", "schemas"), ("oddswire-e2e", "signals")] {
         process::run(process::cargo().args(["run", "--package", package, "--example", example]))?;
     }
-    Ok(())
+    process::run(&mut typescript()?)
 }
 
-/// Compares those that no cargo test compares; `None` while there is none. The schemas, and what is written from the
-/// metrics, have a test of their own, beside what they come from; what other languages generate from them belongs here.
-pub(crate) fn check() -> Option<Result<()>> {
-    None
+/// Compares the types in TypeScript with the schemas. The schemas themselves, and what is written from the metrics, have
+/// a test of their own, beside what they come from.
+pub(crate) fn check() -> Result<()> {
+    process::run(typescript()?.arg("--check"))
+}
+
+/// What writes the client library's types.
+fn typescript() -> Result<Command> {
+    let mut script = node::node()?;
+    script
+        .arg("scripts/types.mjs")
+        .current_dir(node::install("clients/js")?);
+    Ok(script)
 }
