@@ -94,8 +94,12 @@ async fn take_all(stream: TcpStream, taken: Taken) {
     }
 }
 
+/// One at a time: two that begin at the same moment would both find the demo site's usual port free.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Everything on this machine, a process each.
 struct Dev {
+    _alone: tokio::sync::MutexGuard<'static, ()>,
     child: Child,
     url: String,
     said: Arc<Mutex<String>>,
@@ -105,6 +109,7 @@ struct Dev {
 impl Dev {
     async fn start(collector: &str) -> Self {
         oddswire_kit::tls::install_provider();
+        let alone = ALONE.lock().await;
         let port = free_ports();
         let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sources");
         let mut child = Command::new(env!("CARGO_BIN_EXE_oddswire"))
@@ -141,6 +146,7 @@ impl Dev {
         })
         .await;
         Self {
+            _alone: alone,
             child,
             url,
             said,
