@@ -4,6 +4,7 @@ use super::{Error, Launch, NatsServer};
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 /// A running cluster of three. Its nodes are killed when this value is dropped.
@@ -67,8 +68,7 @@ impl NatsCluster {
         mut setup: impl FnMut(usize, &Path, &[u16]) -> NodeSetup,
     ) -> Result<Self, Error> {
         // Held until all are drawn, so that none is drawn twice.
-        let (ports, held) = free_ports(NODES * 2);
-        drop(held);
+        let ports = free_ports(NODES * 2);
         let (ports, route_ports) = ports.split_at(NODES);
         let mut cluster = Self { nodes: Vec::new() };
         for (number, port) in ports.iter().enumerate() {
@@ -134,14 +134,19 @@ impl NatsCluster {
     }
 }
 
-fn free_ports(count: usize) -> (Vec<u16>, Vec<TcpListener>) {
-    let held: Vec<TcpListener> = (0..count)
-        .filter_map(|_| TcpListener::bind("127.0.0.1:0").ok())
-        .collect();
-    let ports = held
-        .iter()
-        .filter_map(|l| l.local_addr().ok())
-        .map(|a| a.port())
-        .collect();
-    (ports, held)
+/// Ports that nobody has now. They lie below those that the system gives to outgoing connections, which would take one
+/// between this look and the server's own, and no two clusters of a process are given the same.
+fn free_ports(count: usize) -> Vec<u16> {
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    (0..COUNT)
+        .map(|_| {
+            NEXT.fetch_add(1, Ordering::Relaxed)
+                .wrapping_add(std::process::id() * 101)
+        })
+        .filter_map(|number| u16::try_from(FIRST + number % COUNT).ok())
+        .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .take(count)
+        .collect()
 }
