@@ -1,11 +1,15 @@
 //! Bodies of the REST interface.
 
 use crate::{
-    BatchId, RunId, SourceKey,
+    BatchId, Cursor, EventId, RunId, SourceKey, Timestamp,
+    envelope::Received,
     job::{SourceRecord, WorkerRecord},
+    odds::{OddsConfirmed, OddsUpdate},
+    progress::{ScrapeProgress, Status},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// `POST /api/scrapes`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,4 +77,65 @@ pub struct TicketGiven {
 pub struct Workers {
     /// Those alive, ordered by id.
     pub workers: Vec<WorkerRecord>,
+}
+
+/// Answer to `GET /api/scrapes`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Scrapes {
+    /// The last image of each, newest first; queued ones on the first page.
+    pub runs: Vec<ScrapeProgress>,
+    /// Asks for those that are older; null at the end.
+    pub next_page: Option<RunId>,
+}
+
+/// Answer to `POST /api/scrapes/{run_id}/cancel`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Cancelled {
+    /// The run.
+    pub run_id: RunId,
+    /// `cancelling`, or how it had ended already.
+    pub status: Status,
+}
+
+/// Answer to `GET /api/odds`: the board now.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Board {
+    /// Continue with it as `since` of a stream.
+    pub cursor: Cursor,
+    /// The last image of each market, the one that changed longest ago first.
+    pub markets: Vec<OddsUpdate>,
+    /// What was confirmed last, by source.
+    pub confirmed: BTreeMap<SourceKey, OddsConfirmed>,
+    /// Asks for the next page; null at the end.
+    pub next_page: Option<String>,
+}
+
+/// Answer to `GET /api/odds/{event_id}/history`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct History {
+    /// The event.
+    pub event_id: EventId,
+    /// From when.
+    pub since: Timestamp,
+    /// The messages of type `odds_update` as they were sent, oldest first.
+    pub images: Vec<Received<OddsUpdate>>,
+    /// Asks for the next page; null at the end.
+    pub next_page: Option<String>,
+}
+
+/// Answer to `GET /api/schemas/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Schemas {
+    /// Ordered by name.
+    pub schemas: Vec<SchemaAddress>,
+}
+
+/// Where a JSON Schema is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SchemaAddress {
+    /// `message.` and a message's type, for its `data`; `client.` and a command's; `api.` and a body's; or `envelope`,
+    /// `job`, `problem`.
+    pub name: String,
+    /// Relative to this host.
+    pub url: String,
 }

@@ -1,7 +1,9 @@
 //! Messages from WebSocket clients.
 
 use crate::server::{ErrorCode, ErrorData, Ref};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
+use serde_json::json;
 
 /// The longest `ref` that is given back, in bytes of its text.
 pub const REF_MAX_BYTES: usize = 128;
@@ -45,7 +47,7 @@ pub enum ClientMessage {
 }
 
 /// From where a subscribe in mid-connection begins.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SubscribeSince {
     /// From now on.
@@ -63,22 +65,80 @@ struct Head {
     reference: Option<Ref>,
 }
 
-#[derive(Deserialize)]
+/// Asks for a `pong`.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "PingCommand", transform = command("ping"))]
+struct PingBody {}
+
+/// Adds topics.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "SubscribeCommand", transform = command("subscribe"))]
 struct SubscribeBody {
+    /// Each is judged by itself.
     topics: Vec<String>,
+    /// From where.
     #[serde(default)]
     since: SubscribeSince,
+    /// Milliseconds in which at most one message a key comes, from now on, on the whole connection.
+    #[schemars(range(max = CONFLATE_MS_MAX))]
     conflate_ms: Option<u64>,
 }
 
-#[derive(Deserialize)]
+/// Removes topics.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "UnsubscribeCommand", transform = command("unsubscribe"))]
 struct UnsubscribeBody {
+    /// Named exactly as granted.
     topics: Vec<String>,
 }
 
-#[derive(Deserialize)]
+/// Brings a token.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "AuthCommand", transform = command("auth"))]
 struct AuthBody {
+    /// A JSON Web Token.
     token: String,
+}
+
+/// What every command has besides.
+fn command(word: &'static str) -> impl Fn(&mut Schema) {
+    let reference = json!({
+        "description": "Given back in the answer.",
+        "type": ["string", "number", "null"],
+        "maxLength": REF_MAX_BYTES
+    });
+    move |schema| {
+        let schema = schema.ensure_object();
+        let properties = schema.entry("properties").or_insert_with(|| json!({}));
+        if let Some(properties) = properties.as_object_mut() {
+            properties.insert("type".into(), json!({ "const": word }));
+            properties.insert("ref".into(), reference.clone());
+        }
+        let required = schema.entry("required").or_insert_with(|| json!([]));
+        if let Some(required) = required.as_array_mut() {
+            required.insert(0, json!("type"));
+        }
+    }
+}
+
+/// The JSON Schema of each command, its parts among the generator's definitions.
+pub fn command_schemas(generator: &mut SchemaGenerator) -> [(&'static str, Schema); 4] {
+    [
+        ("ping", generator.subschema_for::<PingBody>()),
+        ("subscribe", generator.subschema_for::<SubscribeBody>()),
+        ("unsubscribe", generator.subschema_for::<UnsubscribeBody>()),
+        ("auth", generator.subschema_for::<AuthBody>()),
+    ]
+}
+
+/// The JSON Schema of each command.
+pub(crate) fn schemas() -> [(&'static str, Schema); 4] {
+    [
+        ("ping", crate::schema::of::<PingBody>()),
+        ("subscribe", crate::schema::of::<SubscribeBody>()),
+        ("unsubscribe", crate::schema::of::<UnsubscribeBody>()),
+        ("auth", crate::schema::of::<AuthBody>()),
+    ]
 }
 
 impl ClientMessage {
@@ -121,7 +181,10 @@ impl ClientMessage {
             )
         };
         match message_type.as_str() {
-            "ping" => Ok(Self::Ping { reference }),
+            "ping" => {
+                let PingBody {} = serde_json::from_value(value).map_err(invalid)?;
+                Ok(Self::Ping { reference })
+            }
             "subscribe" => {
                 let SubscribeBody {
                     topics,

@@ -9,12 +9,13 @@ use crate::{
     },
 };
 use bytes::{BufMut, Bytes, BytesMut};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 macro_rules! message_types {
     ($($(#[$doc:meta])* $name:ident = $word:literal carries $data:ty;)*) => {
         /// The types of messages to clients.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum MessageType {
             $($(#[$doc])* #[serde(rename = $word)] $name,)*
         }
@@ -32,8 +33,13 @@ macro_rules! message_types {
         $(impl Data for $data { const TYPE: MessageType = MessageType::$name; })*
 
         /// The JSON Schema of the `data` of each type.
-        pub(crate) fn data_schemas() -> Vec<(MessageType, schemars::Schema)> {
+        pub(crate) fn data_schemas() -> Vec<(MessageType, Schema)> {
             vec![$((MessageType::$name, crate::schema::of::<$data>()),)*]
+        }
+
+        /// The JSON Schema of the whole message of each type, its parts among the generator's definitions.
+        pub fn message_schemas(generator: &mut SchemaGenerator) -> Vec<(MessageType, Schema)> {
+            vec![$((MessageType::$name, generator.subschema_for::<Received<$data>>()),)*]
         }
     };
 }
@@ -171,6 +177,30 @@ impl Received {
     /// What serde says when the data is not of that type.
     pub fn data<D: Data + DeserializeOwned>(&self) -> serde_json::Result<D> {
         serde_json::from_str(self.data.get())
+    }
+}
+
+impl<D: Data + JsonSchema> JsonSchema for Received<D> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("{}Message", D::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let timestamp = generator.subschema_for::<Timestamp>();
+        let data = generator.subschema_for::<D>();
+        let cursor = generator.subschema_for::<Cursor>();
+        let mut schema = json_schema!({
+            "description": format!("A message of type {}.", D::TYPE.as_str()),
+            "type": "object",
+            "properties": { "type": { "const": D::TYPE.as_str() }, "timestamp": timestamp, "data": data },
+            "required": ["type", "timestamp", "data"],
+            "additionalProperties": false
+        });
+        if D::TYPE.is_of_the_bus()
+            && let Some(properties) = schema.get_mut("properties").and_then(|p| p.as_object_mut())
+        {
+            properties.insert("id".into(), cursor.to_value());
+        }
+        schema
     }
 }
 

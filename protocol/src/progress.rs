@@ -98,6 +98,7 @@ pub struct StatusError;
 /// How well a run that is over went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "RunOutcome")] // the field says outcome of what is bet on, too
 pub enum Outcome {
     /// Every page was read.
     Complete,

@@ -1,14 +1,21 @@
 //! JSON Schemas of everything above, generated from the types. `cargo xtask types` writes them to
 //! `protocol/schemas/`; a test fails when those files are stale.
 
-use crate::{api, envelope, job, problem};
-use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+use crate::{api, client, envelope, job, problem};
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 
 /// The schema of a type, draft 2020-12.
 pub fn of<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12()
         .into_generator()
         .into_root_schema_for::<T>()
+}
+
+/// A generator for documents that keep their schemas under `components`, as OpenAPI and AsyncAPI do.
+pub fn components() -> SchemaGenerator {
+    SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
+        .into_generator()
 }
 
 /// Every schema file: its name and its text.
@@ -20,9 +27,15 @@ pub fn files() -> Vec<(String, String)> {
         .into_iter()
         .map(|(message_type, schema)| (format!("message.{}.json", message_type.as_str()), schema))
         .collect();
+    files.extend(client::schemas().map(|(word, schema)| (format!("client.{word}.json"), schema)));
     files.extend([
         ("envelope.json".into(), envelope()),
         ("job.json".into(), of::<job::Job>()),
+        ("api.board.json".into(), of::<api::Board>()),
+        ("api.cancelled.json".into(), of::<api::Cancelled>()),
+        ("api.history.json".into(), of::<api::History>()),
+        ("api.scrapes.json".into(), of::<api::Scrapes>()),
+        ("api.schemas.json".into(), of::<api::Schemas>()),
         ("api.start_scrapes.json".into(), of::<api::StartScrapes>()),
         ("api.started.json".into(), of::<api::Started>()),
         ("api.sources.json".into(), of::<api::Sources>()),

@@ -17,12 +17,6 @@ function shape(schema) {
   return `{${said.sort().map(([key, value]) => `${key}:${shape(value)}`)}}`;
 }
 
-// A run's outcome and a market's outcome share a name in the field.
-function distinct(name, text) {
-  if (name !== "message.scrape_progress.json") return text;
-  return text.replaceAll('"#/$defs/Outcome"', '"#/$defs/RunOutcome"').replace('"Outcome":', '"RunOutcome":');
-}
-
 // Beside a reference a description would make a copy of the type referred to.
 function bare(schema) {
   return JSON.parse(JSON.stringify(schema), (_, value) => (typeof value?.$ref === "string" ? { $ref: value.$ref } : value));
@@ -31,7 +25,7 @@ function bare(schema) {
 // One schema of all, so that a type that several use is written once.
 const whole = { $schema: "https://json-schema.org/draft/2020-12/schema", $defs: {} };
 for (const name of names) {
-  const { $defs = {}, $schema: _, ...schema } = JSON.parse(distinct(name, readFileSync(new URL(name, schemas), "utf8")));
+  const { $defs = {}, $schema: _, ...schema } = JSON.parse(readFileSync(new URL(name, schemas), "utf8"));
   for (const [key, part] of Object.entries({ ...$defs, [schema.title]: schema })) {
     const known = whole.$defs[key];
     if (known !== undefined && shape(known) !== shape(part)) throw new Error(`${key} differs in ${name}`);

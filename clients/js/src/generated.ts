@@ -1,42 +1,14 @@
 // Generated from protocol/schemas by `npm run types`. Do not edit.
 /* eslint-disable */
 
-export type RunId = string
-/**
- * How a source does, as its last run found it.
- */
-export type SourceHealth = ("unknown" | "ok" | "degraded" | "down")
-export type SourceKey = string
-/**
- * UTC with milliseconds.
- */
-export type Timestamp = string
-export type BatchId = string
-/**
- * UTC with milliseconds.
- */
-export type Timestamp1 = string
-/**
- * Who started a run.
- */
-export type RequestedBy = ("api" | "schedule")
 /**
  * Opaque. Pass it back as since or Last-Event-ID.
  */
 export type Cursor = string
 /**
- * How a connection continues what the client had. Never left out and never wrong. Ordered from best to worst: one
- * verdict covers all feeds asked for, the worst.
+ * UTC with milliseconds.
  */
-export type Verdict = ("live" | "replayed" | "snapshot" | "gap" | "unavailable")
-/**
- * Stable codes of `error`. A page of `docs/errors.md` tells each.
- */
-export type ErrorCode = ("invalid_json" | "unknown_type" | "invalid_message" | "invalid_topic" | "too_many_topics" | "rate_limited" | "auth_disabled" | "topic_forbidden" | "token_missing" | "several_tokens" | "token_invalid" | "token_expired" | "token_expiring" | "ticket_invalid" | "subject_changed" | "auth_unavailable" | "internal")
-/**
- * Whether the bus is there, in `heartbeat`.
- */
-export type Upstream = ("ok" | "stale" | "down")
+export type Timestamp = string
 export type EventId = string
 export type SportKey = string
 /**
@@ -53,14 +25,17 @@ export type Price = number
  * Whether a quote or an outcome can be bet on.
  */
 export type QuoteStatus = ("open" | "suspended" | "withdrawn")
+export type RunId = string
+export type SourceKey = string
+/**
+ * What a run is doing, in one word for lists.
+ */
+export type Status = ("queued" | "running" | "cancelling" | "completed" | "failed" | "cancelled")
+export type BatchId = string
 /**
  * The kinds of things that go wrong in a run. Stable: clients may act on it.
  */
 export type ErrorType = ("timeout" | "connect" | "http_status" | "rate_limited" | "robots" | "blocked" | "parse" | "schema_drift" | "mapping" | "publish" | "cancelled" | "stale")
-/**
- * How well a run that is over went.
- */
-export type RunOutcome = ("complete" | "partial" | "empty" | "unreachable" | "blocked" | "broken")
 /**
  * Where a run is. Closed: an unknown word is refused. The last three end a run.
  */
@@ -70,10 +45,377 @@ export type Phase = ("initializing" | "discovering" | "scraping" | "mapping" | "
  */
 export type Unit = ("leagues" | "pages" | "events" | "markets")
 /**
- * What a run is doing, in one word for lists.
+ * How well a run that is over went.
  */
-export type Status = ("queued" | "running" | "cancelling" | "completed" | "failed" | "cancelled")
+export type RunOutcome = ("complete" | "partial" | "empty" | "unreachable" | "blocked" | "broken")
+/**
+ * How a source does, as its last run found it.
+ */
+export type SourceHealth = ("unknown" | "ok" | "degraded" | "down")
+/**
+ * From where a subscribe in mid-connection begins.
+ */
+export type SubscribeSince = ("now" | "snapshot")
+/**
+ * UTC with milliseconds.
+ */
+export type Timestamp1 = string
+/**
+ * Who started a run.
+ */
+export type RequestedBy = ("api" | "schedule")
+/**
+ * How a connection continues what the client had. Never left out and never wrong. Ordered from best to worst: one
+ * verdict covers all feeds asked for, the worst.
+ */
+export type Verdict = ("live" | "replayed" | "snapshot" | "gap" | "unavailable")
+/**
+ * Stable codes of `error`. A page of `docs/errors.md` tells each.
+ */
+export type ErrorCode = ("invalid_json" | "unknown_type" | "invalid_message" | "invalid_topic" | "too_many_topics" | "rate_limited" | "auth_disabled" | "topic_forbidden" | "token_missing" | "several_tokens" | "token_invalid" | "token_expired" | "token_expiring" | "ticket_invalid" | "subject_changed" | "auth_unavailable" | "internal")
+/**
+ * Whether the bus is there, in `heartbeat`.
+ */
+export type Upstream = ("ok" | "stale" | "down")
 
+/**
+ * A sporting event.
+ */
+export interface Event {
+/**
+ * The away team as the source writes it.
+ */
+away_team: string
+commence_time: Timestamp
+/**
+ * The country of the league: two countries may have leagues of one name. Null when the source does not say.
+ */
+country?: (string | null)
+event_id: EventId
+/**
+ * The home team as the source writes it.
+ */
+home_team: string
+/**
+ * The league as the source writes it.
+ */
+league: string
+sport_key: SportKey
+}
+/**
+ * A market of an event: one row a line.
+ */
+export interface Market {
+key: MarketKey
+period: Period
+/**
+ * The quotes, ordered by line, none first.
+ */
+quotes: Quote[]
+}
+/**
+ * The prices of one line of a market.
+ */
+export interface Quote {
+changed_at: Timestamp
+confirmed_at: Timestamp
+/**
+ * The line; null for a market without one. Null is not 0.
+ */
+line?: (Line | null)
+/**
+ * The outcomes, ordered by name.
+ */
+outcomes: Outcome[]
+/**
+ * When the source says that it changed, which may be wrong; null when it does not say.
+ */
+source_updated_at?: (Timestamp | null)
+status: QuoteStatus
+}
+/**
+ * One thing that can happen, and its price.
+ */
+export interface Outcome {
+/**
+ * As the source writes it.
+ */
+label: string
+/**
+ * In our words: `home` `draw` `away` `over` `under` `yes` `no`, and of `double_chance` `home_draw` `home_away`
+ * `draw_away`.
+ */
+name: string
+/**
+ * The price before the last change of price; null when there was none.
+ */
+previous_price?: (Price | null)
+/**
+ * The price; the last known one while suspended; null when none was ever seen.
+ */
+price?: (Price | null)
+status: QuoteStatus
+}
+/**
+ * `data` of `odds_confirmed`: a source was checked, and all that is shown of it stands as of `confirmed_at`, but
+ * for the listed events.
+ * 
+ * This interface was referenced by `undefined`'s JSON-Schema definition
+ * via the `patternProperty` "^[a-z0-9_-]{1,64}$".
+ */
+export interface OddsConfirmed {
+/**
+ * Present and true when more events than that could not be read: nothing is confirmed.
+ */
+all_unconfirmed?: boolean
+confirmed_at: Timestamp
+run_id: RunId
+source: SourceKey
+/**
+ * Events whose pages could not be read. At most [`UNCONFIRMED_MAX`].
+ */
+unconfirmed_event_ids: EventId[]
+}
+/**
+ * `data` of `odds_update`: the **image** of one market of one event at one source. Published when it changed, never
+ * otherwise; the newest image replaces the one before it whole.
+ */
+export interface OddsUpdate {
+event: Event
+/**
+ * The one event.
+ * 
+ * @minItems 1
+ * @maxItems 1
+ */
+event_ids: [EventId]
+market: Market
+run_id: RunId
+/**
+ * Quotes in this image.
+ */
+snapshot_count: number
+source: SourceKey
+}
+/**
+ * Answer to `GET /api/odds`: the board now.
+ */
+export interface Board {
+/**
+ * What was confirmed last, by source.
+ */
+confirmed: {
+[k: string]: OddsConfirmed
+}
+cursor: Cursor
+/**
+ * The last image of each market, the one that changed longest ago first.
+ */
+markets: OddsUpdate[]
+/**
+ * Asks for the next page; null at the end.
+ */
+next_page?: (string | null)
+[k: string]: unknown
+}
+/**
+ * Answer to `POST /api/scrapes/{run_id}/cancel`.
+ */
+export interface Cancelled {
+run_id: RunId
+status: Status
+[k: string]: unknown
+}
+/**
+ * A message of type odds_update.
+ */
+export interface OddsUpdateMessage {
+data: OddsUpdate
+id?: Cursor
+timestamp: Timestamp
+type: "odds_update"
+}
+/**
+ * Answer to `GET /api/odds/{event_id}/history`.
+ */
+export interface History {
+event_id: EventId
+/**
+ * The messages of type `odds_update` as they were sent, oldest first.
+ */
+images: OddsUpdateMessage[]
+/**
+ * Asks for the next page; null at the end.
+ */
+next_page?: (string | null)
+since: Timestamp
+[k: string]: unknown
+}
+/**
+ * Where a JSON Schema is.
+ */
+export interface SchemaAddress {
+/**
+ * `message.` and a message's type, for its `data`; `client.` and a command's; `api.` and a body's; or `envelope`,
+ * `job`, `problem`.
+ */
+name: string
+/**
+ * Relative to this host.
+ */
+url: string
+[k: string]: unknown
+}
+/**
+ * Answer to `GET /api/schemas/`.
+ */
+export interface Schemas {
+/**
+ * Ordered by name.
+ */
+schemas: SchemaAddress[]
+[k: string]: unknown
+}
+/**
+ * Things that went wrong in the same way.
+ */
+export interface ErrorGroup {
+/**
+ * How often.
+ */
+count: number
+error_type: ErrorType
+first_at: Timestamp
+/**
+ * The HTTP status, where there was one.
+ */
+http_status?: (number | null)
+last_at: Timestamp
+/**
+ * One sentence for a person; never a token or a full query string.
+ */
+message: string
+/**
+ * Whether trying again may help.
+ */
+recoverable: boolean
+/**
+ * Milliseconds until the next try, where there is one.
+ */
+retry_in_ms?: (number | null)
+}
+/**
+ * One phase of a run.
+ */
+export interface PhaseProgress {
+/**
+ * `unit`s done.
+ */
+current: number
+/**
+ * Milliseconds in it.
+ */
+elapsed_ms: number
+phase: Phase
+/**
+ * `unit`s in all; null when never known.
+ */
+total?: (number | null)
+unit: Unit
+}
+/**
+ * `data` of `scrape_progress`: the state of a run.
+ */
+export interface ScrapeProgress {
+/**
+ * 1 for the first worker, one more for each that took over.
+ */
+attempt: number
+batch_id: BatchId
+/**
+ * Images published so far in the run: markets whose odds changed.
+ */
+changed_count: number
+/**
+ * How many `unit`s are done in this phase; never falls inside a phase and an attempt.
+ */
+current: number
+/**
+ * Milliseconds of work, by a monotonic clock.
+ */
+elapsed_ms: number
+/**
+ * The last of what went wrong.
+ */
+error?: (ErrorGroup | null)
+/**
+ * What went wrong, grouped.
+ */
+errors: ErrorGroup[]
+/**
+ * Milliseconds to the end of this phase at this rate; null when unknown.
+ */
+eta_ms?: (number | null)
+/**
+ * Events read so far in the run.
+ */
+events_count: number
+/**
+ * When the run was over.
+ */
+finished_at?: (Timestamp | null)
+/**
+ * One sentence for a person.
+ */
+message: string
+/**
+ * How well it went; null before the end, and when it was cancelled.
+ */
+outcome?: (RunOutcome | null)
+phase: Phase
+/**
+ * The phases so far, in order, the present one last.
+ */
+phases: PhaseProgress[]
+/**
+ * `unit`s a second in this phase; null before there is one.
+ */
+rate_per_s?: (number | null)
+run_id: RunId
+/**
+ * 1 for the first event of the run, then one more each, across attempts.
+ */
+seq: number
+source: SourceKey
+/**
+ * When the worker began; null while queued.
+ */
+started_at?: (Timestamp | null)
+status: Status
+/**
+ * How many there are; null while unknown.
+ */
+total?: (number | null)
+unit: Unit
+/**
+ * The worker, null while queued.
+ */
+worker_id?: (string | null)
+}
+/**
+ * Answer to `GET /api/scrapes`.
+ */
+export interface Scrapes {
+/**
+ * Asks for those that are older; null at the end.
+ */
+next_page?: (RunId | null)
+/**
+ * The last image of each, newest first; queued ones on the first page.
+ */
+runs: ScrapeProgress[]
+[k: string]: unknown
+}
 /**
  * CONTROL `source.<key>`: what is known of a source, written by the scrapers that have its definition.
  */
@@ -230,6 +572,67 @@ workers: WorkerRecord[]
 [k: string]: unknown
 }
 /**
+ * Brings a token.
+ */
+export interface AuthCommand {
+/**
+ * Given back in the answer.
+ */
+ref?: (string | number | null)
+/**
+ * A JSON Web Token.
+ */
+token: string
+type: "auth"
+[k: string]: unknown
+}
+/**
+ * Asks for a `pong`.
+ */
+export interface PingCommand {
+/**
+ * Given back in the answer.
+ */
+ref?: (string | number | null)
+type: "ping"
+[k: string]: unknown
+}
+/**
+ * Adds topics.
+ */
+export interface SubscribeCommand {
+/**
+ * Milliseconds in which at most one message a key comes, from now on, on the whole connection.
+ */
+conflate_ms?: (number | null)
+/**
+ * Given back in the answer.
+ */
+ref?: (string | number | null)
+since?: SubscribeSince
+/**
+ * Each is judged by itself.
+ */
+topics: string[]
+type: "subscribe"
+[k: string]: unknown
+}
+/**
+ * Removes topics.
+ */
+export interface UnsubscribeCommand {
+/**
+ * Given back in the answer.
+ */
+ref?: (string | number | null)
+/**
+ * Named exactly as granted.
+ */
+topics: string[]
+type: "unsubscribe"
+[k: string]: unknown
+}
+/**
  * Every message to clients, its keys in this order.
  */
 export interface Envelope {
@@ -381,122 +784,6 @@ since: Timestamp
 [k: string]: unknown
 }
 /**
- * `data` of `odds_confirmed`: a source was checked, and all that is shown of it stands as of `confirmed_at`, but
- * for the listed events.
- */
-export interface OddsConfirmed {
-/**
- * Present and true when more events than that could not be read: nothing is confirmed.
- */
-all_unconfirmed?: boolean
-confirmed_at: Timestamp
-run_id: RunId
-source: SourceKey
-/**
- * Events whose pages could not be read. At most [`UNCONFIRMED_MAX`].
- */
-unconfirmed_event_ids: EventId[]
-}
-/**
- * A sporting event.
- */
-export interface Event {
-/**
- * The away team as the source writes it.
- */
-away_team: string
-commence_time: Timestamp
-/**
- * The country of the league: two countries may have leagues of one name. Null when the source does not say.
- */
-country?: (string | null)
-event_id: EventId
-/**
- * The home team as the source writes it.
- */
-home_team: string
-/**
- * The league as the source writes it.
- */
-league: string
-sport_key: SportKey
-}
-/**
- * A market of an event: one row a line.
- */
-export interface Market {
-key: MarketKey
-period: Period
-/**
- * The quotes, ordered by line, none first.
- */
-quotes: Quote[]
-}
-/**
- * The prices of one line of a market.
- */
-export interface Quote {
-changed_at: Timestamp
-confirmed_at: Timestamp
-/**
- * The line; null for a market without one. Null is not 0.
- */
-line?: (Line | null)
-/**
- * The outcomes, ordered by name.
- */
-outcomes: Outcome[]
-/**
- * When the source says that it changed, which may be wrong; null when it does not say.
- */
-source_updated_at?: (Timestamp | null)
-status: QuoteStatus
-}
-/**
- * One thing that can happen, and its price.
- */
-export interface Outcome {
-/**
- * As the source writes it.
- */
-label: string
-/**
- * In our words: `home` `draw` `away` `over` `under` `yes` `no`, and of `double_chance` `home_draw` `home_away`
- * `draw_away`.
- */
-name: string
-/**
- * The price before the last change of price; null when there was none.
- */
-previous_price?: (Price | null)
-/**
- * The price; the last known one while suspended; null when none was ever seen.
- */
-price?: (Price | null)
-status: QuoteStatus
-}
-/**
- * `data` of `odds_update`: the **image** of one market of one event at one source. Published when it changed, never
- * otherwise; the newest image replaces the one before it whole.
- */
-export interface OddsUpdate {
-event: Event
-/**
- * The one event.
- * 
- * @minItems 1
- * @maxItems 1
- */
-event_ids: [EventId]
-market: Market
-run_id: RunId
-/**
- * Quotes in this image.
- */
-snapshot_count: number
-source: SourceKey
-}
-/**
  * `pong`.
  */
 export interface Pong {
@@ -521,132 +808,6 @@ after_ms: number
  */
 reason: string
 [k: string]: unknown
-}
-/**
- * Things that went wrong in the same way.
- */
-export interface ErrorGroup {
-/**
- * How often.
- */
-count: number
-error_type: ErrorType
-first_at: Timestamp
-/**
- * The HTTP status, where there was one.
- */
-http_status?: (number | null)
-last_at: Timestamp
-/**
- * One sentence for a person; never a token or a full query string.
- */
-message: string
-/**
- * Whether trying again may help.
- */
-recoverable: boolean
-/**
- * Milliseconds until the next try, where there is one.
- */
-retry_in_ms?: (number | null)
-}
-/**
- * One phase of a run.
- */
-export interface PhaseProgress {
-/**
- * `unit`s done.
- */
-current: number
-/**
- * Milliseconds in it.
- */
-elapsed_ms: number
-phase: Phase
-/**
- * `unit`s in all; null when never known.
- */
-total?: (number | null)
-unit: Unit
-}
-/**
- * `data` of `scrape_progress`: the state of a run.
- */
-export interface ScrapeProgress {
-/**
- * 1 for the first worker, one more for each that took over.
- */
-attempt: number
-batch_id: BatchId
-/**
- * Images published so far in the run: markets whose odds changed.
- */
-changed_count: number
-/**
- * How many `unit`s are done in this phase; never falls inside a phase and an attempt.
- */
-current: number
-/**
- * Milliseconds of work, by a monotonic clock.
- */
-elapsed_ms: number
-/**
- * The last of what went wrong.
- */
-error?: (ErrorGroup | null)
-/**
- * What went wrong, grouped.
- */
-errors: ErrorGroup[]
-/**
- * Milliseconds to the end of this phase at this rate; null when unknown.
- */
-eta_ms?: (number | null)
-/**
- * Events read so far in the run.
- */
-events_count: number
-/**
- * When the run was over.
- */
-finished_at?: (Timestamp | null)
-/**
- * One sentence for a person.
- */
-message: string
-/**
- * How well it went; null before the end, and when it was cancelled.
- */
-outcome?: (RunOutcome | null)
-phase: Phase
-/**
- * The phases so far, in order, the present one last.
- */
-phases: PhaseProgress[]
-/**
- * `unit`s a second in this phase; null before there is one.
- */
-rate_per_s?: (number | null)
-run_id: RunId
-/**
- * 1 for the first event of the run, then one more each, across attempts.
- */
-seq: number
-source: SourceKey
-/**
- * When the worker began; null while queued.
- */
-started_at?: (Timestamp | null)
-status: Status
-/**
- * How many there are; null while unknown.
- */
-total?: (number | null)
-unit: Unit
-/**
- * The worker, null while queued.
- */
-worker_id?: (string | null)
 }
 /**
  * `subscription_ack`.

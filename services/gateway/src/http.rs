@@ -1,6 +1,7 @@
 //! The client port: routes, and nothing else.
 
 mod accept;
+pub mod contract;
 mod credentials;
 mod error;
 mod extract;
@@ -11,6 +12,7 @@ mod odds;
 mod page;
 mod query;
 mod raw;
+mod routes;
 mod scrapes;
 mod sse;
 mod tickets;
@@ -29,11 +31,12 @@ use crate::{
 use axum::{
     Router,
     extract::DefaultBodyLimit,
-    http::{Method, StatusCode, Uri},
+    http::{Method, Uri},
     middleware::from_fn_with_state,
-    routing::{get, post},
+    routing::get,
 };
 use error::ApiError;
+use oddswire_protocol::problem::ProblemCode;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -107,18 +110,7 @@ pub async fn serve(listener: TcpListener, gateway: Gateway, stop: CancellationTo
 const BODY_MAX_BYTES: usize = 64 * 1024;
 
 fn router(gateway: Gateway) -> Router {
-    Router::new()
-        .route("/api/ws", get(ws::connect))
-        .route("/api/events", get(sse::connect))
-        .route("/api/scrapes", get(scrapes::list).post(scrapes::start))
-        .route("/api/scrapes/{run_id}", get(scrapes::show))
-        .route("/api/scrapes/{run_id}/cancel", post(scrapes::cancel))
-        .route("/api/scrapes/{run_id}/events", get(sse::connect_run))
-        .route("/api/odds", get(odds::board))
-        .route("/api/odds/{event_id}/history", get(odds::history))
-        .route("/api/sources", get(scrapes::sources))
-        .route("/api/workers", get(scrapes::workers))
-        .route("/api/tickets", post(tickets::give))
+    routes::add(Router::new())
         .route("/", get(page::index))
         .route("/{file}", get(page::file))
         .route("/assets/{file}", get(page::asset))
@@ -132,19 +124,12 @@ fn router(gateway: Gateway) -> Router {
 
 async fn not_found(uri: Uri) -> ApiError {
     ApiError::new(
-        StatusCode::NOT_FOUND,
-        "not_found",
-        "Not found",
+        ProblemCode::NotFound,
         format!("there is nothing at {}", uri.path()),
     )
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
     let detail = format!("{} does not take {method}", uri.path());
-    ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "Method not allowed",
-        detail,
-    )
+    ApiError::new(ProblemCode::MethodNotAllowed, detail)
 }

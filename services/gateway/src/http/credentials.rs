@@ -4,11 +4,11 @@ use super::{Gateway, error::ApiError};
 use crate::auth::{Grant, Refusal, Scope};
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::Response,
 };
-use oddswire_protocol::server::ErrorCode;
+use oddswire_protocol::{problem::ProblemCode, server::ErrorCode};
 use std::sync::Arc;
 
 /// The subprotocol that is answered.
@@ -18,8 +18,8 @@ const BEARER_SUBPROTOCOL: &str = "bearer.";
 
 /// What an address asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Need {
-    /// Nothing: the page is the same for everybody.
+pub(super) enum Need {
+    /// Nothing: the page and the contract are the same for everybody.
     Nothing,
     /// A token whose topics admit the stream. Its handler looks.
     Stream,
@@ -30,7 +30,7 @@ enum Need {
 }
 
 /// The one table of who may do what. What is not in it and lies under `/api` asks for a token.
-fn need(method: &Method, path: &str) -> Need {
+pub(super) fn need(method: &Method, path: &str) -> Need {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     match (method.as_str(), parts.as_slice()) {
         ("GET", ["api", "ws" | "events"] | ["api", "scrapes", _, "events"]) => Need::Stream,
@@ -40,6 +40,7 @@ fn need(method: &Method, path: &str) -> Need {
             | ["api", "scrapes", _]
             | ["api", "odds", _, "history"],
         ) => Need::Scope(Scope::Read),
+        ("GET" | "HEAD", ["api", "openapi.json" | "asyncapi.json"] | ["api", "schemas", _]) => Need::Nothing,
         ("POST", ["api", "scrapes"]) => Need::Scope(Scope::RunsStart),
         ("POST", ["api", "scrapes", _, "cancel"]) => Need::Scope(Scope::RunsCancel),
         (_, ["api", ..]) => Need::Token,
@@ -216,26 +217,24 @@ const CHALLENGE_SCOPE: &str = "Bearer realm=\"oddswire\", error=\"insufficient_s
 
 fn scope_missing(scope: Scope) -> ApiError {
     let detail = format!("the token's scope lacks {}", scope.as_str());
-    ApiError::new(StatusCode::FORBIDDEN, "scope_missing", "Not allowed", detail)
+    ApiError::new(ProblemCode::ScopeMissing, detail)
         .with("scope", scope.as_str())
         .with_header(header::WWW_AUTHENTICATE, CHALLENGE_SCOPE)
 }
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        let (status, title, challenge) = match refusal.code() {
-            ErrorCode::TokenMissing => (StatusCode::UNAUTHORIZED, "Token needed", CHALLENGE),
-            ErrorCode::SeveralTokens => (StatusCode::BAD_REQUEST, "Several tokens", CHALLENGE_REQUEST),
+        let (code, challenge) = match refusal.code() {
+            ErrorCode::TokenMissing => (ProblemCode::TokenMissing, CHALLENGE),
+            ErrorCode::SeveralTokens => (ProblemCode::SeveralTokens, CHALLENGE_REQUEST),
             ErrorCode::AuthUnavailable => {
-                let (status, title) = (StatusCode::SERVICE_UNAVAILABLE, "Tokens cannot be checked");
-                return Self::new(status, refusal.code().as_str(), title, refusal.to_string());
+                return Self::new(ProblemCode::AuthUnavailable, refusal.to_string());
             }
-            ErrorCode::TokenExpired => (StatusCode::UNAUTHORIZED, "Token expired", CHALLENGE_TOKEN),
-            ErrorCode::TicketInvalid => (StatusCode::UNAUTHORIZED, "Ticket refused", CHALLENGE_TOKEN),
-            _ => (StatusCode::UNAUTHORIZED, "Token refused", CHALLENGE_TOKEN),
+            ErrorCode::TokenExpired => (ProblemCode::TokenExpired, CHALLENGE_TOKEN),
+            ErrorCode::TicketInvalid => (ProblemCode::TicketInvalid, CHALLENGE_TOKEN),
+            _ => (ProblemCode::TokenInvalid, CHALLENGE_TOKEN),
         };
-        Self::new(status, refusal.code().as_str(), title, refusal.to_string())
-            .with_header(header::WWW_AUTHENTICATE, challenge)
+        Self::new(code, refusal.to_string()).with_header(header::WWW_AUTHENTICATE, challenge)
     }
 }
 
@@ -261,6 +260,12 @@ mod tests {
             ("POST", "/api/tickets", Need::Token),
             ("DELETE", "/api/scrapes/r1", Need::Token),
             ("HEAD", "/api/events", Need::Token),
+            ("GET", "/api/openapi.json", Need::Nothing),
+            ("GET", "/api/asyncapi.json", Need::Nothing),
+            ("GET", "/api/schemas/", Need::Nothing),
+            ("GET", "/api/schemas/problem", Need::Nothing),
+            ("POST", "/api/schemas/problem", Need::Token),
+            ("GET", "/api/schemas/a/b", Need::Token),
             ("GET", "/api/new", Need::Token),
             ("GET", "/api", Need::Token),
             ("GET", "/api/scrapes/r1/events/x", Need::Token),

@@ -6,15 +6,21 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use oddswire_kit::{log::ReadError, publish::PublishError};
-use oddswire_protocol::problem::{MEDIA_TYPE, Problem};
+use oddswire_protocol::problem::{MEDIA_TYPE, Problem, ProblemCode};
 
 /// An error, ready to be sent.
 #[derive(Debug)]
 pub(super) struct ApiError(Box<Problem>, Option<(HeaderName, HeaderValue)>);
 
 impl ApiError {
-    pub(super) fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
-        Self(Box::new(Problem::new(status.as_u16(), code, title, detail)), None)
+    pub(super) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem::of(code, detail)), None)
+    }
+
+    /// The same with another status than its code usually has.
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = status.as_u16();
+        self
     }
 
     pub(super) fn with(self, name: &str, value: impl Into<serde_json::Value>) -> Self {
@@ -32,40 +38,20 @@ impl ApiError {
     }
 
     pub(super) fn bad_query(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_query",
-            "Bad query parameter",
-            detail,
-        )
+        Self::new(ProblemCode::InvalidQuery, detail)
     }
 
     pub(super) fn invalid_body(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "invalid_body",
-            "Bad request body",
-            detail,
-        )
+        Self::new(ProblemCode::InvalidBody, detail)
     }
 
     pub(super) fn unknown_run(run_id: &str) -> Self {
         let shown: String = run_id.chars().take(80).collect();
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "unknown_run",
-            "Unknown run",
-            format!("there is no run {shown:?}"),
-        )
+        Self::new(ProblemCode::UnknownRun, format!("there is no run {shown:?}"))
     }
 
     pub(super) fn bus_unavailable(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "bus_unavailable",
-            "The bus is not available",
-            detail,
-        )
+        Self::new(ProblemCode::BusUnavailable, detail)
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, request::Parts},
 };
-use oddswire_protocol::RunId;
+use oddswire_protocol::{RunId, problem::ProblemCode};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
@@ -47,22 +47,12 @@ impl<T: DeserializeOwned + Default> FromRequest<Gateway> for Body<T> {
             .await
             .map_err(|_| {
                 let detail = format!("the body did not come within {} ms", within.as_millis());
-                ApiError::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "body_timeout",
-                    "Request body too slow",
-                    detail,
-                )
+                ApiError::new(ProblemCode::BodyTimeout, detail)
             })?
             .map_err(|rejection| match rejection.status() {
                 StatusCode::PAYLOAD_TOO_LARGE => {
                     let detail = format!("a body has at most {} bytes", super::BODY_MAX_BYTES);
-                    ApiError::new(
-                        StatusCode::PAYLOAD_TOO_LARGE,
-                        "body_too_large",
-                        "Request body too large",
-                        detail,
-                    )
+                    ApiError::new(ProblemCode::BodyTooLarge, detail)
                 }
                 _ => ApiError::invalid_body(rejection.body_text()),
             })?;

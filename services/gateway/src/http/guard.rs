@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http_body_util::combinators::UnsyncBoxBody;
+use oddswire_protocol::problem::ProblemCode;
 use std::{
     pin::Pin,
     task::{Context, Poll},
@@ -108,71 +109,39 @@ impl HttpBody for Seated {
 
 impl From<Refused> for ApiError {
     fn from(refused: Refused) -> Self {
-        let unavailable = |code, title, detail: &str| {
-            Self::new(StatusCode::SERVICE_UNAVAILABLE, code, title, detail)
-                .retry_after(rand::random_range(COME_BACK_AFTER_S))
-        };
+        let later =
+            |code, detail: &str| Self::new(code, detail).retry_after(rand::random_range(COME_BACK_AFTER_S));
         match refused {
-            Refused::Full => unavailable(
-                "gateway_full",
-                "No room",
+            Refused::Full => later(
+                ProblemCode::GatewayFull,
                 "this gateway has as many connections as it takes",
             ),
-            Refused::AddressFull => unavailable(
-                "address_full",
-                "Too many connections",
+            Refused::AddressFull => later(
+                ProblemCode::AddressFull,
                 "your address has as many connections as one may have",
             ),
-            Refused::Handshakes => unavailable(
-                "too_many_handshakes",
-                "Too many clients at once",
+            Refused::Handshakes => later(
+                ProblemCode::TooManyHandshakes,
                 "too many streams are being opened at this moment",
             ),
-            Refused::Requests => {
-                let detail = "your address asks more often than one may";
-                Self::new(
-                    StatusCode::TOO_MANY_REQUESTS,
-                    "too_many_requests",
-                    "Too many requests",
-                    detail,
-                )
-                .retry_after(rand::random_range(COME_BACK_AFTER_S))
-            }
-            Refused::Origin => {
-                let detail = "pages of this origin may not use this gateway: see --allow-origin";
-                Self::new(
-                    StatusCode::FORBIDDEN,
-                    "origin_not_allowed",
-                    "Origin not allowed",
-                    detail,
-                )
-            }
-            Refused::Host => {
-                let detail =
-                    "this gateway serves its own machine and is not known by this name: see --allow-host";
-                Self::new(
-                    StatusCode::FORBIDDEN,
-                    "host_not_allowed",
-                    "Host not allowed",
-                    detail,
-                )
-            }
-            Refused::Target => {
-                let detail = format!("the target of a request has at most {TARGET_BYTES_MAX} bytes");
-                Self::new(
-                    StatusCode::URI_TOO_LONG,
-                    "target_too_long",
-                    "Target too long",
-                    detail,
-                )
-            }
-            // Those have no answer in HTTP.
-            Refused::Tls | Refused::Pings => Self::new(
-                StatusCode::BAD_REQUEST,
-                "bad_request",
-                "Bad request",
-                "limits were broken",
+            Refused::Requests => later(
+                ProblemCode::TooManyRequests,
+                "your address asks more often than one may",
             ),
+            Refused::Origin => Self::new(
+                ProblemCode::OriginNotAllowed,
+                "pages of this origin may not use this gateway: see --allow-origin",
+            ),
+            Refused::Host => Self::new(
+                ProblemCode::HostNotAllowed,
+                "this gateway serves its own machine and is not known by this name: see --allow-host",
+            ),
+            Refused::Target => Self::new(
+                ProblemCode::TargetTooLong,
+                format!("the target of a request has at most {TARGET_BYTES_MAX} bytes"),
+            ),
+            // Those have no answer in HTTP.
+            Refused::Tls | Refused::Pings => Self::new(ProblemCode::BadRequest, "limits were broken"),
         }
     }
 }

@@ -9,16 +9,30 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::Response,
 };
-use oddswire_protocol::{EventId, Timestamp};
+use oddswire_protocol::{EventId, MarketToken, SourceKey, SportKey, Timestamp};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Debug, Deserialize)]
+/// What `OpenAPI` says of each parameter stands here as well.
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct BoardQuery {
+    /// Only this sport.
+    #[schemars(with = "SportKey")]
     sport: Option<String>,
+    /// Only this event.
+    #[schemars(with = "EventId")]
     event_id: Option<String>,
+    /// Only this source.
+    #[schemars(with = "SourceKey")]
     source: Option<String>,
+    /// Only this market: `<key>-<period>`.
+    #[schemars(with = "MarketToken")]
     market: Option<String>,
+    /// How many markets at most.
+    #[schemars(with = "usize", range(min = 1, max = LIMIT_MAX), extend("default" = LIMIT_DEFAULT))]
     limit: Option<String>,
+    /// The `next_page` of the page before.
+    #[schemars(with = "String")]
     page: Option<String>,
 }
 
@@ -41,12 +55,22 @@ pub(super) async fn board(
     Ok(super::scrapes::json(page.into_json()))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct HistoryQuery {
+    /// Only this source.
+    #[schemars(with = "SourceKey")]
     source: Option<String>,
+    /// Only this market: `<key>-<period>`.
+    #[schemars(with = "MarketToken")]
     market: Option<String>,
+    /// Only what came at this time or later; 24 hours ago when left out.
+    #[schemars(with = "Timestamp")]
     since: Option<String>,
+    /// How many images at most.
+    #[schemars(with = "usize", range(min = 1, max = LIMIT_MAX), extend("default" = LIMIT_DEFAULT))]
     limit: Option<String>,
+    /// The `next_page` of the page before.
+    #[schemars(with = "String")]
     page: Option<String>,
 }
 
@@ -99,7 +123,6 @@ fn token<T: std::str::FromStr>(name: &str, text: Option<&str>) -> Result<Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oddswire_protocol::SportKey;
 
     #[test]
     fn a_filter_is_a_token_or_nothing() {

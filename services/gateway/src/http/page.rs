@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
+use oddswire_protocol::problem::ProblemCode;
 use rust_embed::{Embed, EmbeddedFile};
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -78,8 +79,7 @@ pub(super) async fn asset(
 }
 
 fn nothing() -> ApiError {
-    let detail = "there is nothing here".to_owned();
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", "Not found", detail)
+    ApiError::new(ProblemCode::NotFound, "there is nothing here")
 }
 
 impl Page {
@@ -97,7 +97,7 @@ impl Page {
             }
         }
         let (encoding, file) = form;
-        let tag = tag(&file);
+        let tag = tag(&file.metadata.sha256_hash());
         // Names in assets/ carry a hash of what is in them.
         let cache = if path.starts_with("assets/") {
             "public, max-age=31536000, immutable"
@@ -112,14 +112,7 @@ impl Page {
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, "no-referrer"),
         ];
-        let known = asked
-            .get_all(header::IF_NONE_MATCH)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        if known
-            .flat_map(|value| value.split(','))
-            .any(|value| value.trim().trim_start_matches("W/") == tag)
-        {
+        if has(asked, &tag) {
             return Some((StatusCode::NOT_MODIFIED, common).into_response());
         }
         let mut answer = (
@@ -182,9 +175,21 @@ fn accepts(asked: &HeaderMap, encoding: &str) -> bool {
     })
 }
 
-fn tag(file: &EmbeddedFile) -> String {
+/// Whether the client has what this tag is of.
+pub(super) fn has(asked: &HeaderMap, tag: &str) -> bool {
+    let known = asked
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    known
+        .flat_map(|value| value.split(','))
+        .any(|value| value.trim().trim_start_matches("W/") == tag)
+}
+
+/// The tag of a content, from its hash.
+pub(super) fn tag(hash: &[u8]) -> String {
     let mut tag = String::from("\"");
-    for byte in &file.metadata.sha256_hash()[..12] {
+    for byte in hash.iter().take(12) {
         // Writing to a string does not fail.
         let _ = write!(tag, "{byte:02x}");
     }

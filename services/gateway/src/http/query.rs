@@ -5,24 +5,39 @@ use crate::{
     auth::Grant,
     session::{Request, Since},
 };
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use oddswire_protocol::{
     Cursor, Topic,
     client::CONFLATE_MS_MAX,
+    problem::ProblemCode,
     server::{ErrorCode, ErrorData, Limits},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 
 /// The query of a stream. Unknown parameters are ignored.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct StreamQuery {
+    /// A list with commas; all that there is when left out. A topic is a prefix: `scrape_progress`, with source and run,
+    /// or `odds_updates`, with sport, event, source and market; `*` stands for one token.
+    #[schemars(with = "String")]
     topics: Option<String>,
+    /// From where: `now` (when left out), `snapshot`, or a cursor. What is no cursor is answered with the verdict `gap`.
+    #[schemars(with = "String")]
     since: Option<String>,
+    /// The same as `since`.
+    #[schemars(with = "String")]
     last_event_id: Option<String>,
+    /// The same as `since`.
     #[serde(rename = "lastEventId")]
+    #[schemars(with = "String")]
     last_event_id_camel: Option<String>,
+    /// Milliseconds in which at most one message a key comes, the newest; 0: all.
+    #[schemars(with = "u64", range(max = CONFLATE_MS_MAX), extend("default" = 0))]
     conflate_ms: Option<String>,
+    /// What `POST /api/tickets` gave, where no header can be sent.
+    #[schemars(with = "String")]
     ticket: Option<String>,
 }
 
@@ -41,14 +56,9 @@ impl NoTopic {
             .collect::<Vec<_>>()
             .join("; ");
         if forbidden {
-            return ApiError::new(
-                StatusCode::FORBIDDEN,
-                "topic_forbidden",
-                "No topic allowed",
-                detail,
-            );
+            return ApiError::new(ProblemCode::TopicForbidden, detail);
         }
-        ApiError::new(StatusCode::BAD_REQUEST, "invalid_topic", "No valid topic", detail)
+        ApiError::new(ProblemCode::InvalidTopic, detail)
     }
 }
 

@@ -15,11 +15,11 @@ use crate::{
 };
 use axum::{
     extract::Query,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
     response::{IntoResponse, Response},
 };
 use http_body_util::BodyExt;
-use oddswire_protocol::Timestamp;
+use oddswire_protocol::{Timestamp, problem::ProblemCode};
 use std::{
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
@@ -115,12 +115,7 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Head>> {
         }
         if bytes.len() > HEAD_BYTES_MAX {
             let detail = format!("the head of a request has at most {HEAD_BYTES_MAX} bytes");
-            return Ok(Some(Err(ApiError::new(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "head_too_large",
-                "Request head too large",
-                detail,
-            ))));
+            return Ok(Some(Err(ApiError::new(ProblemCode::HeadTooLarge, detail))));
         }
         // Taken apart once, when all of it is there.
         let ended = bytes[known.saturating_sub(3)..]
@@ -134,14 +129,7 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Head>> {
 
 /// The head of a request; `None` while its end has not come.
 fn parse(bytes: &[u8]) -> Option<Head> {
-    let bad = |detail: String| {
-        Some(Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "bad_request",
-            "Bad request",
-            detail,
-        )))
-    };
+    let bad = |detail: String| Some(Err(ApiError::new(ProblemCode::BadRequest, detail)));
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Request::new(&mut headers);
     match head.parse(bytes) {

@@ -21,11 +21,13 @@ use oddswire_kit::{
 };
 use oddswire_protocol::{
     BatchId, RunId, SourceKey,
-    api::{Sources, StartScrapes, Started, Workers},
+    api::{Cancelled, Sources, StartScrapes, Started, Workers},
     header::TRACEPARENT,
     job::{Job, SourceRecord, WorkerRecord},
+    problem::ProblemCode,
     progress::{Outcome, ScrapeProgress, Status},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +100,7 @@ pub(super) async fn start(
     if runs.is_empty() && !busy.is_empty() {
         let busy = serde_json::to_value(&busy).unwrap_or_default();
         let detail = "every source asked for has a run already";
-        return Err(ApiError::new(StatusCode::CONFLICT, "busy", "Busy", detail).with("busy", busy));
+        return Err(ApiError::new(ProblemCode::Busy, detail).with("busy", busy));
     }
     let answer = Started {
         batch_id,
@@ -111,10 +113,9 @@ pub(super) async fn start(
 
 /// Only what is over and not whole can be retried.
 fn has_something_to_retry(run: &RunEntry) -> Result<(), ApiError> {
-    let refused = |code, title, detail| Err(ApiError::new(StatusCode::CONFLICT, code, title, detail));
     if !run.status.is_terminal() {
         let detail = format!("run {} is not over; follow it, or cancel it first", run.run_id);
-        return refused("not_over", "Not over", detail);
+        return Err(ApiError::new(ProblemCode::NotOver, detail));
     }
     let image: Option<ScrapeProgress> = serde_json::from_slice(&run.image).ok();
     if let Some(Outcome::Complete | Outcome::Empty) = image.and_then(|image| image.outcome) {
@@ -122,7 +123,7 @@ fn has_something_to_retry(run: &RunEntry) -> Result<(), ApiError> {
             "nothing failed in run {}; start a new one for its source instead",
             run.run_id
         );
-        return refused("nothing_failed", "Nothing failed", detail);
+        return Err(ApiError::new(ProblemCode::NothingFailed, detail));
     }
     Ok(())
 }
@@ -146,10 +147,7 @@ fn choose(known: &[SourceRecord], wanted: &[String]) -> Result<Vec<SourceKey>, A
             } else {
                 format!("there is no source {shown:?}; there are {}", names.join(", "))
             };
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            return Err(
-                ApiError::new(status, "unknown_source", "Unknown source", detail).with("known", names)
-            );
+            return Err(ApiError::new(ProblemCode::UnknownSource, detail).with("known", names));
         };
         if !sources.contains(&record.source) {
             sources.push(record.source.clone());
@@ -158,14 +156,27 @@ fn choose(known: &[SourceRecord], wanted: &[String]) -> Result<Vec<SourceKey>, A
     Ok(sources)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ListQuery {
+    /// Only runs with this status.
+    #[schemars(with = "Status")]
     status: Option<String>,
+    /// Only runs of this source.
+    #[schemars(with = "SourceKey")]
     source: Option<String>,
+    /// Only runs that were started together.
+    #[schemars(with = "BatchId")]
     batch_id: Option<String>,
+    /// How many runs at most, besides those that are queued.
+    #[schemars(with = "usize", range(min = 1, max = LIMIT_MAX), extend("default" = LIMIT_DEFAULT))]
     limit: Option<String>,
+    /// The `next_page` of the page before.
+    #[schemars(with = "RunId")]
     page: Option<String>,
 }
+
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 500;
 
 pub(super) async fn list(
     State(gateway): State<Gateway>,
@@ -177,7 +188,7 @@ pub(super) async fn list(
         batch_id: parameter("batch_id", query.batch_id.as_deref())?,
     };
     let before: Option<RunId> = parameter("page", query.page.as_deref())?;
-    let limit = limit(query.limit.as_deref(), 50, 500)?;
+    let limit = limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let bus = gateway.shared.logs.bus();
     let (mut entries, more) = gateway.runs.list(bus, &filter, before.as_ref(), limit).await?;
     if before.is_none() {
@@ -258,8 +269,11 @@ pub(super) async fn cancel(
     } else {
         Status::Cancelling
     };
-    let body = serde_json::json!({ "run_id": run.run_id, "status": status });
-    Ok((StatusCode::ACCEPTED, axum::Json(body)).into_response())
+    let answer = Cancelled {
+        run_id: run.run_id,
+        status,
+    };
+    Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
 }
 
 pub(super) async fn sources(State(gateway): State<Gateway>) -> Result<Response, ApiError> {

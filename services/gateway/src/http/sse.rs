@@ -21,7 +21,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
-use oddswire_protocol::{EventKey, Feed, Topic};
+use oddswire_protocol::{EventKey, Feed, Topic, problem::ProblemCode};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -78,12 +78,7 @@ pub(super) async fn connect_run(
         .map_err(|_| ApiError::unknown_run(id.as_str()))?;
     if grant.as_ref().is_some_and(|grant| !grant.covers(&topic)) {
         let detail = format!("{topic}: the token does not allow it");
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "topic_forbidden",
-            "No topic allowed",
-            detail,
-        ));
+        return Err(ApiError::new(ProblemCode::TopicForbidden, detail));
     }
     let request = Request {
         topics: vec![topic],

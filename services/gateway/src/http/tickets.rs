@@ -5,10 +5,10 @@ use crate::auth::Grant;
 use axum::{
     Extension,
     extract::State,
-    http::{StatusCode, header},
+    http::header,
     response::{IntoResponse, Response},
 };
-use oddswire_protocol::api::TicketGiven;
+use oddswire_protocol::{api::TicketGiven, problem::ProblemCode};
 use std::sync::Arc;
 
 pub(super) async fn give(
@@ -18,12 +18,7 @@ pub(super) async fn give(
     // Nobody was asked for a token: nobody needs a ticket.
     let Some(Extension(grant)) = grant else {
         let detail = "this gateway does not ask for tokens, so no stream needs a ticket";
-        return Err(ApiError::new(
-            StatusCode::NOT_FOUND,
-            "auth_disabled",
-            "No tickets here",
-            detail,
-        ));
+        return Err(ApiError::new(ProblemCode::AuthDisabled, detail));
     };
     let (ticket, expires_in_s) = gateway.shared.door.issue(&grant).await?;
     let given = TicketGiven { ticket, expires_in_s };

@@ -27,6 +27,7 @@ use oddswire_protocol::{
     client::ClientMessage,
     close::CloseCode,
     envelope::Envelope,
+    problem::ProblemCode,
     server::{ErrorData, Limits, Ref},
 };
 use oddswire_websocket::{
@@ -248,13 +249,9 @@ fn handshake_key(headers: &HeaderMap) -> Result<String, ApiError> {
     }
     let version = headers.get(header::SEC_WEBSOCKET_VERSION);
     if version.is_none_or(|version| version != "13") {
-        return Err(ApiError::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "not_a_websocket",
-            "WebSocket handshake expected",
-            "expected the header Sec-WebSocket-Version: 13",
-        )
-        .with_header(header::SEC_WEBSOCKET_VERSION, "13"));
+        return Err(not_a_websocket("expected the header Sec-WebSocket-Version: 13")
+            .with_status(StatusCode::UPGRADE_REQUIRED)
+            .with_header(header::SEC_WEBSOCKET_VERSION, "13"));
     }
     headers
         .get(header::SEC_WEBSOCKET_KEY)
@@ -274,10 +271,5 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 }
 
 fn not_a_websocket(detail: &str) -> ApiError {
-    ApiError::new(
-        StatusCode::BAD_REQUEST,
-        "not_a_websocket",
-        "WebSocket handshake expected",
-        detail,
-    )
+    ApiError::new(ProblemCode::NotAWebsocket, detail)
 }
