@@ -125,7 +125,7 @@ enum Task {
     House,
     /// Prints the path of a nats-server of at least 2.12, after downloading one if need be.
     Nats,
-    /// Writes the generated files: the JSON Schemas of the protocol.
+    /// Writes the generated files: JSON Schemas, OpenAPI, AsyncAPI, types in TypeScript, metrics, alerts, dashboard.
     Types,
 }
 
