@@ -75,13 +75,13 @@ fn headings(text: &str) -> BTreeSet<String> {
             .chars()
             .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
         let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
-        let free = (1..)
-            .map(|number| format!("{anchor}-{number}"))
-            .find(|numbered| !anchors.contains(numbered));
-        match free {
-            Some(numbered) if anchors.contains(&anchor) => anchors.insert(numbered),
-            _ => anchors.insert(anchor),
-        };
+        let mut free = anchor.clone();
+        for number in 1.. {
+            if anchors.insert(free) {
+                break;
+            }
+            free = format!("{anchor}-{number}");
+        }
     }
     anchors
 }
