@@ -14,6 +14,7 @@ mod chaos;
 mod cluster;
 mod compression;
 mod conflation;
+mod conformance;
 mod deaf;
 mod delivery;
 mod envelopes;

@@ -48,7 +48,7 @@ impl Written {
 }
 
 /// A command that runs, with its output in a pipe.
-struct Piped {
+pub(crate) struct Piped {
     out: Written,
     aside: Written,
     stop: CancellationToken,
@@ -56,7 +56,7 @@ struct Piped {
 }
 
 impl Piped {
-    fn start<F: Future<Output = Result<u8, Error>> + Send + 'static>(
+    pub(crate) fn start<F: Future<Output = Result<u8, Error>> + Send + 'static>(
         run: impl FnOnce(Console, CancellationToken) -> F,
     ) -> Self {
         let (out, aside, stop) = (Written::default(), Written::default(), CancellationToken::new());
@@ -84,12 +84,17 @@ impl Piped {
         Self::start(|console, stop| follow::run(options, console, stop))
     }
 
-    async fn ended(&mut self) -> Result<u8, Error> {
+    pub(crate) async fn ended(&mut self) -> Result<u8, Error> {
         let ended = within("the command to end", self.task.join_next()).await;
         ended.unwrap().unwrap()
     }
 
-    async fn code(&mut self) -> u8 {
+    /// What it wrote.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.out.lines()
+    }
+
+    pub(crate) async fn code(&mut self) -> u8 {
         let code = self.ended().await;
         code.unwrap_or_else(|error| panic!("{error}; {:?}", self.aside.lines()))
     }
@@ -105,7 +110,7 @@ impl Piped {
 }
 
 /// What a command line says.
-fn options<T: Args>(urls: &[&str], words: &[&str]) -> T {
+pub(crate) fn options<T: Args>(urls: &[&str], words: &[&str]) -> T {
     let urls: Vec<String> = urls.iter().map(|url| format!("--url={url}")).collect();
     let words = urls.iter().map(String::as_str).chain(words.iter().copied());
     let command = T::augment_args(Command::new("command").no_binary_name(true));

@@ -1,0 +1,175 @@
+//! `oddswire conformance`: our gateway passes, and one with a fault in it fails exactly the check that the fault is for.
+
+mod crooked;
+
+use crate::{
+    auth::{on, token},
+    harness::World,
+    terminal::{Piped, options},
+    truth::Pair,
+};
+use crooked::{Crooked, Fault};
+use oddswire_cli::conformance::{self, ConformanceOptions};
+use serde_json::Value;
+
+/// What was told of each check.
+struct Told {
+    code: u8,
+    checks: Vec<Value>,
+}
+
+impl Told {
+    fn of(&self, result: &str) -> Vec<&str> {
+        let checks = self.checks.iter().filter(|check| check["result"] == result);
+        checks.map(|check| check["check"].as_str().unwrap()).collect()
+    }
+
+    fn failures(&self) -> String {
+        let failed = self.checks.iter().filter(|check| check["result"] == "failed");
+        failed.map(|check| format!("{check:#}\n")).collect()
+    }
+
+    fn reason(&self, name: &str) -> &str {
+        let check = self.checks.iter().find(|check| check["check"] == name).unwrap();
+        check["reason"].as_str().unwrap_or_default()
+    }
+}
+
+async fn check(urls: &[&str], words: &[&str]) -> Told {
+    let words = [&["--json"], words].concat();
+    let options: ConformanceOptions = options(urls, &words);
+    let mut command = Piped::start(|console, stop| conformance::run(options, console, stop));
+    let code = command.code().await;
+    let checks = command
+        .lines()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    Told { code, checks }
+}
+
+/// A pair with something on its board, and runs that are over.
+async fn used() -> Pair {
+    let pair = Pair::new().await;
+    let told = check(&[&pair.gateway.url("")], &["--only=runs", "--start=alpha"]).await;
+    assert_eq!(told.code, 0, "{}", told.failures());
+    assert_eq!(told.of("failed"), [""; 0]);
+    pair
+}
+
+#[tokio::test]
+async fn our_gateway_keeps_the_contract_whatever_is_on_its_board() {
+    let pair = Pair::new().await;
+    let (url, ops) = (pair.gateway.url(""), format!("--ops={}", pair.gateway.ops));
+    let other = pair.world.gateway().await;
+    // With nothing on the board yet, and nothing that may be changed.
+    let empty = check(&[&url], &[]).await;
+    assert_eq!((empty.code, empty.failures()), (0, String::new()));
+    assert_eq!(
+        pair.gateway.get("/api/scrapes").await.1["runs"],
+        serde_json::json!([]),
+        "nothing was started"
+    );
+    // Then everything at once, the runs among it, through two gateways.
+    let whole = check(&[&url, &other.url("")], &[&ops, "--start=alpha"]).await;
+    assert_eq!((whole.code, whole.failures()), (0, String::new()));
+    // And with runs behind it, nothing is left out but what belongs to tokens.
+    let again = check(&[&url, &other.url("")], &[&ops, "--start=bravo"]).await;
+    assert_eq!((again.code, again.failures()), (0, String::new()));
+    let guards = [
+        "no-token",
+        "bad-token",
+        "websocket-no-token",
+        "websocket-bad-token",
+    ];
+    assert_eq!(again.of("skipped"), guards);
+}
+
+#[tokio::test]
+async fn a_gateway_that_asks_for_tokens_keeps_the_contract_too() {
+    let pair = Pair::new().await;
+    let guarded = pair.world.gateway_with(on).await;
+    guarded.wait_ready().await;
+    let whole = token(
+        &["scrape_progress", "odds_updates"],
+        "read runs:start runs:cancel",
+    );
+    let told = check(&[&guarded.url("")], &["--token", &whole, "--start=alpha"]).await;
+    assert_eq!((told.code, told.failures()), (0, String::new()));
+    for name in ["no-token", "websocket-bad-token", "every-event", "cancel"] {
+        assert!(told.of("ok").contains(&name), "{name}: {}", told.reason(name));
+    }
+    // What a token does not allow cannot be looked at, and is no failure.
+    let little = token(&["odds_updates.soccer"], "");
+    let told = check(&[&guarded.url("")], &["--token", &little, "--start=alpha"]).await;
+    assert_eq!((told.code, told.failures()), (0, String::new()));
+    assert_eq!(told.reason("odds"), "the token does not allow it");
+    // Without one nothing can be looked at.
+    let options: ConformanceOptions = options(&[&guarded.url("")], &[]);
+    let refused = Piped::start(|console, stop| conformance::run(options, console, stop))
+        .ended()
+        .await;
+    assert!(refused.unwrap_err().to_string().contains("token_missing"));
+}
+
+#[tokio::test]
+async fn a_fault_fails_the_check_that_is_for_it_and_no_other() {
+    let pair = used().await;
+    for (faults, group, failed) in [
+        (
+            &[Fault::Answer("no-transform", "no-transforn")][..],
+            "transports",
+            &["sse-head"][..],
+        ),
+        (
+            &[Fault::Answer("\nid: ", "\nxd: ")],
+            "transports",
+            &["sse-lines", "sse-ids"],
+        ),
+        (
+            &[Fault::Answer(
+                r#"{"type":"pong","timestamp""#,
+                r#"{"type":"pong","timestamq""#,
+            )],
+            "envelope",
+            &["answers-are-envelopes"],
+        ),
+        (
+            &[Fault::Answer("\x11\u{94}", "\x11\u{95}")],
+            "topics",
+            &["none-left-websocket"],
+        ),
+        (
+            &[Fault::Request("/api/ws?since=", "/api/ws?sinse=")],
+            "resume",
+            &[
+                "since-snapshot",
+                "websocket-cursor",
+                "across-transports",
+                "cursor-parameters",
+                "garbage-cursor",
+            ],
+        ),
+        (
+            &[Fault::Answer("\x03\u{f1}", "\x03\u{f0}")],
+            "commands",
+            &["close-1009"],
+        ),
+        (
+            &[Fault::Answer("HTTP/1.1 404", "HTTP/1.1 200")],
+            "http",
+            &["unknown-run", "unknown-address"],
+        ),
+    ] {
+        let crooked = Crooked::start(&pair.gateway.address, faults).await;
+        let told = check(&[&crooked.url()], &["--only", group]).await;
+        assert_eq!(
+            (told.of("failed"), told.code),
+            (failed.to_vec(), 1),
+            "{}",
+            told.failures()
+        );
+        let whole = check(&[&crooked.url()], &["--timeout=20"]).await;
+        assert_eq!(whole.of("failed"), failed, "{}", whole.failures());
+    }
+}
