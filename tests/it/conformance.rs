@@ -4,7 +4,7 @@ mod crooked;
 
 use crate::{
     auth::{on, token},
-    harness::World,
+    harness::Gateway,
     terminal::{Piped, options},
     truth::Pair,
 };
@@ -26,7 +26,10 @@ impl Told {
 
     fn failures(&self) -> String {
         let failed = self.checks.iter().filter(|check| check["result"] == "failed");
-        failed.map(|check| format!("{check:#}\n")).collect()
+        failed
+            .map(|check| format!("{check:#}\n"))
+            .collect::<Vec<_>>()
+            .concat()
     }
 
     fn reason(&self, name: &str) -> &str {
@@ -122,7 +125,7 @@ async fn a_fault_fails_the_check_that_is_for_it_and_no_other() {
             &["sse-head"][..],
         ),
         (
-            &[Fault::Answer("\nid: ", "\nxd: ")],
+            &[Fault::Answer("id: AQ", "xd: AQ")],
             "transports",
             &["sse-lines", "sse-ids"],
         ),
@@ -169,7 +172,50 @@ async fn a_fault_fails_the_check_that_is_for_it_and_no_other() {
             "{}",
             told.failures()
         );
-        let whole = check(&[&crooked.url()], &["--timeout=20"]).await;
+        let whole = check(&[&crooked.url()], &["--timeout=5"]).await;
         assert_eq!(whole.of("failed"), failed, "{}", whole.failures());
     }
+}
+
+#[tokio::test]
+async fn faults_of_runs_of_the_operations_port_and_at_the_door_are_found_too() {
+    let pair = used().await;
+    for (fault, failed) in [
+        (Fault::Answer("HTTP/1.1 409", "HTTP/1.1 202"), "busy"),
+        (Fault::Answer("\"seq\":3,", "\"seq\":4,"), "every-event"),
+    ] {
+        let crooked = Crooked::start(&pair.gateway.address, &[fault]).await;
+        let told = check(&[&crooked.url()], &["--only=runs", "--start=alpha"]).await;
+        assert_eq!(told.of("failed"), [failed], "{}", told.failures());
+    }
+    let ops = pair.gateway.ops.trim_start_matches("http://");
+    let fault = Fault::Answer("openmetrics-text", "openmetrics-tixt");
+    let crooked = Crooked::start(ops, &[fault]).await;
+    let ops = format!("--ops={}", crooked.url());
+    let told = check(&[&pair.gateway.url("")], &["--only=health", &ops]).await;
+    assert_eq!(told.of("failed"), ["metrics"], "{}", told.failures());
+    let guarded = pair.world.gateway_with(on).await;
+    guarded.wait_ready().await;
+    let whole = token(&["scrape_progress", "odds_updates"], "read");
+    let crooked = Crooked::start(
+        &guarded.address,
+        &[Fault::Answer("token_missing", "token_misling")],
+    )
+    .await;
+    let told = check(&[&crooked.url()], &["--only=auth", "--token", &whole]).await;
+    assert_eq!(
+        told.of("failed"),
+        ["no-token", "websocket-no-token"],
+        "{}",
+        told.failures()
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_without_its_bus_breaks_no_promise() {
+    let gateway = Gateway::start("nats://127.0.0.1:9", |_| {}).await;
+    let ops = format!("--ops={}", gateway.ops);
+    let told = check(&[&gateway.url("")], &["--only=commands,health", &ops]).await;
+    assert_eq!((told.code, told.failures()), (0, String::new()));
+    assert_eq!(told.of("skipped"), ["subscribe"], "all that needs the bus");
 }

@@ -42,7 +42,7 @@ type Run = fn(Probe) -> BoxFuture<'static, Judged>;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = HELP)]
 pub struct ConformanceOptions {
-    /// The first gateway is checked; of further ones only whether they continue its cursors.
+    /// Which gateway, and further ones that should continue its cursors.
     #[command(flatten)]
     pub connect: ConnectOptions,
     /// The operations port of the gateway, such as http://127.0.0.1:8081, to check its health addresses too.
@@ -66,8 +66,9 @@ pub struct ConformanceOptions {
     pub list: bool,
 }
 
-const HELP: &str = "Exit status: 0 no check failed, 1 one did, 64 the command line is wrong, 69 no gateway answers, \
-                    130 left by Ctrl-C.";
+const HELP: &str = "Of several --url the first is checked; the others are only asked whether they continue its cursors.
+
+Exit status: 0 no check failed, 1 one did, 64 the command line is wrong, 69 no gateway answers, 130 left by Ctrl-C.";
 
 /// Checks that look at the same time.
 const AT_ONCE: usize = 4;

@@ -6,7 +6,7 @@ use super::{
         message::Message,
         shape::{Kind, shape},
     },
-    probe::Probe,
+    probe::{Probe, is_unavailable},
     socket::{Closed, Socket},
     topics::{judge_error, judge_granted},
     transports::judge_resume,
@@ -115,7 +115,9 @@ pub(crate) const CHECKS: &[Check] = &[
 async fn connected(probe: &Probe, query: &str) -> Result<(Socket, Message), Miss> {
     let mut socket = probe.socket(query).await?;
     let ack = socket.next_of("connection_ack").await?;
-    socket.next_of("caught_up").await?;
+    if !is_unavailable(&ack) {
+        socket.next_of("caught_up").await?;
+    }
     Ok((socket, ack))
 }
 

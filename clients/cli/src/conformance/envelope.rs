@@ -63,7 +63,7 @@ async fn envelopes(probe: Probe, transport: Transport) -> Judged {
 
 async fn answers(probe: Probe) -> Judged {
     let mut socket = probe.socket("").await?;
-    socket.next_of("caught_up").await?;
+    socket.next_of("connection_ack").await?;
     for (sent, kind) in [
         (r#"{"type":"ping"}"#, "pong"),
         (r#"{"type":"subscribe","topics":[]}"#, "subscription_ack"),

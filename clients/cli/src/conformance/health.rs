@@ -34,7 +34,11 @@ async fn livez(probe: Probe) -> Judged {
 }
 
 async fn readyz(probe: Probe) -> Judged {
-    Ok(judge_success(&probe.ask_ops("readyz").await?)?)
+    let answer = probe.ask_ops("readyz").await?;
+    let wanted = if probe.target.known.has_bus { 200 } else { 503 };
+    Ok(ensure(answer.status == wanted, || {
+        format!("the status is {} in place of {wanted}", answer.status)
+    })?)
 }
 
 async fn metrics(probe: Probe) -> Judged {

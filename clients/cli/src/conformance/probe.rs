@@ -41,6 +41,8 @@ pub(crate) struct Known {
     pub(crate) heartbeat_ms: u64,
     /// Whether it asks for tokens.
     pub(crate) is_guarded: bool,
+    /// Whether it has its bus.
+    pub(crate) has_bus: bool,
 }
 
 /// Of two streams.
@@ -93,6 +95,7 @@ impl Target {
                 topics: Vec::new(),
                 heartbeat_ms: 20_000,
                 is_guarded: false,
+                has_bus: true,
             },
             record: OnceCell::new(),
         };
@@ -121,6 +124,7 @@ impl Target {
                 self.known.topics = topics
                     .filter_map(|topic| topic.as_str().map(str::to_owned))
                     .collect();
+                self.known.has_bus = !is_unavailable(&ack);
                 self.known.heartbeat_ms = ack.data()["heartbeat_ms"].as_u64().unwrap_or(20_000);
             }
         }
@@ -276,8 +280,8 @@ impl Probe {
     }
 
     pub(crate) async fn events(&self, query: &str, headers: &[(&str, &str)]) -> Result<Events, Miss> {
-        self.events_of(&format!("{}?{query}", Transport::Events.path()), headers)
-            .await
+        let path = format!("{}?{query}", Transport::Events.path());
+        self.events_of(path.trim_end_matches('?'), headers).await
     }
 
     /// The events at an address that has some.
@@ -318,6 +322,11 @@ impl Probe {
         self.log.came(&answer.told());
         Ok(answer)
     }
+}
+
+/// Whether nothing is caught up before the gateway's bus is back.
+pub(crate) fn is_unavailable(ack: &Message) -> bool {
+    ack.kind() == "connection_ack" && ack.data()["resume"]["verdict"] == "unavailable"
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {
@@ -380,6 +389,9 @@ impl Stream {
         loop {
             let message = self.message().await?;
             let is_it = message.kind() == kind;
+            if kind == "caught_up" && is_unavailable(&message) {
+                return skip("its bus is down: the verdict is unavailable");
+            }
             all.push(message);
             if is_it {
                 return Ok(all);

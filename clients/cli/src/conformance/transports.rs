@@ -7,7 +7,7 @@ use super::{
         shape::{Kind, entries, shape},
         sse::judge_id,
     },
-    probe::{Probe, Stream, Transport},
+    probe::{Probe, Stream, Transport, is_unavailable},
     socket::{ACCEPT, Came, Closed, Socket},
 };
 use reqwest::header::HeaderMap;
@@ -50,11 +50,6 @@ pub(crate) const CHECKS: &[Check] = &[
         |probe| Box::pin(goodbye(probe)),
     ),
     check(
-        "websocket-heartbeat",
-        "heartbeat every heartbeat_ms: cursor, server_time, upstream (ok stale down), lag_ms.",
-        |probe| Box::pin(heartbeat(probe, Transport::WebSocket)),
-    ),
-    check(
         "sse-head",
         "200 text/event-stream, Cache-Control: no-store, no-transform, X-Accel-Buffering: no.",
         |probe| Box::pin(sse_head(probe)),
@@ -78,6 +73,12 @@ pub(crate) const CHECKS: &[Check] = &[
         "sse-ids",
         "id: on every message that has a position: events, connection_ack, caught_up, heartbeat, reconnect.",
         |probe| Box::pin(sse_ids(probe)),
+    ),
+    // Side by side: these two take the longest, and wait at the same time.
+    check(
+        "websocket-heartbeat",
+        "heartbeat every heartbeat_ms: cursor, server_time, upstream (ok stale down), lag_ms.",
+        |probe| Box::pin(heartbeat(probe, Transport::WebSocket)),
     ),
     check(
         "sse-heartbeat",
@@ -139,6 +140,9 @@ async fn begins(probe: Probe, transport: Transport) -> Judged {
     let mut stream = probe.stream(transport, "").await?;
     let ack = stream.message().await?;
     judge_ack(&ack)?;
+    if is_unavailable(&ack) {
+        return Ok(());
+    }
     let verdict = ack.data()["resume"]["verdict"].as_str().unwrap_or_default();
     // Without since there is nothing but what happens meanwhile.
     let all = stream.until("caught_up").await?;
@@ -300,10 +304,8 @@ async fn sse_lines(probe: Probe) -> Judged {
             return Err(Miss::Failed("the stream ended".into()));
         };
         block.judge()?;
-        if block
-            .message()?
-            .is_some_and(|message| message.kind() == "caught_up")
-        {
+        let message = block.message()?;
+        if message.is_some_and(|message| message.kind() == "caught_up" || is_unavailable(&message)) {
             break;
         }
     }
