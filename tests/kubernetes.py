@@ -92,6 +92,9 @@ def promises(manifests):
                 yield f"{container['name']} may write or gain privileges"
             if security["capabilities"]["drop"] != ["ALL"]:
                 yield f"{container['name']} keeps capabilities"
+            keys = [one["valueFrom"]["secretKeyRef"]["key"] for one in container["env"] if one["name"] == "ODDSWIRE_NATS_NKEY"]
+            if keys != [f"{container['name']}.nk"]:
+                yield f"{container['name']} comes to the bus as {keys}"
             if "memory" not in container["resources"]["limits"]:
                 yield f"{container['name']} has no bound on memory"
     for name in ("oddswire-gateway", "oddswire-scraper"):

@@ -157,7 +157,7 @@ pub struct Pong {
     pub reference: Option<Ref>,
 }
 
-/// Stable codes of `error`. A page of `docs/errors.md` tells each.
+/// Stable codes of `error`. Each has a page in `docs/errors/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {

@@ -33,6 +33,7 @@ mod siege;
 mod signals;
 mod slow;
 mod terminal;
+mod thirty_lines;
 mod tls;
 mod traces;
 mod truth;

@@ -2,6 +2,7 @@
 
 mod files;
 mod imports;
+mod links;
 mod manifests;
 mod promised;
 mod reach;
@@ -37,6 +38,7 @@ pub(crate) fn run() -> Result<()> {
         report(rule.sentence, rule.check(&tree));
     }
     report(manifests::SENTENCE, manifests::check(&tree));
+    report(links::SENTENCE, links::check(&tree));
     for table in &promised::TABLES {
         report(table.sentence, table.check(&tree));
     }

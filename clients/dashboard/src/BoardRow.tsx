@@ -1,10 +1,12 @@
-// One event of the board: its main line, and its other lines when they are asked for.
+// One event of the board: its main line, and its other lines when they are asked for. The clock, the checks and the
+// sources' records change what every row looks like: the store has them drawn anew, some each frame, so nothing here
+// follows these by itself.
 
 import type { Quote } from "@oddswire/client";
 import { signal } from "@preact/signals";
 import { bestPrices, type Line, mainLine, margin, type Move, moveKey, quoteMargin, type Row, staleAfter } from "./board.js";
 import { toEvent } from "./router.js";
-import { board, now, records, title } from "./store.js";
+import { board, now, records } from "./store.js";
 import { clock, date, duration, lineName, minute, outcomeSpoken, percent, plural, price } from "./words.js";
 
 // A cell whose last check is older than this share of what makes it stale looks less fresh.
@@ -20,7 +22,6 @@ interface Columns {
 
 export function BoardRow({ row, names, sources }: Columns) {
   void row.version.value;
-  void board.value.shape.value;
   const lines = row.lines();
   const main = mainLine(lines, row.shown);
   row.shown = main?.line;
@@ -54,7 +55,7 @@ function allWithdrawn(row: Row): ReadonlyMap<string, Quote> {
 function Name({ row, line, others, isOpen, toggle }: { row: Row; line: Line; others: number; isOpen: boolean; toggle(): void }) {
   const { home_team, away_team, commence_time } = row.event;
   const kickOff = Date.parse(commence_time);
-  const begun = kickOff <= now.value;
+  const begun = kickOff <= now.peek();
   return (
     <th scope="row">
       <a class="teams" href={toEvent(row.eventId)}>{home_team} – {away_team}</a>
@@ -68,13 +69,11 @@ function Name({ row, line, others, isOpen, toggle }: { row: Row; line: Line; oth
 }
 
 function soon(kickOff: number): string {
-  const left = kickOff - now.value;
+  const left = kickOff - now.peek();
   return left < 3_600_000 ? `in ${duration(left)}, ${minute(kickOff)}` : date(kickOff);
 }
 
 function LineRow({ row, line, names, sources, children }: Columns & { line: Line; children: preact.ComponentChildren }) {
-  // The checks, the clock and the records all change what a cell looks like.
-  void board.value.checks.value;
   const best = bestPrices([...line.quotes].filter(([source]) => sources.includes(source)).map(([, quote]) => quote));
   const ages = sources.flatMap((source) => {
     const quote = line.quotes.get(source);
@@ -83,7 +82,7 @@ function LineRow({ row, line, names, sources, children }: Columns & { line: Line
   const oldest = ages.length === 0 ? null : Math.max(...ages);
   const isStale = sources.some((source) => {
     const quote = line.quotes.get(source);
-    return quote !== undefined && quote.status !== "withdrawn" && ageOf(row, quote, source) > staleAfter(records.value.get(source));
+    return quote !== undefined && quote.status !== "withdrawn" && ageOf(row, quote, source) > staleAfter(records.peek().get(source));
   });
   const overround = margin(names.map((name) => best.get(name)?.top));
   return (
@@ -96,7 +95,7 @@ function LineRow({ row, line, names, sources, children }: Columns & { line: Line
   );
 }
 
-const ageOf = (row: Row, quote: Quote, source: string): number => Math.max(0, now.value - board.value.checkedAt(quote, source, row.eventId));
+const ageOf = (row: Row, quote: Quote, source: string): number => Math.max(0, now.peek() - board.peek().checkedAt(quote, source, row.eventId));
 
 interface CellProps {
   readonly row: Row;
@@ -109,9 +108,9 @@ interface CellProps {
 
 function Cell({ row, line, quote, source, names, best }: CellProps) {
   if (quote === undefined) return <td class="blank" data-source={source} />;
-  const name = title(source);
+  const name = records.peek().get(source)?.title ?? source;
   const age = ageOf(row, quote, source);
-  const limit = staleAfter(records.value.get(source));
+  const limit = staleAfter(records.peek().get(source));
   if (quote.status === "withdrawn") {
     return <td data-source={source} data-label={name}><span class="withdrawn" title={`withdrawn at ${clock(Date.parse(quote.changed_at))}`}><span aria-hidden="true">–</span><span class="unseen">withdrawn</span></span></td>;
   }
@@ -119,7 +118,7 @@ function Cell({ row, line, quote, source, names, best }: CellProps) {
   const own = quoteMargin(quote);
   const told = [
     `${name}: changed ${clock(Date.parse(quote.changed_at))}`,
-    `checked ${duration(age)} ago, at ${clock(now.value - age)}`,
+    `checked ${duration(age)} ago, at ${clock(now.peek() - age)}`,
     quote.status === "suspended" ? "suspended" : null,
     own === null ? null : `margin ${percent(own)}`,
   ].filter(Boolean).join(", ");

@@ -9,7 +9,7 @@ import { BoardRow } from "./BoardRow.js";
 import { board, isWhole, link, now, records, runs, title } from "./store.js";
 import { byOutcome, capital, count, marketName, outcomeName, outcomeSpoken, plural, words, zone } from "./words.js";
 
-const CHUNK = 40;
+const CHUNK = 20;
 // A row's height where none was drawn yet.
 const ROW_PX = 56;
 const HOUR_MS = 3_600_000;

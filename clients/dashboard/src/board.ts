@@ -1,13 +1,13 @@
 // The odds that the page holds, and what follows from them. No page in here.
 
 import type { OddsConfirmed, OddsUpdate, Quote } from "@oddswire/client";
-import { signal } from "@preact/signals";
+import { type Signal, signal } from "@preact/signals";
 
 const STALE_AFTER_MS = 180_000;
 /** A moved price carries its arrow for so long. */
 export const MOVE_SHOWN_MS = 6000;
 // More flashes than this at once are no news any more: the others get their arrow alone.
-const FLASHES = 200;
+const FLASHES = 100;
 
 export interface Move {
   readonly up: boolean;
@@ -31,14 +31,17 @@ export class Row {
   /** `<source> <line> <outcome>`. */
   readonly moves = new Map<string, Move>();
   /** Counts the changes: what is read under it is drawn again. */
-  readonly version = signal(0);
+  readonly version: Signal<number>;
   /** The line that was shown last, of several: it stays while it is as good as another. */
   shown: number | null | undefined;
 
   constructor(
     readonly token: string,
     readonly eventId: string,
-  ) {}
+    drawn: Set<Row>,
+  ) {
+    this.version = signal(0, { watched: () => drawn.add(this), unwatched: () => drawn.delete(this) });
+  }
 
   get key(): string {
     return `${this.token} ${this.eventId}`;
@@ -76,6 +79,8 @@ export class Board {
   /** Source → when it was checked, and the events for which that does not hold (null: all). */
   readonly confirmed = new Map<string, { at: number; except: ReadonlySet<string> | null }>();
   readonly sources = new Set<string>();
+  /** The rows that are on the page now. */
+  readonly drawn = new Set<Row>();
   /** Counts the changes of what rows there are. */
   readonly shape = signal(0);
   readonly checks = signal(0);
@@ -87,7 +92,7 @@ export class Board {
     const token = `${data.market.key}-${data.market.period}`;
     const eventId = data.event.event_id;
     const rows = child(this.markets, token, () => new Map<string, Row>());
-    const row = child(rows, eventId, () => new Row(token, eventId));
+    const row = child(rows, eventId, () => new Row(token, eventId, this.drawn));
     const before = row.bySource.get(data.source);
     row.bySource.set(data.source, data);
     const names = child(this.outcomes, token, () => new Set<string>());

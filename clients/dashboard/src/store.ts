@@ -19,6 +19,8 @@ import { say } from "./voice.js";
 
 // Of a frame's 16 ms; the rest is for drawing.
 const SLICE_MS = 8;
+// Of the rows on the page so many are drawn again in a frame: all of them at once would take longer than one.
+const ROWS_A_FRAME = 12;
 // A hidden page draws no frames.
 const HIDDEN_MS = 1000;
 const LOOK_AGAIN_MS = 15_000;
@@ -90,8 +92,7 @@ function flush(): void {
     while (taken < queue.length && performance.now() < until) {
       if (takeSome(queue[taken] as Item)) taken += 1;
     }
-    for (const row of dirty) row.version.value += 1;
-    dirty.clear();
+    drawAgain();
   });
   if (taken === queue.length) {
     queue.length = 0;
@@ -102,6 +103,20 @@ function flush(): void {
     taken = 0;
   }
   wake();
+}
+
+// Those first that wait the longest.
+function drawAgain(): void {
+  let drawn = 0;
+  for (const row of dirty) {
+    dirty.delete(row);
+    row.version.value += 1;
+    if (board.value.drawn.has(row) && (drawn += 1) === ROWS_A_FRAME) return;
+  }
+}
+
+function allDrawnAgain(): void {
+  for (const row of board.value.drawn) dirty.add(row);
 }
 
 // Takes an item, or a part of a large one; true when it is done.
@@ -127,6 +142,7 @@ function takeEvent(message: EventMessage, board: Board, runs: Runs, isNews: bool
     if (isNews) dirty.add(row);
   } else if (message.type === "odds_confirmed") {
     board.confirm(message.data);
+    if (isNews) allDrawnAgain();
   } else {
     runs.take(message.data, Date.parse(message.timestamp));
     if (isNews && message.data.seq === 1 && !records.value.has(message.data.source)) void look();
@@ -137,6 +153,7 @@ function tick(): void {
   batch(() => {
     now.value = client.now();
     for (const row of board.value.settle(now.value)) dirty.add(row);
+    allDrawnAgain();
     if (gapAt.value !== null && now.value - gapAt.value > 15_000) gapAt.value = null;
   });
   wake();
@@ -154,6 +171,8 @@ async function look(): Promise<void> {
       records.value = new Map(sources.map((record) => [record.source, record]));
       workers.value = alive;
     });
+    allDrawnAgain();
+    wake();
   } catch {
     // The badge tells how the connection does; what is known stays.
   } finally {
