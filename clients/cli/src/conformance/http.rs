@@ -1,17 +1,16 @@
 //! The addresses that are no streams, and the streams of single runs.
 
+mod refusals;
+
 use super::{
     check::{Check, Group, Judged, Miss, ensure, skip},
     judge::{
-        answer::{Answer, judge_problem},
         event::{self, is_terminal},
         message::Message,
         shape::{Kind, entries, shape},
     },
     probe::Probe,
 };
-use oddswire_protocol::RunId;
-use reqwest::Method;
 use serde_json::Value;
 
 const fn check(name: &'static str, says: &'static str, run: super::Run) -> Check {
@@ -65,42 +64,42 @@ pub(crate) const CHECKS: &[Check] = &[
         |probe| Box::pin(history(probe)),
     ),
     check("unknown-run", "An unknown run is 404 unknown_run.", |probe| {
-        Box::pin(unknown_run(probe))
+        Box::pin(refusals::unknown_run(probe))
     }),
     check(
         "unknown-address",
         "Where there is nothing: 404 not_found.",
-        |probe| Box::pin(unknown_address(probe)),
+        |probe| Box::pin(refusals::unknown_address(probe)),
     ),
     check(
         "methods",
         "An address that does not take a method: 405 method_not_allowed.",
-        |probe| Box::pin(methods(probe)),
+        |probe| Box::pin(refusals::methods(probe)),
     ),
     check(
         "head",
         "HEAD is answered as GET, without a body (RFC 9110).",
-        |probe| Box::pin(head(probe)),
+        |probe| Box::pin(refusals::head(probe)),
     ),
     check(
         "bad-queries",
         "A query parameter with a value that it cannot have: 400 invalid_query.",
-        |probe| Box::pin(bad_queries(probe)),
+        |probe| Box::pin(refusals::bad_queries(probe)),
     ),
     check(
         "no-handshake",
         "/api/ws without a WebSocket handshake: 400 not_a_websocket.",
-        |probe| Box::pin(no_handshake(probe)),
+        |probe| Box::pin(refusals::no_handshake(probe)),
     ),
     check(
         "foreign-origin",
         "A stream asked for by a page of another origin: 403 origin_not_allowed; there is no Access-Control-Allow-Origin for it.",
-        |probe| Box::pin(foreign_origin(probe)),
+        |probe| Box::pin(refusals::foreign_origin(probe)),
     ),
     check(
         "bad-starts",
         "POST /api/scrapes: 400 invalid_body, 413 body_too_large, 422 unknown_source with the known ones; nothing is started.",
-        |probe| Box::pin(bad_starts(probe)),
+        |probe| Box::pin(refusals::bad_starts(probe)),
     ),
 ];
 
@@ -386,123 +385,6 @@ fn judge_history(answer: &Value, event: &str) -> Result<(), String> {
         })?;
     }
     Ok(())
-}
-
-async fn unknown_run(probe: Probe) -> Judged {
-    // A new id: it cannot be one of a run.
-    let run = RunId::new();
-    for path in [
-        format!("api/scrapes/{run}"),
-        format!("api/scrapes/{run}/events"),
-        "api/scrapes/not-a-run".to_owned(),
-    ] {
-        judge_problem(&probe.get(&path).await?, 404, "unknown_run")?;
-    }
-    let cancel = probe
-        .ask(Method::POST, &format!("api/scrapes/{run}/cancel"), &[], "")
-        .await?;
-    match judge_problem(&cancel, 404, "unknown_run") {
-        // Of the rest the token allowed enough.
-        Ok(_) | Err(Miss::Skipped(_)) => Ok(()),
-        failed => failed.map(|_| ()),
-    }
-}
-
-async fn unknown_address(probe: Probe) -> Judged {
-    judge_problem(&probe.get("api/no-such-address").await?, 404, "not_found").map(|_| ())
-}
-
-async fn methods(probe: Probe) -> Judged {
-    for (method, path) in [
-        (Method::DELETE, "api/sources"),
-        (Method::PUT, "api/workers"),
-        (Method::POST, "api/odds"),
-        (Method::DELETE, "api/scrapes"),
-    ] {
-        let answer = probe.ask(method, path, &[], "").await?;
-        judge_problem(&answer, 405, "method_not_allowed")?;
-    }
-    Ok(())
-}
-
-async fn head(probe: Probe) -> Judged {
-    let get = probe.get("api/sources").await?;
-    get.judgeable()?;
-    let head = probe.ask(Method::HEAD, "api/sources", &[], "").await?;
-    Ok(judge_head(&get, &head)?)
-}
-
-fn judge_head(get: &Answer, head: &Answer) -> Result<(), String> {
-    ensure(head.status == get.status, || {
-        format!("the status is {}, and {} with GET", head.status, get.status)
-    })?;
-    ensure(head.body.is_empty(), || "HEAD has a body".into())?;
-    let [of_get, of_head] = [get, head].map(|answer| answer.header("content-type"));
-    ensure(of_get == of_head, || {
-        format!("Content-Type is {of_head:?}, and {of_get:?} with GET")
-    })
-}
-
-async fn bad_queries(probe: Probe) -> Judged {
-    for path in [
-        "api/scrapes?status=asleep",
-        "api/scrapes?limit=0",
-        "api/scrapes?limit=501",
-        "api/scrapes?source=A*",
-        "api/odds?sport=*",
-        "api/odds?limit=5001",
-        "api/odds?page=x",
-        "api/odds/no-such-event/history?since=yesterday",
-        "api/events?conflate_ms=-1",
-    ] {
-        let answer = probe.get(path).await?;
-        judge_problem(&answer, 400, "invalid_query").map_err(|miss| match miss {
-            Miss::Failed(complaint) => Miss::Failed(format!("/{path}: {complaint}")),
-            skipped @ Miss::Skipped(_) => skipped,
-        })?;
-    }
-    Ok(())
-}
-
-async fn no_handshake(probe: Probe) -> Judged {
-    judge_problem(&probe.get("api/ws").await?, 400, "not_a_websocket").map(|_| ())
-}
-
-const FOREIGN: &str = "https://conformance.invalid";
-
-async fn foreign_origin(probe: Probe) -> Judged {
-    let answer = probe
-        .ask(Method::GET, "api/events?since=now", &[("origin", FOREIGN)], "")
-        .await?;
-    judge_foreign(&answer)
-}
-
-fn judge_foreign(answer: &Answer) -> Judged {
-    let allowed = answer.header("access-control-allow-origin");
-    ensure(allowed != "*" && allowed != FOREIGN, || {
-        format!("Access-Control-Allow-Origin is {allowed:?} for a page that nobody named")
-    })?;
-    judge_problem(answer, 403, "origin_not_allowed").map(|_| ())
-}
-
-async fn bad_starts(probe: Probe) -> Judged {
-    // A gateway that does not notice what is wrong would start something.
-    if probe.target.start.is_none() {
-        return skip("needs --start SOURCE");
-    }
-    let big = " ".repeat((64 << 10) + 1);
-    for (body, status, code) in [
-        ("{", 400, "invalid_body"),
-        (r#"{"sauces":[]}"#, 400, "invalid_body"),
-        (big.as_str(), 413, "body_too_large"),
-    ] {
-        let answer = probe.ask(Method::POST, "api/scrapes", &[], body).await?;
-        judge_problem(&answer, status, code)?;
-    }
-    let body = r#"{"sources":["no-such-source"]}"#;
-    let answer = probe.ask(Method::POST, "api/scrapes", &[], body).await?;
-    let problem = judge_problem(&answer, 422, "unknown_source")?;
-    Ok(shape(&problem, "problem", &[("known", Kind::Tokens)])?)
 }
 
 #[cfg(test)]

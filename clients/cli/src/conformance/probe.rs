@@ -168,6 +168,12 @@ impl Probe {
         skip(format!("the token does not allow {topic}"))
     }
 
+    /// Time in which something comes on every stream that lives: 2.5 heartbeats.
+    pub(crate) fn silence(&self) -> Duration {
+        let heartbeats = Duration::from_millis(self.target.known.heartbeat_ms.saturating_mul(5) / 2);
+        heartbeats.max(self.target.wait)
+    }
+
     /// The address of a path with a query, at the gateway that is checked.
     pub(crate) fn url(&self, path: &str) -> Url {
         Self::url_at(&self.target.address, path)
@@ -380,6 +386,13 @@ impl Stream {
         match self {
             Self::Socket(socket) => socket.message().await,
             Self::Events(events) => events.message().await,
+        }
+    }
+
+    pub(crate) async fn message_within(&mut self, wait: Duration) -> Result<Message, Miss> {
+        match self {
+            Self::Socket(socket) => socket.message_within(wait).await,
+            Self::Events(events) => events.message_within(wait).await,
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
         shape::{Kind, entries, shape},
         sse::judge_id,
     },
-    probe::{Probe, Stream, Transport, is_unavailable},
+    probe::{Probe, Transport, is_unavailable},
     socket::{ACCEPT, Came, Closed, Socket},
 };
 use reqwest::header::HeaderMap;
@@ -231,10 +231,7 @@ async fn heartbeat(probe: Probe, transport: Transport) -> Judged {
     let wait = Duration::from_millis(every * 3 / 2) + probe.target.wait;
     let heartbeat = async {
         loop {
-            let message = match &mut stream {
-                Stream::Socket(socket) => socket.message_within(wait).await?,
-                Stream::Events(events) => events.message_within(wait).await?,
-            };
+            let message = stream.message_within(wait).await?;
             if message.kind() == "heartbeat" {
                 return Ok::<_, Miss>(message);
             }

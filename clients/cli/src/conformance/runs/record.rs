@@ -88,8 +88,8 @@ impl Record {
         let run_id = run_of(&started)?;
         let (again, live_socket, live_events, own) = tokio::try_join!(
             again(probe, &source, &run_id),
-            to_end(&mut socket, &run_id),
-            to_end(&mut events, &run_id),
+            to_end(&mut socket, &run_id, probe.silence()),
+            to_end(&mut events, &run_id, probe.silence()),
             own_stream(probe, &run_id),
         )?;
         let image = probe.read(&format!("api/scrapes/{run_id}")).await?;
@@ -205,7 +205,7 @@ async fn again(probe: &Probe, source: &str, run_id: &str) -> Result<Option<Answe
 }
 
 /// Everything to the end of the run and, where there is a way to know it, what was on its way behind it.
-async fn to_end(stream: &mut Stream, run_id: &str) -> Result<Vec<Message>, Miss> {
+async fn to_end(stream: &mut Stream, run_id: &str, silence: Duration) -> Result<Vec<Message>, Miss> {
     let mut all = Vec::new();
     let is_end = |message: &Message| {
         message.kind() == "scrape_progress"
@@ -213,7 +213,7 @@ async fn to_end(stream: &mut Stream, run_id: &str) -> Result<Vec<Message>, Miss>
             && is_terminal(message.data())
     };
     loop {
-        let message = stream.message().await?;
+        let message = stream.message_within(silence).await?;
         if message.kind() == "lagging" {
             return skip("the gateway says that this client is too slow");
         }
@@ -235,7 +235,7 @@ async fn own_stream(probe: &Probe, run_id: &str) -> Result<Vec<Message>, Miss> {
     let path = format!("api/scrapes/{run_id}/events");
     let mut events = probe.events_of(&path, &[]).await?;
     let mut all = Vec::new();
-    while let Some(message) = events.try_message().await? {
+    while let Some(message) = events.try_message_within(probe.silence()).await? {
         all.push(message);
     }
     Ok(all)
