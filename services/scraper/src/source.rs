@@ -237,7 +237,11 @@ fn decode_steps(root: &Section<'_>) -> Option<Vec<Step>> {
 }
 
 fn base_url(text: &str) -> Result<Url, String> {
-    let wrong = |why: &str| format!("{text:?} {why}");
+    // What stands before an @ may be a password.
+    let shown = text
+        .rsplit_once('@')
+        .map_or(text.to_owned(), |(_, place)| format!("…@{place}"));
+    let wrong = |why: &str| format!("{shown:?} {why}");
     let url =
         Url::parse(text.trim_end_matches('/')).map_err(|error| wrong(&format!("is no URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -248,7 +252,7 @@ fn base_url(text: &str) -> Result<Url, String> {
         || !url.username().is_empty()
         || url.password().is_some()
     {
-        // Not as it stands there: it may hold a password.
+        // Not as it stands there: a query may hold a key.
         return Err("an address may have a path, but no query, fragment or user".to_owned());
     }
     Ok(url)

@@ -207,6 +207,16 @@ const SLIPS: &[(&str, &str, &str)] = &[
         "5: [source]: base_url: \"ftp://a\" must begin with http://",
     ),
     (
+        "\"${URL}\"",
+        "\"ftp://me:hush@a\"",
+        "5: [source]: base_url: \"…@a\" must begin with http://",
+    ),
+    (
+        "\"${URL}\"",
+        "\"http//me:hush@a\"",
+        "5: [source]: base_url: \"…@a\" is no URL",
+    ),
+    (
         "= \"over\"",
         "= \"ovr\"",
         "47: [markets.\"2\"]: outcomes: o: \"ovr\" is no outcome of totals (did you mean over?)",
