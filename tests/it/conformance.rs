@@ -4,7 +4,7 @@ mod crooked;
 
 use crate::{
     auth::{on, token},
-    harness::Gateway,
+    harness::{Gateway, PATIENCE},
     terminal::{Piped, options},
     truth::Pair,
 };
@@ -42,7 +42,8 @@ async fn check(urls: &[&str], words: &[&str]) -> Told {
     let words = [&["--json"], words].concat();
     let options: ConformanceOptions = options(urls, &words);
     let mut command = Piped::start(|console, stop| conformance::run(options, console, stop));
-    let code = command.code().await;
+    let ended = command.ended_within(4 * PATIENCE).await;
+    let code = ended.unwrap_or_else(|error| panic!("{error}"));
     let checks = command
         .lines()
         .iter()
@@ -51,9 +52,19 @@ async fn check(urls: &[&str], words: &[&str]) -> Told {
     Told { code, checks }
 }
 
-/// A pair with something on its board, and runs that are over.
-async fn used() -> Pair {
+/// A pair whose runs take long enough to be met while they go on.
+async fn slow() -> Pair {
     let pair = Pair::new().await;
+    for book in ["alpha", "bravo"] {
+        let latency = format!(r#"{{"book":"{book}","fault":{{"kind":"latency","ms":50}}}}"#);
+        pair.control("faults", &latency).await;
+    }
+    pair
+}
+
+/// One with something on its board, and runs that are over.
+async fn used() -> Pair {
+    let pair = slow().await;
     let told = check(&[&pair.gateway.url("")], &["--only=runs", "--start=alpha"]).await;
     assert_eq!(told.code, 0, "{}", told.failures());
     assert_eq!(told.of("failed"), [""; 0]);
@@ -62,7 +73,7 @@ async fn used() -> Pair {
 
 #[tokio::test]
 async fn our_gateway_keeps_the_contract_whatever_is_on_its_board() {
-    let pair = Pair::new().await;
+    let pair = slow().await;
     let (url, ops) = (pair.gateway.url(""), format!("--ops={}", pair.gateway.ops));
     let other = pair.world.gateway().await;
     // With nothing on the board yet, and nothing that may be changed.
@@ -172,7 +183,7 @@ async fn a_fault_fails_the_check_that_is_for_it_and_no_other() {
             "{}",
             told.failures()
         );
-        let whole = check(&[&crooked.url()], &["--timeout=5"]).await;
+        let whole = check(&[&crooked.url()], &[]).await;
         assert_eq!(whole.of("failed"), failed, "{}", whole.failures());
     }
 }

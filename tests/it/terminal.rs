@@ -4,7 +4,7 @@ mod pty;
 
 use crate::{
     auth::token,
-    harness::{GatewayProcess, Sse, World, until, within},
+    harness::{GatewayProcess, PATIENCE, Sse, World, until},
     truth::Pair,
 };
 use clap::{Args, Command};
@@ -22,8 +22,9 @@ use serde_json::Value;
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
+    time::Duration,
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What a command wrote.
@@ -85,8 +86,13 @@ impl Piped {
     }
 
     pub(crate) async fn ended(&mut self) -> Result<u8, Error> {
-        let ended = within("the command to end", self.task.join_next()).await;
-        ended.unwrap().unwrap()
+        self.ended_within(PATIENCE).await
+    }
+
+    /// The same, for a command that does a lot.
+    pub(crate) async fn ended_within(&mut self, patience: Duration) -> Result<u8, Error> {
+        let ended = timeout(patience, self.task.join_next()).await;
+        ended.expect("the command ends").unwrap().unwrap()
     }
 
     /// What it wrote.
