@@ -53,7 +53,7 @@ impl Problem {
 
 macro_rules! problem_codes {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $title:literal, [$first:literal $(, $more:literal)*];)*) => {
-        /// Stable codes of problem documents. A later release may have more of them. `docs/errors.md` tells each.
+        /// Stable codes of problem documents. A later release may have more of them. Each has a page in `docs/errors/`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum ProblemCode {
             $($(#[$doc])* #[serde(rename = $word)] $name,)*

@@ -6,9 +6,13 @@ use crate::{
     truth::Pair,
 };
 use jsonschema::Validator;
-use oddswire_protocol::{envelope::MessageType, problem::ProblemCode};
+use oddswire_protocol::{close::CloseCode, envelope::MessageType, problem::ProblemCode, server::ErrorData};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 /// What a gateway serves of its contract.
 struct Contract {
@@ -110,19 +114,58 @@ fn the_committed_documents_are_current() {
     }
 }
 
+/// The pages of a folder of the docs, by name.
+fn pages(folder: &str) -> BTreeMap<String, String> {
+    let files = fs::read_dir(top().join("docs").join(folder)).unwrap();
+    files
+        .map(|file| {
+            let path = file.unwrap().path();
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+/// Pages that are missing or nobody's, and those that their index does not name.
+fn astray(folder: &str, codes: &BTreeSet<String>) -> Vec<String> {
+    let pages: BTreeSet<String> = pages(folder).into_keys().collect();
+    let index = fs::read_to_string(top().join(format!("docs/{folder}.md"))).unwrap();
+    let named = |code: &str| index.contains(&format!("({folder}/{code}.md)"));
+    let unnamed = codes.iter().filter(|code| !named(code));
+    pages
+        .symmetric_difference(codes)
+        .chain(unnamed)
+        .cloned()
+        .collect()
+}
+
 #[test]
-fn every_problem_code_is_told_in_the_docs() {
-    let page = fs::read_to_string(top().join("docs/errors.md")).unwrap();
-    let told = |code: &str| {
-        page.contains(&format!("### {code}\n")) || top().join(format!("docs/errors/{code}.md")).is_file()
-    };
-    let missing: Vec<&str> = ProblemCode::ALL
-        .iter()
-        .map(|code| code.as_str())
-        .filter(|code| !told(code))
-        .collect();
-    assert!(missing.is_empty(), "not in docs/errors.md: {missing:?}");
-    assert!(!told("no_such_code"));
+fn every_code_has_a_page_and_every_page_a_code() {
+    let message = serde_json::to_value(oddswire_protocol::schema::of::<ErrorData>()).unwrap();
+    let words = message["$defs"]["ErrorCode"]["oneOf"].as_array().unwrap();
+    let of_messages = words.iter().map(|word| word["const"].as_str().unwrap());
+    let of_problems = ProblemCode::ALL.iter().map(|code| code.as_str());
+    let mut codes: BTreeSet<String> = of_messages.chain(of_problems).map(str::to_owned).collect();
+    assert!(codes.len() > 40);
+    assert_eq!(astray("errors", &codes), Vec::<String>::new());
+    codes.insert("no_such_code".to_owned());
+    assert_eq!(astray("errors", &codes), ["no_such_code", "no_such_code"]);
+
+    // 1006 is what a client sees; nobody sends it.
+    let sent = CloseCode::ALL.map(CloseCode::code);
+    let codes = sent.into_iter().chain([1006]).map(|code| code.to_string());
+    assert_eq!(astray("close-codes", &codes.collect()), Vec::<String>::new());
+}
+
+#[test]
+fn the_page_of_a_problem_names_its_statuses() {
+    let pages = pages("errors");
+    for code in ProblemCode::ALL {
+        let (name, statuses) = (code.as_str(), code.statuses());
+        for status in statuses {
+            assert!(pages[name].contains(&status.to_string()), "{name}: {status}");
+        }
+    }
 }
 
 /// Whether this is the answer of an address that does not exist, or not for this method.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 const ABOUT: &str = "Live odds and scrape progress. What WebSocket and Server-Sent Events carry is described by \
     /api/asyncapi.json, in the same words. Unknown query parameters are ignored, and later releases may add keys to \
     answers. Every error is a problem document of RFC 9457 whose `code` is stable; the schema ProblemCode has all \
-    of them, and docs/errors.md tells each. A gateway that asks for no tokens lets everybody in.";
+    of them, and docs/errors.md lists them, with a page each. A gateway that asks for no tokens lets everybody in.";
 
 /// The document.
 pub(super) fn document() -> Value {
