@@ -15,6 +15,7 @@ mod cluster;
 mod compression;
 mod conflation;
 mod contract;
+mod conformance;
 mod deaf;
 mod delivery;
 mod envelopes;

@@ -4,7 +4,7 @@ mod pty;
 
 use crate::{
     auth::token,
-    harness::{GatewayProcess, Sse, World, until, within},
+    harness::{GatewayProcess, PATIENCE, Sse, World, until},
     truth::Pair,
 };
 use clap::{Args, Command};
@@ -22,8 +22,9 @@ use serde_json::Value;
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
+    time::Duration,
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What a command wrote.
@@ -48,7 +49,7 @@ impl Written {
 }
 
 /// A command that runs, with its output in a pipe.
-struct Piped {
+pub(crate) struct Piped {
     out: Written,
     aside: Written,
     stop: CancellationToken,
@@ -56,7 +57,7 @@ struct Piped {
 }
 
 impl Piped {
-    fn start<F: Future<Output = Result<u8, Error>> + Send + 'static>(
+    pub(crate) fn start<F: Future<Output = Result<u8, Error>> + Send + 'static>(
         run: impl FnOnce(Console, CancellationToken) -> F,
     ) -> Self {
         let (out, aside, stop) = (Written::default(), Written::default(), CancellationToken::new());
@@ -84,12 +85,22 @@ impl Piped {
         Self::start(|console, stop| follow::run(options, console, stop))
     }
 
-    async fn ended(&mut self) -> Result<u8, Error> {
-        let ended = within("the command to end", self.task.join_next()).await;
-        ended.unwrap().unwrap()
+    pub(crate) async fn ended(&mut self) -> Result<u8, Error> {
+        self.ended_within(PATIENCE).await
     }
 
-    async fn code(&mut self) -> u8 {
+    /// The same, for a command that does a lot.
+    pub(crate) async fn ended_within(&mut self, patience: Duration) -> Result<u8, Error> {
+        let ended = timeout(patience, self.task.join_next()).await;
+        ended.expect("the command ends").unwrap().unwrap()
+    }
+
+    /// What it wrote.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.out.lines()
+    }
+
+    pub(crate) async fn code(&mut self) -> u8 {
         let code = self.ended().await;
         code.unwrap_or_else(|error| panic!("{error}; {:?}", self.aside.lines()))
     }
@@ -105,7 +116,7 @@ impl Piped {
 }
 
 /// What a command line says.
-fn options<T: Args>(urls: &[&str], words: &[&str]) -> T {
+pub(crate) fn options<T: Args>(urls: &[&str], words: &[&str]) -> T {
     let urls: Vec<String> = urls.iter().map(|url| format!("--url={url}")).collect();
     let words = urls.iter().map(String::as_str).chain(words.iter().copied());
     let command = T::augment_args(Command::new("command").no_binary_name(true));

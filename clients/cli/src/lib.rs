@@ -1,8 +1,9 @@
-//! Clients of a gateway for people and scripts: `oddswire follow`, `top` and `odds`, and what shells know of the
-//! command line.
+//! Clients of a gateway for people and scripts: `oddswire follow`, `top`, `odds` and `conformance`, and what shells know
+//! of the command line.
 //!
 //! Its one invariant: it knows the public interface alone, over HTTP from outside, so it works against any gateway.
 
+pub mod conformance;
 mod connection;
 mod console;
 pub mod follow;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use oddswire_cli::{
     Console,
+    conformance::{self, ConformanceOptions},
     follow::{self, FollowOptions},
     odds::{self, OddsOptions},
     shell::{self, CompletionsOptions, ManOptions},
@@ -70,6 +71,8 @@ enum Command {
     Top(TopOptions),
     /// Shows the odds board: a table, or JSON; with --watch what changes as well.
     Odds(OddsOptions),
+    /// Checks from outside whether a gateway, ours or another, keeps the contract. Changes nothing without --start.
+    Conformance(Box<ConformanceOptions>),
     /// Writes and debugs source files: check, fetch, test, record, schema. Retires sources.
     Source(SourceOptions),
     /// The demo bookmakers: four sites of one fictional football world.
@@ -235,6 +238,9 @@ async fn work(command: Command, stop: CancellationToken) -> Result<ExitCode> {
         }
         Command::Odds(options) => {
             return as_client(odds::run(options, Console::of_process(), stop).await);
+        }
+        Command::Conformance(options) => {
+            return as_client(conformance::run(*options, Console::of_process(), stop).await);
         }
         Command::Source(options) => {
             let (out, aside) = (&mut std::io::stdout(), &mut std::io::stderr());
