@@ -70,7 +70,7 @@ export type RequestedBy = ("api" | "schedule")
  */
 export type Verdict = ("live" | "replayed" | "snapshot" | "gap" | "unavailable")
 /**
- * Stable codes of `error`. A page of `docs/errors.md` tells each.
+ * Stable codes of `error`. Each has a page in `docs/errors/`.
  */
 export type ErrorCode = ("invalid_json" | "unknown_type" | "invalid_message" | "invalid_topic" | "too_many_topics" | "rate_limited" | "auth_disabled" | "topic_forbidden" | "token_missing" | "several_tokens" | "token_invalid" | "token_expired" | "token_expiring" | "ticket_invalid" | "subject_changed" | "auth_unavailable" | "internal")
 /**
