@@ -1,6 +1,6 @@
 //! The clients that `docs/protocol.md` shows, run as they stand there, while gateways are killed.
 
-use crate::harness::{GatewayProcess, World, within};
+use crate::harness::{GatewayProcess, PATIENCE, World};
 use oddswire_protocol::{
     RunId,
     envelope::{MessageType, Received},
@@ -11,10 +11,11 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
+    time::timeout,
 };
 
 /// So many events are published, half of them while no gateway lives.
-const ALL: u64 = 120;
+const ALL: u64 = 80;
 /// With every so many events all gateways are killed, or one is started.
 const EACH: u64 = 10;
 
@@ -102,7 +103,10 @@ impl Running {
     }
 
     async fn next(&mut self) -> Received {
-        let line = within("a line of the client", self.lines.next_line()).await;
+        // It comes back after up to 30 s, as the page asks.
+        let line = timeout(PATIENCE * 4, self.lines.next_line())
+            .await
+            .expect("a line of the client");
         serde_json::from_str(&line.unwrap().expect("the client goes on")).unwrap()
     }
 
