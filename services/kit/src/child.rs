@@ -1,7 +1,7 @@
 //! Processes that this one starts, and that end before it does.
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, kill, raise},
     unistd::Pid,
 };
 use std::{env, path::PathBuf, process::ExitStatus, time::Duration};
@@ -19,6 +19,13 @@ pub(crate) fn signal(child: &Child, signal: Signal) {
         // An error means that it has ended.
         let _ = kill(Pid::from_raw(pid), signal);
     }
+}
+
+/// Stops this process, as SIGSTOP does, before this thread goes on: for trials of what happens to one that is frozen at
+/// the worst moment. A signal to the process may find another thread first, and this one goes on for a while.
+pub fn freeze_self() {
+    // An error would mean that there is no such signal.
+    let _ = raise(Signal::SIGSTOP);
 }
 
 /// Asks a process to read its configuration again: SIGHUP.

@@ -2,9 +2,9 @@
 //! where asked.
 
 use clap::Parser;
-use oddswire_kit::{env, shutdown};
+use oddswire_kit::{child, env, shutdown};
 use oddswire_scraper::{ScraperOptions, trial::Trial};
-use std::{error::Error, process::Command, sync::Once};
+use std::{error::Error, sync::Once};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -24,11 +24,7 @@ struct Cli {
 /// The first time, returns when somebody has woken this process.
 fn stop_once() {
     static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let own = std::process::id().to_string();
-        // What fails here fails the test: it waits for this process to stop.
-        let _ = Command::new("kill").args(["-STOP", &own]).status();
-    });
+    ONCE.call_once(child::freeze_self);
 }
 
 #[tokio::main]
