@@ -15,7 +15,8 @@ before(async () => {
   product = await startProduct();
   browser = await startBrowser();
   gateway = await product.startGateway();
-  ({ page } = await openPage(browser));
+  // So high that every row of the board is drawn.
+  ({ page } = await openPage(browser, { viewport: { width: 1440, height: 4000 } }));
   await page.addInitScript(() => (globalThis.oddswireBadges = []));
   await page.goto(gateway.url);
   await page.waitForFunction(() => document.querySelector("#link")?.textContent === "live", null, WITHIN);
