@@ -3,7 +3,7 @@
 //! Only what must differ in a test is changed in the files: addresses, and how long silence may last.
 
 use crate::harness::{Answer, Connection, Gateway, Plain, Quote, Transport, World, until, within};
-use oddswire_kit::child;
+use oddswire_kit::{child, ports};
 use oddswire_protocol::{
     Cursor, RunId,
     envelope::{MessageType, Received},
@@ -50,11 +50,6 @@ fn replace(text: &str, pairs: &[(&str, &str)]) -> String {
     })
 }
 
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 impl Program {
     /// Its file for these gateways, and the command that runs it.
     fn prepare(self, folder: &Path, port: u16, gateways: &[Gateway]) -> Command {
@@ -88,7 +83,10 @@ impl Program {
                     &deployed("haproxy.cfg"),
                     &[
                         ("bind :8080", &format!("bind {address}")),
-                        ("bind 127.0.0.1:8404", &format!("bind 127.0.0.1:{}", free_port())),
+                        (
+                            "bind 127.0.0.1:8404",
+                            &format!("bind 127.0.0.1:{}", ports::free(1).unwrap()),
+                        ),
                         (
                             "server-template gateway- 20 gateway:8080",
                             &servers.collect::<String>(),
@@ -156,7 +154,7 @@ impl Site {
             gateways.push(gateway);
         }
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let port = ports::free(1).unwrap();
         let balancer = program
             .prepare(folder.path(), port, &gateways)
             .spawn()

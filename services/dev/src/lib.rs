@@ -218,7 +218,10 @@ async fn create_streams(nats_url: &str) -> Result<()> {
 
 /// The port, when nobody has it.
 fn free(port: u16) -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", port)).map(|_| port)?)
+    let looked = TcpListener::bind(("127.0.0.1", port));
+    looked
+        .map(|_| port)
+        .with_context(|| format!("port {port} of this machine"))
 }
 
 fn any_free() -> Result<u16> {

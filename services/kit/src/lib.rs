@@ -18,6 +18,7 @@ pub mod nearest;
 pub mod ops;
 #[cfg(feature = "otlp")]
 mod otlp;
+pub mod ports;
 pub mod probe;
 pub mod provision;
 pub mod publish;

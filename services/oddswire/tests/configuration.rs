@@ -11,7 +11,7 @@ use nix::{
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -193,16 +193,14 @@ fn read_until(stream: &mut BufReader<TcpStream>, part: &str) -> String {
     }
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 #[test]
 fn a_hangup_puts_new_limits_in_force_for_new_connections_and_a_wrong_file_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("oddswire.toml");
-    let (port, ops) = (free_port(), free_port());
+    let (port, ops) = (
+        oddswire_kit::ports::free(1).unwrap(),
+        oddswire_kit::ports::free(1).unwrap(),
+    );
     let write = |more: &str| {
         let text = format!(
             "nats_url = \"nats://127.0.0.1:1\"\n[gateway]\nlisten = \"127.0.0.1:{port}\"\nops_listen = \"127.0.0.1:{ops}\"\nheartbeat_ms = 1000\n{more}"

@@ -110,7 +110,7 @@ impl Dev {
     async fn start(collector: &str) -> Self {
         oddswire_kit::tls::install_provider();
         let alone = ALONE.lock().await;
-        let port = free_ports();
+        let port = oddswire_kit::ports::free(3).unwrap();
         let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sources");
         let mut child = Command::new(env!("CARGO_BIN_EXE_oddswire"))
             .args(["dev", "--port", &port.to_string(), "--sources", sources])
@@ -176,18 +176,6 @@ impl Dev {
         let said = self.said.lock().unwrap().clone();
         assert!(ended.success(), "{ended}: {said}");
         said
-    }
-}
-
-/// The first of three ports in a row that nobody has.
-fn free_ports() -> u16 {
-    loop {
-        let first = StdListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        let others = [1, 2].map(|offset| StdListener::bind(("127.0.0.1", port.saturating_add(offset))));
-        if others.iter().all(Result::is_ok) {
-            return port;
-        }
     }
 }
 

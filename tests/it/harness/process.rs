@@ -1,10 +1,9 @@
 //! A gateway in a process of its own, that can be killed.
 
 use super::{PATIENCE, logs, until};
-use oddswire_kit::child;
+use oddswire_kit::{child, ports};
 use std::{
     fs::{self, File},
-    net::TcpListener,
     process::{ExitStatus, Stdio},
 };
 use tempfile::NamedTempFile;
@@ -23,7 +22,7 @@ pub(crate) struct GatewayProcess {
 impl GatewayProcess {
     /// Starts one on free ports with further arguments.
     pub(crate) fn start(nats_url: &str, further: &[String]) -> Self {
-        let (port, ops_port) = (free_port(), free_port());
+        let (port, ops_port) = (ports::free(1).unwrap(), ports::free(1).unwrap());
         let mut args: Vec<String> = vec![
             format!("--listen=127.0.0.1:{port}"),
             format!("--ops-listen=127.0.0.1:{ops_port}"),
@@ -111,14 +110,6 @@ impl GatewayProcess {
             .map(str::to_owned)
             .collect()
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 fn spawn(args: &[String], log: File) -> Child {

@@ -1,11 +1,8 @@
 //! Three nodes on loopback, for tests of what only a cluster shows.
 
 use super::{Error, Launch, NatsServer};
-use std::{
-    net::TcpListener,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
-};
+use crate::ports;
+use std::path::{Path, PathBuf};
 
 /// A running cluster of three. Its nodes are killed when this value is dropped.
 #[derive(Debug)]
@@ -67,8 +64,12 @@ impl NatsCluster {
         dir: &Path,
         mut setup: impl FnMut(usize, &Path, &[u16]) -> NodeSetup,
     ) -> Result<Self, Error> {
-        // Held until all are drawn, so that none is drawn twice.
-        let ports = free_ports(NODES * 2);
+        let no_ports = |source| Error::Run {
+            program: "six servers' ports".to_owned(),
+            source,
+        };
+        let first = ports::free(2 * u16::try_from(NODES).unwrap_or(u16::MAX)).map_err(no_ports)?;
+        let ports: Vec<u16> = (first..).take(2 * NODES).collect();
         let (ports, route_ports) = ports.split_at(NODES);
         let mut cluster = Self { nodes: Vec::new() };
         for (number, port) in ports.iter().enumerate() {
@@ -132,21 +133,4 @@ impl NatsCluster {
             .collect::<Vec<_>>()
             .join(",")
     }
-}
-
-/// Ports that nobody has now. They lie below those that the system gives to outgoing connections, which would take one
-/// between this look and the server's own, and no two clusters of a process are given the same.
-fn free_ports(count: usize) -> Vec<u16> {
-    const FIRST: u32 = 20_000;
-    const COUNT: u32 = 12_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    (0..COUNT)
-        .map(|_| {
-            NEXT.fetch_add(1, Ordering::Relaxed)
-                .wrapping_add(std::process::id() * 101)
-        })
-        .filter_map(|number| u16::try_from(FIRST + number % COUNT).ok())
-        .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .take(count)
-        .collect()
 }
