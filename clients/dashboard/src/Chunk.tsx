@@ -30,7 +30,7 @@ export function Chunk({ rows, rowPx, columns, children }: Props) {
   }, []);
   return (
     <tbody ref={body}>
-      {isNear ? children() : <tr aria-hidden="true"><td class="place" colSpan={columns} style={{ height: height.current }} /></tr>}
+      {isNear ? children() : <tr aria-hidden="true"><td class="place" colSpan={columns} style={{ height: `${height.current}px` }} /></tr>}
     </tbody>
   );
 }
