@@ -79,20 +79,10 @@ fn judge_metrics(answer: &Answer) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use reqwest::header::HeaderMap;
 
     #[test]
     fn metrics_are_samples_that_prometheus_reads() {
-        let answer = |status, kind: &str, body: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("content-type", kind.parse().unwrap());
-            let body = body.to_owned();
-            Answer {
-                status,
-                headers,
-                body,
-            }
-        };
+        let answer = Answer::made;
         let good = "# TYPE a counter\na_total 1\nb{x=\"y z\"} 2.5 # {} 1\nc NaN\n# EOF\n";
         assert_eq!(
             judge_metrics(&answer(200, "text/plain; version=0.0.4", good)),

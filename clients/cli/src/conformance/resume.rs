@@ -245,8 +245,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn message(kind: &str, data: Value) -> Message {
-        let text = json!({"type": kind, "timestamp": "2026-02-06T01:30:00.123Z", "data": data});
-        Message::of_text(text.to_string()).unwrap()
+        Message::made(kind, &data)
     }
 
     #[test]

@@ -17,6 +17,19 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// One of this media type, for tests of judges.
+    #[cfg(test)]
+    pub(crate) fn made(status: u16, kind: &str, body: &str) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", kind.parse().unwrap());
+        let body = body.to_owned();
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
     /// The answer as a line.
     pub(crate) fn told(&self) -> String {
         let body = shortened(&self.body, 250);
@@ -108,36 +121,25 @@ pub(crate) fn judge_problem(answer: &Answer, status: u16, code: &str) -> Result<
 mod tests {
     use super::*;
 
-    fn answer(status: u16, kind: &str, body: &str) -> Answer {
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", kind.parse().unwrap());
-        let body = body.to_owned();
-        Answer {
-            status,
-            headers,
-            body,
-        }
-    }
-
     const PROBLEM: &str = "application/problem+json";
     const UNKNOWN: &str = r#"{"type":"urn:oddswire:problem:unknown_run","title":"Unknown run","status":404,"code":"unknown_run","detail":"there is no run \"x\""}"#;
 
     #[test]
     fn a_refusal_is_a_problem_document_with_its_status_and_code() {
         let judge = |answer: Answer| judge_problem(&answer, 404, "unknown_run").map(|_| ());
-        assert_eq!(judge(answer(404, PROBLEM, UNKNOWN)), Ok(()));
+        assert_eq!(judge(Answer::made(404, PROBLEM, UNKNOWN)), Ok(()));
         for bad in [
-            answer(200, PROBLEM, UNKNOWN),
-            answer(404, "text/html", UNKNOWN),
-            answer(404, PROBLEM, "<html>"),
-            answer(
+            Answer::made(200, PROBLEM, UNKNOWN),
+            Answer::made(404, "text/html", UNKNOWN),
+            Answer::made(404, PROBLEM, "<html>"),
+            Answer::made(
                 404,
                 PROBLEM,
                 &UNKNOWN.replace("\"code\":\"unknown_run\"", "\"code\":\"not_found\""),
             ),
-            answer(404, PROBLEM, &UNKNOWN.replace("\"code\"", "\"kode\"")),
-            answer(404, PROBLEM, &UNKNOWN.replace("\"status\":404", "\"status\":400")),
-            answer(404, PROBLEM, &UNKNOWN.replace("urn:oddswire", "urn:other")),
+            Answer::made(404, PROBLEM, &UNKNOWN.replace("\"code\"", "\"kode\"")),
+            Answer::made(404, PROBLEM, &UNKNOWN.replace("\"status\":404", "\"status\":400")),
+            Answer::made(404, PROBLEM, &UNKNOWN.replace("urn:oddswire", "urn:other")),
         ] {
             assert!(matches!(judge(bad.clone()), Err(Miss::Failed(_))), "{bad:?}");
         }
@@ -150,10 +152,10 @@ mod tests {
             (503, "bus_unavailable"),
             (429, "too_many_requests"),
         ] {
-            let refused = answer(status, PROBLEM, &format!("{{\"code\":\"{code}\"}}"));
+            let refused = Answer::made(status, PROBLEM, &format!("{{\"code\":\"{code}\"}}"));
             assert!(matches!(refused.judgeable(), Err(Miss::Skipped(_))), "{code}");
         }
-        assert_eq!(answer(404, PROBLEM, UNKNOWN).judgeable(), Ok(()));
-        assert_eq!(answer(500, "text/html", "").judgeable(), Ok(()));
+        assert_eq!(Answer::made(404, PROBLEM, UNKNOWN).judgeable(), Ok(()));
+        assert_eq!(Answer::made(500, "text/html", "").judgeable(), Ok(()));
     }
 }

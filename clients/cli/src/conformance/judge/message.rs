@@ -27,6 +27,13 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Message {
+    /// One of this type, for tests of judges.
+    #[cfg(test)]
+    pub(crate) fn made(kind: &str, data: &Value) -> Self {
+        let text = format!(r#"{{"type":"{kind}","timestamp":"2026-02-06T01:30:00.123Z","data":{data}}}"#);
+        Self::of_text(text).unwrap()
+    }
+
     pub(crate) fn of_text(text: String) -> Result<Self, String> {
         let json = serde_json::from_str(&text)
             .map_err(|error| format!("no JSON: {error}: {}", shortened(&text, 200)))?;

@@ -2,8 +2,7 @@ use super::*;
 use serde_json::json;
 
 fn message(kind: &str, data: Value) -> Message {
-    let text = format!(r#"{{"type":"{kind}","timestamp":"2026-02-06T01:30:00.123Z","data":{data}}}"#);
-    Message::of_text(text).unwrap()
+    Message::made(kind, &data)
 }
 
 fn progress(seq: u64, status: &str, changed: u64) -> Message {
