@@ -82,7 +82,12 @@ impl Gateway {
 
     /// What a session of this visitor takes while it is open.
     fn seat(&self, visitor: Visitor) -> Seat {
-        Seat::new(self.sessions.token(), Some(visitor), Arc::clone(&self.front))
+        Seat::new(
+            self.sessions.token(),
+            Some(visitor),
+            Arc::clone(&self.front),
+            self.engine.trial(),
+        )
     }
 
     /// How many sessions are open.

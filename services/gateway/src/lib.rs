@@ -22,6 +22,8 @@ pub mod logs;
 pub mod metrics;
 mod options;
 pub mod own_client;
+mod pace;
+mod progress;
 mod reload;
 pub mod runs;
 pub mod session;

@@ -56,6 +56,7 @@ impl GatewayOptions {
         ];
         let of_limits = [
             "connections_max",
+            "read_bytes_per_s",
             "connections_per_address",
             "handshakes_per_s",
             "requests_per_s",

@@ -123,7 +123,12 @@ pub enum Input {
 
 /// The client's socket does not take bytes any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone;
+pub enum Gone {
+    /// It is closed.
+    Left,
+    /// It is open, and took no byte for as long as a client is waited for.
+    Stalled,
+}
 
 /// How a session's messages reach its client and the client's reach it.
 pub trait Transport: Send {
@@ -148,7 +153,7 @@ pub trait Transport: Send {
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The client is gone, or did not take bytes.
+    /// The client is gone.
     Gone,
     /// The connection is to be closed with this code.
     Close(CloseCode),
@@ -159,8 +164,11 @@ pub enum End {
 }
 
 impl From<Gone> for End {
-    fn from(_: Gone) -> Self {
-        Self::Gone
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Left => Self::Gone,
+            Gone::Stalled => Self::Close(CloseCode::PeerTimeout),
+        }
     }
 }
 

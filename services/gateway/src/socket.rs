@@ -4,22 +4,27 @@
 use crate::{
     front::{Bucket, Front, Refused, Visitor},
     metrics::{Transport as Label, TransportLabel},
+    pace::Pace,
+    progress::Progress,
     session::{End, Gone, Input, Outgoing, Transport},
+    trial::Trial,
     wire::Form,
 };
 use bytes::{Buf, Bytes};
 use oddswire_protocol::close::CloseCode;
 use oddswire_websocket::{Incoming, Reader, Violation, frame};
+use socket2::SockRef;
 use std::{
-    collections::VecDeque,
     io::{Error, ErrorKind, Write},
+    os::fd::AsFd,
     sync::Arc,
     time::Duration,
 };
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
-    time::{Instant, timeout},
+    task::coop::consume_budget,
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -30,7 +35,12 @@ pub struct Socket {
     form: Form,
     /// None for event streams, whose clients have nothing to say.
     reader: Option<Reader>,
-    inbox: VecDeque<Input>,
+    /// What the client said and nobody has looked at.
+    inbox: Option<Input>,
+    /// What was read behind that and is not taken apart yet: the rest of one read.
+    received: Bytes,
+    /// How fast it is read.
+    pace: Pace,
     /// What goes out first: the rest of bytes that are shared with others.
     front: Bytes,
     out: Vec<u8>,
@@ -38,8 +48,9 @@ pub struct Socket {
     /// When the client was last heard, and whether it was asked since.
     heard_at: Instant,
     asked: bool,
-    /// How long it may say nothing when it is asked.
+    /// How long it may say nothing when it is asked, and take nothing when there is something to take.
     patience: Duration,
+    progress: Progress,
     /// Whether the close frame of the client is answered already.
     goodbye: bool,
     /// What of it is counted among the bytes that wait for all clients.
@@ -56,15 +67,30 @@ pub struct Seat {
     /// Counts as a connection; nobody, for the gateway's own client.
     _visitor: Option<Visitor>,
     front: Arc<Front>,
+    trial: Trial,
 }
 
 impl Seat {
-    pub(crate) fn new(token: TaskTrackerToken, visitor: Option<Visitor>, front: Arc<Front>) -> Self {
+    pub(crate) fn new(
+        token: TaskTrackerToken,
+        visitor: Option<Visitor>,
+        front: Arc<Front>,
+        trial: Trial,
+    ) -> Self {
         Self {
             _token: token,
             _visitor: visitor,
             front,
+            trial,
         }
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::new(if self.trial.no_turns {
+            0
+        } else {
+            self.front.read_bytes_per_s()
+        })
     }
 }
 
@@ -77,6 +103,14 @@ const KEPT_BYTES: usize = 1024;
 /// How long a closing handshake may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 4 * 1024;
+/// What the kernel may hold for a client that has stalled, so that the rest of a message and the close frame fit in
+/// behind what it holds already.
+const LAST_WORDS_BYTES: usize = 208 * 1024;
+/// How often a client is looked at that takes no bytes, as a part of its patience.
+const LOOKS: u32 = 4;
+/// What is dropped at once of what a client still sends after the end, and the pause after it: 3 MB/s.
+const LINGER_BYTES: usize = 32 * 1024;
+const LINGER_PAUSE: Duration = Duration::from_millis(10);
 
 impl Socket {
     /// A socket behind its handshake. A WebSocket comes with the reader of its client's frames, and with what the
@@ -93,13 +127,16 @@ impl Socket {
             stream: Some(stream),
             form,
             reader,
-            inbox: VecDeque::new(),
+            inbox: None,
+            received: Bytes::new(),
+            pace: seat.pace(),
             front: Bytes::new(),
             out: Vec::new(),
             written: 0,
             heard_at: Instant::now(),
             asked: false,
             patience,
+            progress: Progress::new(),
             goodbye: false,
             counted: 0,
             pings: Bucket::new(f64::from(seat.front.pings_per_s()) * 2.0),
@@ -121,47 +158,84 @@ impl Socket {
         }
     }
 
-    /// Takes bytes of the client apart. What it said waits in the inbox; pings are answered at once.
-    pub fn take_in(&mut self, mut bytes: &[u8]) {
+    /// Takes in what was read of the client, up to the first thing that a session must look at; the rest waits as it
+    /// came. Pings are answered at once.
+    pub fn take_in(&mut self, bytes: &[u8]) {
         self.heard_at = Instant::now();
         self.asked = false;
-        while !bytes.is_empty() {
+        self.pace.spend(bytes.len());
+        if self.received.is_empty() && self.inbox.is_none() {
+            let taken = self.take_apart(bytes);
+            self.received = Bytes::copy_from_slice(&bytes[taken..]);
+        } else {
+            self.received = [&self.received, bytes].concat().into();
+        }
+    }
+
+    /// Takes bytes of the client apart, to the end or to something for its session; tells how many.
+    fn take_apart(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() && self.inbox.is_none() {
             let Some(reader) = self.reader.as_mut() else {
-                return;
+                return bytes.len();
             };
-            let incoming = match reader.read(bytes) {
+            match reader.read(&bytes[at..]) {
                 Ok((taken, incoming)) => {
-                    bytes = &bytes[taken..];
-                    incoming
-                }
-                Err(violation) => {
-                    self.inbox.push_back(Input::Violation(code_of(violation)));
-                    return;
-                }
-            };
-            if matches!(incoming, Some(Incoming::Ping(_) | Incoming::Pong(_))) && !self.may_ping() {
-                self.seat.front.count(Refused::Pings);
-                self.inbox.push_back(Input::Violation(CloseCode::Policy));
-                return;
-            }
-            match incoming {
-                None | Some(Incoming::Pong(_)) => {}
-                Some(Incoming::Text(text)) => self.inbox.push_back(Input::Text(text)),
-                // The contract's messages are text: a binary one is answered like any text that is no JSON.
-                Some(Incoming::Binary(_)) => self.inbox.push_back(Input::Text(String::new())),
-                Some(Incoming::Ping(payload)) => {
-                    if self.out.len() - self.written <= PONG_BACKLOG_BYTES {
-                        self.out.extend_from_slice(&frame::pong(&payload));
+                    at += taken;
+                    if let Some(incoming) = incoming {
+                        self.inbox = self.answer(incoming);
                     }
                 }
-                Some(Incoming::Close(said)) => {
-                    let answer = said.map_or_else(frame::empty_close, |said| frame::close(said.code, ""));
-                    self.out.extend_from_slice(&answer);
-                    self.goodbye = true;
-                    self.inbox.push_back(Input::Gone);
-                    return;
-                }
+                Err(violation) => self.inbox = Some(Input::Violation(code_of(violation))),
             }
+            if self.is_over() {
+                // Nothing counts behind that.
+                return bytes.len();
+            }
+        }
+        at
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.inbox, Some(Input::Gone | Input::Violation(_)))
+    }
+
+    /// Answers what needs no session; gives what does.
+    fn answer(&mut self, incoming: Incoming) -> Option<Input> {
+        if matches!(incoming, Incoming::Ping(_) | Incoming::Pong(_)) && !self.may_ping() {
+            self.seat.front.count(Refused::Pings);
+            return Some(Input::Violation(CloseCode::Policy));
+        }
+        match incoming {
+            Incoming::Pong(_) => None,
+            Incoming::Text(text) => {
+                self.spend_inflated(text.len());
+                Some(Input::Text(text))
+            }
+            // The contract's messages are text: a binary one is answered like any text that is no JSON.
+            Incoming::Binary(bytes) => {
+                self.spend_inflated(bytes.len());
+                Some(Input::Text(String::new()))
+            }
+            Incoming::Ping(payload) => {
+                if self.out.len() - self.written <= PONG_BACKLOG_BYTES {
+                    self.out.extend_from_slice(&frame::pong(&payload));
+                }
+                None
+            }
+            Incoming::Close(said) => {
+                let answer = said.map_or_else(frame::empty_close, |said| frame::close(said.code, ""));
+                self.out.extend_from_slice(&answer);
+                self.goodbye = true;
+                Some(Input::Gone)
+            }
+        }
+    }
+
+    /// A message that may have been deflated costs what it became as well.
+    fn spend_inflated(&mut self, bytes: usize) {
+        if self.form == Form::WsDeflated {
+            self.pace.spend(bytes);
         }
     }
 
@@ -173,7 +247,30 @@ impl Socket {
 
     /// Whether the client said something that a session must look at.
     pub fn has_input(&self) -> bool {
-        !self.inbox.is_empty()
+        self.inbox.is_some()
+    }
+
+    /// Whether so much came of it that it must wait before more is read.
+    pub fn must_wait(&self) -> bool {
+        self.pace.next_read_at().is_some()
+    }
+
+    /// Looks, at the client's socket, whether it takes what it is sent; tells whether it did within its patience.
+    pub fn look_at(&mut self, stream: &impl AsFd) -> bool {
+        let unsent = self.unsent() > 0;
+        self.progress.look(stream, unsent);
+        self.progress.stalled_for() <= self.patience
+    }
+
+    fn look(&mut self) -> bool {
+        match self.stream.take() {
+            Some(stream) => {
+                let takes = self.look_at(&stream);
+                self.stream = Some(stream);
+                takes
+            }
+            None => self.progress.stalled_for() <= self.patience,
+        }
     }
 
     /// How many bytes the kernel has not taken yet.
@@ -234,14 +331,21 @@ impl Socket {
         Ok(true)
     }
 
-    /// Queues a ping; tells whether the client is alive as far as one can know. An event stream is as alive as its
-    /// connection, which the kernel looks after.
+    /// Queues a ping; tells whether the client is alive as far as one can know: it takes bytes, and answers pings where
+    /// it has any. Where it is parked, somebody has [looked](Self::look_at) before.
     pub fn queue_ping(&mut self) -> bool {
+        if !self.look() {
+            return false;
+        }
         if self.reader.is_none() {
             return true;
         }
         if self.asked && self.heard_at.elapsed() > self.patience {
-            return false;
+            if !self.progress.is_slow(self.patience) {
+                return false;
+            }
+            // The ping waits behind what it is still taking.
+            self.heard_at = Instant::now();
         }
         self.asked = true;
         self.out.extend_from_slice(&frame::ping(b""));
@@ -255,7 +359,7 @@ impl Socket {
     pub fn park(&mut self) -> std::io::Result<std::net::TcpStream> {
         let stream = self.stream.take().ok_or(ErrorKind::NotConnected)?;
         // A parked client owns no memory but what is on its way.
-        self.inbox = VecDeque::new();
+        self.received = Bytes::new();
         self.out = self.out.split_off(self.written);
         self.written = 0;
         stream.into_std()
@@ -270,12 +374,41 @@ impl Socket {
         Ok(())
     }
 
-    fn read_some(&mut self) -> std::io::Result<usize> {
+    async fn read_some(&mut self) -> std::io::Result<usize> {
+        self.readable().await?;
+        self.try_read()
+    }
+
+    async fn readable(&self) -> std::io::Result<()> {
+        let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
+        stream.readable().await
+    }
+
+    fn try_read(&mut self) -> std::io::Result<usize> {
         let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
         let mut bytes = [0; READ_BYTES];
         let count = stream.try_read(&mut bytes)?;
         self.take_in(&bytes[..count]);
         Ok(count)
+    }
+
+    /// Has the kernel take the last words even of a client that has stalled, and keep them for as long as its patience
+    /// after we let go: if it wakes up meanwhile it is told why, and if it does not it holds nothing up.
+    fn make_room(&self) {
+        let Some(stream) = &self.stream else {
+            return;
+        };
+        let socket = SockRef::from(stream);
+        let told = socket.set_tcp_user_timeout(Some(self.patience)).and_then(|()| {
+            if self.unsent() > 0 && self.progress.stalled_for() > self.patience {
+                socket.set_send_buffer_size(LAST_WORDS_BYTES)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = told {
+            // One end of a pair is no TCP socket: its other end has the client's.
+            tracing::trace!(%error, "cannot prepare the end of a connection");
+        }
     }
 
     /// Counts what waits. Called where bytes are left over, and where none are any more.
@@ -302,6 +435,16 @@ impl Socket {
         stream.writable().await
     }
 
+    /// Waits until the socket takes bytes, or has taken none for too long.
+    async fn wait_writable(&mut self) -> std::io::Result<()> {
+        while timeout(self.patience / LOOKS, self.writable()).await.is_err() {
+            if !self.look() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
+        Ok(())
+    }
+
     async fn write_all(&mut self) -> std::io::Result<()> {
         loop {
             let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
@@ -314,7 +457,7 @@ impl Socket {
                 Ok(count) => self.sent(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.count_waiting();
-                    self.writable().await?;
+                    self.wait_writable().await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -331,19 +474,44 @@ impl Socket {
         if self.reader.is_some() && !self.goodbye {
             self.queue(&frame::close(code.code(), code.reason()));
         }
+        self.make_room();
         // The client may be gone, or may not answer: then the socket is closed without.
         let _ = timeout(CLOSE_WITHIN, async {
             self.write_all().await?;
             if let Some(stream) = self.stream.as_mut() {
                 stream.shutdown().await?;
             }
-            if self.reader.is_some() && !self.goodbye {
-                while !matches!(self.next().await, Input::Gone) {}
+            let waits = self.reader.is_some() && !self.goodbye;
+            match &self.stream {
+                Some(_) if waits && self.seat.trial.no_turns => {
+                    while !matches!(self.next().await, Input::Gone) {}
+                }
+                Some(stream) if waits => linger(stream).await?,
+                _ => {}
             }
             Ok::<_, Error>(())
         })
         .await;
     }
+}
+
+/// Drops what a client still sends after the last words to it, until it hangs up. The kernel would cut it off otherwise
+/// before it has read them. Nothing is taken apart, and a flood is dropped at a pace: the caller sets a time for it.
+pub(crate) async fn linger(stream: &TcpStream) -> std::io::Result<()> {
+    loop {
+        stream.readable().await?;
+        match drop_some(stream) {
+            Ok(0) => return Ok(()),
+            Ok(LINGER_BYTES) => sleep(LINGER_PAUSE).await,
+            Ok(_) => consume_budget().await,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn drop_some(stream: &TcpStream) -> std::io::Result<usize> {
+    stream.try_read(&mut [0; LINGER_BYTES])
 }
 
 impl Drop for Socket {
@@ -380,27 +548,43 @@ impl Transport for Socket {
     }
 
     async fn flush(&mut self) -> Result<(), Gone> {
-        self.write_all().await.map_err(|_| Gone)
+        self.write_all().await.map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => Gone::Stalled,
+            _ => Gone::Left,
+        })
     }
 
     async fn next(&mut self) -> Input {
         loop {
-            if let Some(input) = self.inbox.pop_front() {
+            // A client that always has something to say takes turns with the others of its thread.
+            if !self.seat.trial.no_turns {
+                consume_budget().await;
+            }
+            if let Some(input) = self.inbox.take() {
                 return input;
             }
-            let Some(stream) = self.stream.as_ref() else {
-                return Input::Gone;
-            };
-            if stream.readable().await.is_err() {
-                return Input::Gone;
+            if self.received.is_empty() {
+                if let Some(at) = self.pace.next_read_at() {
+                    sleep_until(at).await;
+                }
+                match self.read_some().await {
+                    Ok(0) => return Input::Gone,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                    Err(_) => return Input::Gone,
+                }
+            } else {
+                let received = std::mem::take(&mut self.received);
+                let taken = self.take_apart(&received);
+                self.received = received.slice(taken..);
             }
-            match self.read_some() {
-                Ok(0) => return Input::Gone,
-                // A pong must not wait for the next message.
-                Ok(_) if !self.has_input() && self.flush().await.is_err() => return Input::Gone,
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return Input::Gone,
+            // A pong must not wait for the next message.
+            if !self.has_input() {
+                match self.flush().await {
+                    Ok(()) => {}
+                    Err(Gone::Left) => return Input::Gone,
+                    Err(Gone::Stalled) => return Input::Violation(CloseCode::PeerTimeout),
+                }
             }
         }
     }
@@ -417,6 +601,7 @@ impl Transport for Socket {
     }
 
     fn can_park(&self) -> bool {
-        self.inbox.is_empty() && self.unsent() == 0 && self.stream.is_some()
+        let nothing_came = self.inbox.is_none() && self.received.is_empty() && self.pace.is_at_rest();
+        nothing_came && self.unsent() == 0 && self.stream.is_some()
     }
 }

@@ -20,6 +20,8 @@ pub struct Trial {
     pub no_settling: bool,
     /// While it is set, no shard does anything.
     pub block_shards: Option<&'static AtomicBool>,
+    /// Whatever a client sends is read as fast as it comes, and nobody takes turns.
+    pub no_turns: bool,
     /// The gateway has no clients of its own.
     pub no_own_clients: bool,
 }

@@ -163,7 +163,7 @@ impl Transport for SseTransport {
         }
         let chunk = std::mem::take(&mut self.chunk).into();
         let taken = timeout(self.patience, self.sender.send(chunk)).await;
-        taken.map_err(|_| Gone)?.map_err(|_| Gone)
+        taken.map_err(|_| Gone::Stalled)?.map_err(|_| Gone::Left)
     }
 
     fn kind(&self) -> Label {
