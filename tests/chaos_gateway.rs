@@ -25,6 +25,8 @@ struct Cli {
     no_barrier: bool,
     #[arg(long)]
     no_settling: bool,
+    #[arg(long)]
+    no_turns: bool,
 }
 
 #[tokio::main]
@@ -37,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
         no_chain: cli.no_chain,
         no_barrier: cli.no_barrier,
         no_settling: cli.no_settling,
+        no_turns: cli.no_turns,
         ..Trial::default()
     };
     let clients = TcpListener::bind(cli.gateway.listen).await?;

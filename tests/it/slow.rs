@@ -188,6 +188,8 @@ async fn a_client_that_never_reads_is_found_and_freed() {
         open_sessions(&gateway).await == "0"
     })
     .await;
+    // It wakes up: there is what the kernel had taken for it, and then why that was all.
+    assert_eq!(client.ended().await, Ended::Code(4000));
 }
 
 #[tokio::test]

@@ -8,8 +8,10 @@ mod extract;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guard;
+mod idle;
 mod odds;
 mod page;
+mod peer;
 mod query;
 mod raw;
 mod routes;

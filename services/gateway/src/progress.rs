@@ -28,47 +28,41 @@ nix::getsockopt_impl!(
 );
 
 /// What a client has taken.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Progress {
     acked: u64,
-    /// When it was last seen that it took something, or that there was nothing to take.
-    moved_at: Instant,
+    /// Since when there is something to take, and it took nothing. As far as somebody looked.
+    stalled_since: Option<Instant>,
     /// Whether bytes wait in the kernel because the client takes no more at once.
     is_behind: bool,
 }
 
 impl Progress {
-    pub(crate) fn new() -> Self {
-        Self {
-            acked: 0,
-            moved_at: Instant::now(),
-            is_behind: false,
-        }
-    }
-
     /// Looks at the client's socket; `unsent` says whether bytes wait above the kernel. Where the kernel does not tell,
     /// because it is no TCP socket, the client passes for one that takes bytes: whoever holds its real socket looks.
     pub(crate) fn look(&mut self, socket: &impl AsFd, unsent: bool) {
         let Ok(info) = getsockopt(socket, TcpInfo) else {
-            self.moved_at = Instant::now();
             return;
         };
         let acked = u64::from(info[BYTES_ACKED]) | u64::from(info[BYTES_ACKED + 1]) << 32;
-        let is_idle = !unsent && info[UNACKED] == 0 && info[NOTSENT_BYTES] == 0;
-        if acked != self.acked || is_idle {
-            self.acked = acked;
-            self.moved_at = Instant::now();
+        let is_waiting = unsent || info[UNACKED] > 0 || info[NOTSENT_BYTES] > 0;
+        if !is_waiting || acked != self.acked {
+            self.stalled_since = None;
         }
+        if is_waiting {
+            self.stalled_since.get_or_insert_with(Instant::now);
+        }
+        self.acked = acked;
         self.is_behind = info[NOTSENT_BYTES] > 0;
     }
 
-    /// For how long it took nothing, at the last look and since.
-    pub(crate) fn stalled_for(&self) -> Duration {
-        self.moved_at.elapsed()
+    /// Whether it has taken nothing for longer than `patience`.
+    pub(crate) fn is_stalled(&self, patience: Duration) -> bool {
+        self.stalled_since.is_some_and(|since| since.elapsed() > patience)
     }
 
-    /// Whether it takes bytes, but has not all that was written to it.
+    /// Whether it takes bytes, but not all that was written to it.
     pub(crate) fn is_slow(&self, patience: Duration) -> bool {
-        self.is_behind && self.stalled_for() <= patience
+        self.is_behind && !self.is_stalled(patience)
     }
 }

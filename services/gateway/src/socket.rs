@@ -106,6 +106,8 @@ const READ_BYTES: usize = 4 * 1024;
 /// What the kernel may hold for a client that has stalled, so that the rest of a message and the close frame fit in
 /// behind what it holds already.
 const LAST_WORDS_BYTES: usize = 208 * 1024;
+/// How long the kernel keeps them when we have let go.
+const LAST_WORDS_KEPT: Duration = Duration::from_secs(60);
 /// How often a client is looked at that takes no bytes, as a part of its patience.
 const LOOKS: u32 = 4;
 /// What is dropped at once of what a client still sends after the end, and the pause after it: 3 MB/s.
@@ -136,7 +138,7 @@ impl Socket {
             heard_at: Instant::now(),
             asked: false,
             patience,
-            progress: Progress::new(),
+            progress: Progress::default(),
             goodbye: false,
             counted: 0,
             pings: Bucket::new(f64::from(seat.front.pings_per_s()) * 2.0),
@@ -259,7 +261,7 @@ impl Socket {
     pub fn look_at(&mut self, stream: &impl AsFd) -> bool {
         let unsent = self.unsent() > 0;
         self.progress.look(stream, unsent);
-        self.progress.stalled_for() <= self.patience
+        !self.progress.is_stalled(self.patience)
     }
 
     fn look(&mut self) -> bool {
@@ -269,7 +271,7 @@ impl Socket {
                 self.stream = Some(stream);
                 takes
             }
-            None => self.progress.stalled_for() <= self.patience,
+            None => !self.progress.is_stalled(self.patience),
         }
     }
 
@@ -392,22 +394,18 @@ impl Socket {
         Ok(count)
     }
 
-    /// Has the kernel take the last words even of a client that has stalled, and keep them for as long as its patience
-    /// after we let go: if it wakes up meanwhile it is told why, and if it does not it holds nothing up.
+    /// Has the kernel take the last words to a client that has stalled, though it has all it may hold, and keep them for a
+    /// while: if the client wakes up it reads why, and if it does not all is given back.
     fn make_room(&self) {
-        let Some(stream) = &self.stream else {
+        let Some(stream) = self.stream.as_ref().filter(|_| self.progress.is_stalled(self.patience)) else {
             return;
         };
         let socket = SockRef::from(stream);
-        let told = socket.set_tcp_user_timeout(Some(self.patience)).and_then(|()| {
-            if self.unsent() > 0 && self.progress.stalled_for() > self.patience {
-                socket.set_send_buffer_size(LAST_WORDS_BYTES)?;
-            }
-            Ok(())
-        });
-        if let Err(error) = told {
-            // One end of a pair is no TCP socket: its other end has the client's.
-            tracing::trace!(%error, "cannot prepare the end of a connection");
+        let made = socket
+            .set_send_buffer_size(LAST_WORDS_BYTES)
+            .and_then(|()| socket.set_tcp_user_timeout(Some(LAST_WORDS_KEPT)));
+        if let Err(error) = made {
+            tracing::debug!(%error, "cannot make room for the last words");
         }
     }
 
@@ -437,12 +435,14 @@ impl Socket {
 
     /// Waits until the socket takes bytes, or has taken none for too long.
     async fn wait_writable(&mut self) -> std::io::Result<()> {
-        while timeout(self.patience / LOOKS, self.writable()).await.is_err() {
+        loop {
             if !self.look() {
                 return Err(ErrorKind::TimedOut.into());
             }
+            if let Ok(result) = timeout(self.patience / LOOKS, self.writable()).await {
+                return result;
+            }
         }
-        Ok(())
     }
 
     async fn write_all(&mut self) -> std::io::Result<()> {

@@ -22,6 +22,8 @@ pub struct Trial {
     pub block_shards: Option<&'static AtomicBool>,
     /// Whatever a client sends is read as fast as it comes, and nobody takes turns.
     pub no_turns: bool,
+    /// The kernel judges by `TCP_USER_TIMEOUT` which client is too slow, as well as the gateway.
+    pub user_timeout: bool,
     /// The gateway has no clients of its own.
     pub no_own_clients: bool,
 }
