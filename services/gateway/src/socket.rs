@@ -105,7 +105,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 const READ_BYTES: usize = 4 * 1024;
 /// What the kernel may hold for a client that has stalled, so that the rest of a message and the close frame fit in
 /// behind what it holds already.
-const LAST_WORDS_BYTES: usize = 208 * 1024;
+const LAST_WORDS_BYTES: usize = 512 * 1024;
 /// How long the kernel keeps them when we have let go.
 const LAST_WORDS_KEPT: Duration = Duration::from_secs(60);
 /// How often a client is looked at that takes no bytes, as a part of its patience.
@@ -396,17 +396,20 @@ impl Socket {
 
     /// Has the kernel take the last words to a client that has stalled, though it has all it may hold, and keep them for a
     /// while: if the client wakes up it reads why, and if it does not all is given back.
-    fn make_room(&self) {
-        let Some(stream) = self.stream.as_ref().filter(|_| self.progress.is_stalled(self.patience)) else {
-            return;
-        };
-        let socket = SockRef::from(stream);
-        let made = socket
-            .set_send_buffer_size(LAST_WORDS_BYTES)
-            .and_then(|()| socket.set_tcp_user_timeout(Some(LAST_WORDS_KEPT)));
-        if let Err(error) = made {
-            tracing::debug!(%error, "cannot make room for the last words");
+    fn press_last_words(&mut self) -> std::io::Result<()> {
+        if !self.progress.is_stalled(self.patience) {
+            return Ok(());
         }
+        let Some(stream) = self.stream.take() else {
+            return Ok(());
+        };
+        let socket = SockRef::from(&stream);
+        socket.set_tcp_user_timeout(Some(LAST_WORDS_KEPT))?;
+        socket.set_send_buffer_size(LAST_WORDS_BYTES)?;
+        // By the socket itself: the runtime does not know that there is room again.
+        self.write_to(&mut &*socket)?;
+        self.stream = Some(stream);
+        Ok(())
     }
 
     /// Counts what waits. Called where bytes are left over, and where none are any more.
@@ -474,7 +477,10 @@ impl Socket {
         if self.reader.is_some() && !self.goodbye {
             self.queue(&frame::close(code.code(), code.reason()));
         }
-        self.make_room();
+        if let Err(error) = self.press_last_words() {
+            tracing::debug!(%error, "a client that took nothing is not told why it is closed");
+            return;
+        }
         // The client may be gone, or may not answer: then the socket is closed without.
         let _ = timeout(CLOSE_WITHIN, async {
             self.write_all().await?;
