@@ -33,6 +33,7 @@ mod settling;
 mod siege;
 mod signals;
 mod slow;
+mod steady;
 mod terminal;
 mod thirty_lines;
 mod tls;
