@@ -293,7 +293,7 @@ impl Front {
         let origin = asked.headers.get(ORIGIN);
         let whose = origin.map(|origin| whose(origin.to_str().unwrap_or_default(), host, &rules.origins));
         let cors = origin.filter(|_| whose == Some(Whose::Allowed)).cloned();
-        match self.judge_by(&rules, visitor, asked, host, whose) {
+        match self.judge_by(&rules, visitor, asked, whose) {
             Ok(visitor) => Ok(Entry {
                 is_last: visitor.requests.fetch_add(1, Relaxed) + 1 >= REQUESTS_PER_CONNECTION,
                 visitor,
@@ -309,7 +309,6 @@ impl Front {
         rules: &Rules,
         visitor: &Visitor,
         asked: Asked<'_>,
-        host: Option<&str>,
         whose: Option<Whose>,
     ) -> Result<Visitor, Refused> {
         let limits = &rules.limits;
