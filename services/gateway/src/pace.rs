@@ -76,7 +76,10 @@ mod tests {
         assert_eq!(pace.next_read_at(), None);
         tokio::time::advance(Duration::from_secs(60)).await;
         pace.spend(2_001);
-        assert!(pace.next_read_at().is_some(), "silence saves up two seconds, not sixty");
+        assert!(
+            pace.next_read_at().is_some(),
+            "silence saves up two seconds, not sixty"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,19 +1,23 @@
 //! A client's own socket, once the handshake is over: WebSocket, or an event stream that is the first answer of its
 //! connection.
 
+mod closing;
+mod hearing;
+
+pub(crate) use closing::linger;
+
 use crate::{
-    front::{Bucket, Front, Refused, Visitor},
+    front::{Bucket, Front, Visitor},
     metrics::{Transport as Label, TransportLabel},
     pace::Pace,
     progress::Progress,
-    session::{End, Gone, Input, Outgoing, Transport},
+    session::{Gone, Input, Outgoing, Transport},
     trial::Trial,
     wire::Form,
 };
 use bytes::{Buf, Bytes};
 use oddswire_protocol::close::CloseCode;
-use oddswire_websocket::{Incoming, Reader, Violation, frame};
-use socket2::SockRef;
+use oddswire_websocket::{Reader, frame};
 use std::{
     io::{Error, ErrorKind, Write},
     os::fd::AsFd,
@@ -21,10 +25,9 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::AsyncWriteExt,
     net::TcpStream,
     task::coop::consume_budget,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -96,23 +99,10 @@ impl Seat {
 
 /// Bytes after which what is queued is handed to the kernel without waiting for more.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// A pong is left out while more than this waits: a client that pings and does not read gets no memory for it.
-const PONG_BACKLOG_BYTES: usize = 4 * 1024;
 /// A buffer larger than this is given back as soon as it is empty.
 const KEPT_BYTES: usize = 1024;
-/// How long a closing handshake may take.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-const READ_BYTES: usize = 4 * 1024;
-/// What the kernel may hold for a client that has stalled, so that the rest of a message and the close frame fit in
-/// behind what it holds already.
-const LAST_WORDS_BYTES: usize = 512 * 1024;
-/// How long the kernel keeps them when we have let go.
-const LAST_WORDS_KEPT: Duration = Duration::from_secs(60);
 /// How often a client is looked at that takes no bytes, as a part of its patience.
 const LOOKS: u32 = 4;
-/// What is dropped at once of what a client still sends after the end, and the pause after it: 3 MB/s.
-const LINGER_BYTES: usize = 32 * 1024;
-const LINGER_PAUSE: Duration = Duration::from_millis(10);
 
 impl Socket {
     /// A socket behind its handshake. A WebSocket comes with the reader of its client's frames, and with what the
@@ -158,93 +148,6 @@ impl Socket {
         TransportLabel {
             transport: self.kind(),
         }
-    }
-
-    /// Takes in what was read of the client, up to the first thing that a session must look at; the rest waits as it
-    /// came. Pings are answered at once.
-    pub fn take_in(&mut self, bytes: &[u8]) {
-        self.heard_at = Instant::now();
-        self.asked = false;
-        self.pace.spend(bytes.len());
-        if self.received.is_empty() && self.inbox.is_none() {
-            let taken = self.take_apart(bytes);
-            self.received = Bytes::copy_from_slice(&bytes[taken..]);
-        } else {
-            self.received = [&self.received, bytes].concat().into();
-        }
-    }
-
-    /// Takes bytes of the client apart, to the end or to something for its session; tells how many.
-    fn take_apart(&mut self, bytes: &[u8]) -> usize {
-        let mut at = 0;
-        while at < bytes.len() && self.inbox.is_none() {
-            let Some(reader) = self.reader.as_mut() else {
-                return bytes.len();
-            };
-            match reader.read(&bytes[at..]) {
-                Ok((taken, incoming)) => {
-                    at += taken;
-                    if let Some(incoming) = incoming {
-                        self.inbox = self.answer(incoming);
-                    }
-                }
-                Err(violation) => self.inbox = Some(Input::Violation(code_of(violation))),
-            }
-            if self.is_over() {
-                // Nothing counts behind that.
-                return bytes.len();
-            }
-        }
-        at
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self.inbox, Some(Input::Gone | Input::Violation(_)))
-    }
-
-    /// Answers what needs no session; gives what does.
-    fn answer(&mut self, incoming: Incoming) -> Option<Input> {
-        if matches!(incoming, Incoming::Ping(_) | Incoming::Pong(_)) && !self.may_ping() {
-            self.seat.front.count(Refused::Pings);
-            return Some(Input::Violation(CloseCode::Policy));
-        }
-        match incoming {
-            Incoming::Pong(_) => None,
-            Incoming::Text(text) => {
-                self.spend_inflated(text.len());
-                Some(Input::Text(text))
-            }
-            // The contract's messages are text: a binary one is answered like any text that is no JSON.
-            Incoming::Binary(bytes) => {
-                self.spend_inflated(bytes.len());
-                Some(Input::Text(String::new()))
-            }
-            Incoming::Ping(payload) => {
-                if self.out.len() - self.written <= PONG_BACKLOG_BYTES {
-                    self.out.extend_from_slice(&frame::pong(&payload));
-                }
-                None
-            }
-            Incoming::Close(said) => {
-                let answer = said.map_or_else(frame::empty_close, |said| frame::close(said.code, ""));
-                self.out.extend_from_slice(&answer);
-                self.goodbye = true;
-                Some(Input::Gone)
-            }
-        }
-    }
-
-    /// A message that may have been deflated costs what it became as well.
-    fn spend_inflated(&mut self, bytes: usize) {
-        if self.form == Form::WsDeflated {
-            self.pace.spend(bytes);
-        }
-    }
-
-    /// Whether the client has not sent more control frames than it may. Each is as much work as a message.
-    fn may_ping(&mut self) -> bool {
-        let per_s = f64::from(self.seat.front.pings_per_s());
-        self.pings.take(per_s, per_s * 2.0)
     }
 
     /// Whether the client said something that a session must look at.
@@ -376,42 +279,6 @@ impl Socket {
         Ok(())
     }
 
-    async fn read_some(&mut self) -> std::io::Result<usize> {
-        self.readable().await?;
-        self.try_read()
-    }
-
-    async fn readable(&self) -> std::io::Result<()> {
-        let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
-        stream.readable().await
-    }
-
-    fn try_read(&mut self) -> std::io::Result<usize> {
-        let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
-        let mut bytes = [0; READ_BYTES];
-        let count = stream.try_read(&mut bytes)?;
-        self.take_in(&bytes[..count]);
-        Ok(count)
-    }
-
-    /// Has the kernel take the last words to a client that has stalled, though it has all it may hold, and keep them for a
-    /// while: if the client wakes up it reads why, and if it does not all is given back.
-    fn press_last_words(&mut self) -> std::io::Result<()> {
-        if !self.progress.is_stalled(self.patience) {
-            return Ok(());
-        }
-        let Some(stream) = self.stream.take() else {
-            return Ok(());
-        };
-        let socket = SockRef::from(&stream);
-        socket.set_tcp_user_timeout(Some(LAST_WORDS_KEPT))?;
-        socket.set_send_buffer_size(LAST_WORDS_BYTES)?;
-        // By the socket itself: the runtime does not know that there is room again.
-        self.write_to(&mut &*socket)?;
-        self.stream = Some(stream);
-        Ok(())
-    }
-
     /// Counts what waits. Called where bytes are left over, and where none are any more.
     fn count_waiting(&mut self) {
         let unsent = self.unsent();
@@ -466,58 +333,6 @@ impl Socket {
             }
         }
     }
-
-    /// Says goodbye, as far as the client still listens, and waits shortly for its answer.
-    pub async fn close(mut self, end: End) {
-        let code = match end {
-            End::Gone if !self.goodbye => return,
-            End::Gone | End::Finished | End::Park => CloseCode::Normal,
-            End::Close(code) => code,
-        };
-        if self.reader.is_some() && !self.goodbye {
-            self.queue(&frame::close(code.code(), code.reason()));
-        }
-        if let Err(error) = self.press_last_words() {
-            tracing::debug!(%error, "a client that took nothing is not told why it is closed");
-            return;
-        }
-        // The client may be gone, or may not answer: then the socket is closed without.
-        let _ = timeout(CLOSE_WITHIN, async {
-            self.write_all().await?;
-            if let Some(stream) = self.stream.as_mut() {
-                stream.shutdown().await?;
-            }
-            let waits = self.reader.is_some() && !self.goodbye;
-            match &self.stream {
-                Some(_) if waits && self.seat.trial.no_turns => {
-                    while !matches!(self.next().await, Input::Gone) {}
-                }
-                Some(stream) if waits => linger(stream).await?,
-                _ => {}
-            }
-            Ok::<_, Error>(())
-        })
-        .await;
-    }
-}
-
-/// Drops what a client still sends after the last words to it, until it hangs up. The kernel would cut it off otherwise
-/// before it has read them. Nothing is taken apart, and a flood is dropped at a pace: the caller sets a time for it.
-pub(crate) async fn linger(stream: &TcpStream) -> std::io::Result<()> {
-    loop {
-        stream.readable().await?;
-        match drop_some(stream) {
-            Ok(0) => return Ok(()),
-            Ok(LINGER_BYTES) => sleep(LINGER_PAUSE).await,
-            Ok(_) => consume_budget().await,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn drop_some(stream: &TcpStream) -> std::io::Result<usize> {
-    stream.try_read(&mut [0; LINGER_BYTES])
 }
 
 impl Drop for Socket {
@@ -528,14 +343,6 @@ impl Drop for Socket {
 
 fn as_count(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-fn code_of(violation: Violation) -> CloseCode {
-    match violation.code() {
-        1007 => CloseCode::InvalidText,
-        1009 => CloseCode::TooBig,
-        _ => CloseCode::Protocol,
-    }
 }
 
 impl Transport for Socket {
@@ -569,10 +376,10 @@ impl Transport for Socket {
             if let Some(input) = self.inbox.take() {
                 return input;
             }
+            if let Some(at) = self.pace.next_read_at() {
+                sleep_until(at).await;
+            }
             if self.received.is_empty() {
-                if let Some(at) = self.pace.next_read_at() {
-                    sleep_until(at).await;
-                }
                 match self.read_some().await {
                     Ok(0) => return Input::Gone,
                     Ok(_) => {}

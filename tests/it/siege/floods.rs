@@ -103,7 +103,9 @@ fn flood(flood: Flood, address: &str, sent: &Sent, over: &AtomicBool) {
 fn flood_one(flood: Flood, stream: &mut TcpStream, chunk: &[u8], over: &AtomicBool) -> Result<u64, u64> {
     let mut count = 0;
     let mut answers = [0; CHUNK];
-    stream.write_all(flood.begins_with().as_bytes()).map_err(|_| 0_u64)?;
+    stream
+        .write_all(flood.begins_with().as_bytes())
+        .map_err(|_| 0_u64)?;
     if !flood.begins_with().is_empty() {
         // The head of the answer, and whatever comes with it.
         stream.read(&mut answers).map_err(|_| 0_u64)?;
@@ -214,7 +216,10 @@ async fn is_held_back(kind: Flood) {
     assert!(most < MOST, "{kind:?}: {most} bytes of one connection were taken");
     // A machine that does something else meanwhile has other figures: in a siege it does nothing else.
     let slow = outcome.share(99);
-    assert!(!long || slow <= Duration::from_millis(100), "{kind:?}: p99 {slow:?}");
+    assert!(
+        !long || slow <= Duration::from_millis(100),
+        "{kind:?}: p99 {slow:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

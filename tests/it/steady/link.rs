@@ -105,7 +105,9 @@ fn next(dialled: &Dialled) -> Result<(Dial, Sender<std::io::Result<TcpStream>>),
 
 fn gateway_side(clients: &Receiver<i32>, joined: &Sender<()>) -> Result<TcpListener, String> {
     enter_new_namespace()?;
-    let clients = clients.recv().map_err(|_| "no namespace for the clients".to_owned())?;
+    let clients = clients
+        .recv()
+        .map_err(|_| "no namespace for the clients".to_owned())?;
     sh(&GATEWAY_SIDE.replace("CLIENTS", &clients.to_string()))?;
     let _ = joined.send(());
     TcpListener::bind("10.77.0.1:0").map_err(|error| error.to_string())

@@ -215,10 +215,7 @@ impl Door {
             .header_read_timeout(self.gateway.front.head_within())
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
-            .serve_connection(
-                TokioIo::new(stream),
-                self.service(visitor, pace, Idle::default()),
-            )
+            .serve_connection(TokioIo::new(stream), self.service(visitor, pace, Idle::default()))
             .with_upgrades();
         tokio::pin!(connection);
         let ended = tokio::select! {

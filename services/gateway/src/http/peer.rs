@@ -151,7 +151,9 @@ impl AsyncWrite for Peer {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        self.poll_write_with(context, |stream, context| stream.poll_write_vectored(context, pieces))
+        self.poll_write_with(context, |stream, context| {
+            stream.poll_write_vectored(context, pieces)
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
