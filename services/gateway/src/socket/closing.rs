@@ -12,7 +12,6 @@ use std::{
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
-    task::coop::consume_budget,
     time::{sleep, timeout},
 };
 
@@ -87,8 +86,7 @@ pub(crate) async fn linger(stream: &TcpStream) -> std::io::Result<()> {
         stream.readable().await?;
         match drop_some(stream) {
             Ok(0) => return Ok(()),
-            Ok(LINGER_BYTES) => sleep(LINGER_PAUSE).await,
-            Ok(_) => consume_budget().await,
+            Ok(_) => sleep(LINGER_PAUSE).await,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
