@@ -19,11 +19,11 @@ const STOP_WITHIN_MS = 30_000;
 const MARK = "BROWSER_TEST_MARK";
 
 // Starts the program; `{url, urls, nats, demo, stop, kill, leftovers, said}` once it said where it is. `urls` are its
-// gateways; `demo` is undefined where it was started without.
-export async function startProduct({ gateways = 1, withDemo = true } = {}) {
+// gateways; `demo` is undefined where it was started without; `args` are further options.
+export async function startProduct({ gateways = 1, withDemo = true, args = [] } = {}) {
   const port = await freePorts(10 * gateways);
   const mark = randomUUID();
-  const child = spawn(PROGRAM, ["dev", "--port", String(port), "--gateways", String(gateways), ...(withDemo ? [] : ["--no-demo"])], {
+  const child = spawn(PROGRAM, ["dev", "--port", String(port), "--gateways", String(gateways), ...(withDemo ? [] : ["--no-demo"]), ...args], {
     cwd: ROOT,
     env: { ...process.env, [MARK]: mark },
     stdio: ["ignore", "pipe", "pipe"],
