@@ -18,7 +18,7 @@ const RUN_EVENTS: u64 = 12;
 
 /// A gateway that somebody follows, whose ring holds a history of few keys.
 struct Stage {
-    world: World,
+    _world: World,
     gateway: Gateway,
     _follower: Connection,
     run: RunId,
@@ -46,7 +46,7 @@ impl Stage {
             told.take(&follower.next_event().await.0);
         }
         Self {
-            world,
+            _world: world,
             gateway,
             _follower: follower,
             run,
@@ -153,7 +153,8 @@ async fn a_slow_client_is_caught_up_after_one_state_and_told_that_it_lags_behind
         }
     };
     for transport in Transport::BOTH {
-        let _follower = gateway.ws("topics=odds_updates").await;
+        let mut follower = gateway.ws("topics=odds_updates").await;
+        follower.next_of(MessageType::CaughtUp).await;
         round(1).await;
         let mut client = Connection::open(transport, &gateway.address, "odds_updates", "snapshot").await;
         client.acknowledged().await;
@@ -163,7 +164,11 @@ async fn a_slow_client_is_caught_up_after_one_state_and_told_that_it_lags_behind
         }
         let (before, _) = client.until_caught_up().await;
         let before = told(&before);
-        assert_eq!((before.odds.len(), images(&before)), (MANY, MANY as u64), "{transport:?}");
+        assert_eq!(
+            (before.odds.len(), images(&before)),
+            (MANY, MANY as u64),
+            "{transport:?}"
+        );
         let mut after = Told::default();
         while after.odds.values().filter(|(newest, _)| *newest == 4).count() < MANY {
             after.take(&client.next_event().await.0);

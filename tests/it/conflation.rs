@@ -135,15 +135,22 @@ async fn first_two_of_a_run(trial: Trial) -> Vec<Vec<(MessageType, String)>> {
     socket.next_of(MessageType::CaughtUp).await;
     let mut stream = gateway.sse(query).await;
     stream.until(MessageType::CaughtUp).await;
-    let used = reqwest::Client::builder().pool_max_idle_per_host(1).build().unwrap();
+    let used = reqwest::Client::builder()
+        .pool_max_idle_per_host(1)
+        .build()
+        .unwrap();
     let first = used.get(gateway.url("/api/odds")).send().await.unwrap();
     first.bytes().await.unwrap();
-    let again = used.get(gateway.url(&format!("/api/events?{query}"))).send().await.unwrap();
+    let again = used
+        .get(gateway.url(&format!("/api/events?{query}")))
+        .send()
+        .await
+        .unwrap();
     let mut looped = Sse::of(again);
     looped.until(MessageType::CaughtUp).await;
     world.odds_and_end_of(&RunId::new()).await;
     let of = |message: &Received| {
-        let data: serde_json::Value = message.data().unwrap();
+        let data: serde_json::Value = serde_json::from_str(message.data.get()).unwrap();
         (message.message_type, data["source"].as_str().unwrap().to_owned())
     };
     let mut seen = vec![Vec::new(); 3];

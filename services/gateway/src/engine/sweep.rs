@@ -62,11 +62,7 @@ impl Batch {
                 all.into()
             }
         };
-        Self {
-            bytes,
-            frames,
-            take,
-        }
+        Self { bytes, frames, take }
     }
 
     fn first(&self) -> u64 {

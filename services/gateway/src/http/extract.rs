@@ -25,15 +25,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
 /// # Errors
 /// What is wrong with it, by the parameter's name.
 pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
-    Query::try_from_uri(uri).map(|Query(query)| query).map_err(|rejection| {
-        let text = rejection.body_text();
-        // The library quotes the name, in words that are about a struct of ours.
-        let twice = text.split_once("duplicate field `").and_then(|(_, rest)| rest.split_once('`'));
-        ApiError::bad_query(match twice {
-            Some((name, _)) => format!("{name} is given more than once: give it once"),
-            None => text,
+    Query::try_from_uri(uri)
+        .map(|Query(query)| query)
+        .map_err(|rejection| {
+            let text = rejection.body_text();
+            // The library quotes the name, in words that are about a struct of ours.
+            let twice = text
+                .split_once("duplicate field `")
+                .and_then(|(_, rest)| rest.split_once('`'));
+            ApiError::bad_query(match twice {
+                Some((name, _)) => format!("{name} is given more than once: give it once"),
+                None => text,
+            })
         })
-    })
 }
 
 /// The run that a path names.

@@ -114,7 +114,8 @@ impl Hub {
         // Skipped messages have no frame: at the end of the lap the session has everything that there was at its
         // beginning, at the end of the ring everything.
         for feed in Feed::ALL {
-            let (Some(at), Some(view)) = (place.positions[feed.index()].as_mut(), ring.feeds[feed.index()]) else {
+            let (Some(at), Some(view)) = (place.positions[feed.index()].as_mut(), ring.feeds[feed.index()])
+            else {
                 continue;
             };
             let then = lap.views[feed.index()].filter(|then| then.life == view.life);

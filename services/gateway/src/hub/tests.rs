@@ -63,11 +63,7 @@ fn what_no_topic_admits_moves_the_position_all_the_same() {
     hub.emit(Feed::Run, 4, None);
     let mut at = place(Some(0), None);
     assert_eq!(
-        seqs(&step(
-            &hub,
-            &mut at,
-            &["scrape_progress.*.r0".parse().unwrap()]
-        )),
+        seqs(&step(&hub, &mut at, &["scrape_progress.*.r0".parse().unwrap()])),
         [2]
     );
     assert_eq!(at.positions[0].unwrap().seq, 4);

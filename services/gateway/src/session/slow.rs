@@ -233,7 +233,11 @@ impl<T: Transport> Session<T> {
         }
         self.pace.slow_since = None;
         self.pace.told = false;
-        self.pace.live_at = self.pace.lap.take().map_or_else(Timestamp::now, |(_, began)| began);
+        self.pace.live_at = self
+            .pace
+            .lap
+            .take()
+            .map_or_else(Timestamp::now, |(_, began)| began);
         Ok(())
     }
 

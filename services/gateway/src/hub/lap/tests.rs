@@ -56,7 +56,10 @@ impl Bus {
         let inside = |seq: &u64| *seq > after && *seq <= to;
         let mut held: Vec<(u8, u64)> = match feed {
             Feed::Odds => self.newest(feed, 0, self.high(feed)).into_iter().collect(),
-            Feed::Run => (1..).zip(&self.stored[feed.index()]).map(|(seq, key)| (*key, seq)).collect(),
+            Feed::Run => (1..)
+                .zip(&self.stored[feed.index()])
+                .map(|(seq, key)| (*key, seq))
+                .collect(),
         };
         held.retain(|(_, seq)| inside(seq));
         held.sort_by_key(|(_, seq)| *seq);
@@ -90,13 +93,19 @@ impl Client {
 
     fn take(&mut self, bus: &Bus, feed: Feed, number: u8, seq: u64, after: &PerFeed<Option<Position>>) {
         let got = &mut self.got[feed.index()];
-        assert!(got.last().is_none_or(|(_, last)| *last < seq), "in order, and once: {seq} {got:?}");
+        assert!(
+            got.last().is_none_or(|(_, last)| *last < seq),
+            "in order, and once: {seq} {got:?}"
+        );
         got.push((number, seq));
         // Cut here, it goes on from this position with what the log has: nothing may be missing then.
         let at = after[Feed::Odds.index()].map_or(0, |at| at.seq);
         let held: BTreeMap<u8, u64> = self.got[Feed::Odds.index()].iter().copied().collect();
         for (number, newest) in bus.newest(Feed::Odds, self.from[Feed::Odds.index()], bus.high(Feed::Odds)) {
-            assert!(newest > at || held.get(&number) == Some(&newest), "{number} would be lost behind {at}");
+            assert!(
+                newest > at || held.get(&number) == Some(&newest),
+                "{number} would be lost behind {at}"
+            );
         }
     }
 
@@ -136,9 +145,15 @@ impl Client {
     /// Whether it has the newest image of each key as of the beginning of its lap, or a newer one.
     fn check_state(&self, bus: &Bus) {
         let held: BTreeMap<u8, u64> = self.got[Feed::Odds.index()].iter().copied().collect();
-        let (from, to) = (self.from[Feed::Odds.index()], self.lap_began_at[Feed::Odds.index()]);
+        let (from, to) = (
+            self.from[Feed::Odds.index()],
+            self.lap_began_at[Feed::Odds.index()],
+        );
         for (number, newest) in bus.newest(Feed::Odds, from, to) {
-            assert!(held.get(&number) >= Some(&newest), "{number}: {held:?} is older than {newest}");
+            assert!(
+                held.get(&number) >= Some(&newest),
+                "{number}: {held:?} is older than {newest}"
+            );
         }
     }
 }
@@ -166,7 +181,9 @@ fn begun(frames: usize, before: &[Happening]) -> (Hub, Bus) {
         hub.activate(feed, 1, 0);
     }
     let mut bus = Bus::default();
-    before.iter().for_each(|happening| publish(&mut bus, &hub, happening));
+    before
+        .iter()
+        .for_each(|happening| publish(&mut bus, &hub, happening));
     (hub, bus)
 }
 
@@ -242,9 +259,16 @@ fn at_a_storm(compact: PerFeed<bool>, most: usize) -> Option<Client> {
 fn a_lap_ends_after_the_state_however_fast_it_changes() {
     let client = at_a_storm([false, true], 10).expect("twelve keys, two at a time");
     let got: BTreeMap<u8, u64> = client.got[Feed::Odds.index()].iter().copied().collect();
-    assert_eq!((got.len(), client.got[Feed::Odds.index()].len()), (12, 12), "one image of each key");
+    assert_eq!(
+        (got.len(), client.got[Feed::Odds.index()].len()),
+        (12, 12),
+        "one image of each key"
+    );
     // What replaced them meanwhile comes with the next lap.
-    assert!(at_a_storm([false, false], 10).is_none(), "without leaving out it takes the history");
+    assert!(
+        at_a_storm([false, false], 10).is_none(),
+        "without leaving out it takes the history"
+    );
 }
 
 #[test]
