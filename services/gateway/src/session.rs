@@ -25,6 +25,7 @@ use crate::{
     hub::{Hub, Interest, PerFeed, Place},
     logs::Logs,
     metrics::{self, Metrics},
+    trial::Trial,
 };
 use oddswire_protocol::{
     Cursor, Feed, Timestamp, Topic,
@@ -65,6 +66,8 @@ pub struct Shared {
     pub budget_bytes: u64,
     /// How old a connection may become, at most; a random part of it less for each.
     pub lifetime: Option<Duration>,
+    /// What is broken on purpose.
+    pub trial: Trial,
 }
 
 /// From where a client wants to begin.
@@ -256,7 +259,7 @@ impl<T: Transport> Session<T> {
             .map(|most| now + most.mul_f64(rand::random_range(LIFETIME_SHARE)));
         Self {
             transport,
-            connection_id: new_connection_id(),
+            connection_id: say::new_connection_id(),
             topics: request.topics.clone(),
             interests: PerFeed::default(),
             place: Place::default(),
@@ -492,9 +495,4 @@ const LIFETIME_NOTICE: Duration = Duration::from_secs(1);
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A name for a connection in logs: random, 16 hex digits.
-fn new_connection_id() -> String {
-    format!("{:016x}", rand::random::<u64>())
 }

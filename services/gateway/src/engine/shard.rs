@@ -397,7 +397,7 @@ impl Shard {
         };
         let sent = client.write_out();
         match (sent, &client.state) {
-            (Ok(true), _) => {}
+            (Ok(true), _) | (Ok(false), State::Behind(_)) => {}
             (Ok(false), State::Live { from, .. }) => {
                 let from = *from;
                 if self.classes[client.class].kind.conflates() {
@@ -407,7 +407,6 @@ impl Shard {
                 let place = self.place_of(from, &parked_at);
                 self.clients[key].state = State::Behind(Box::new(Behind::at(place)));
             }
-            (Ok(false), State::Behind(_)) => {}
             (Err(_), _) => self.drop_client(key),
         }
     }
