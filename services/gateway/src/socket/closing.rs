@@ -23,8 +23,8 @@ const LAST_WORDS_BYTES: usize = 512 * 1024;
 /// How long the kernel keeps them when we have let go.
 const LAST_WORDS_KEPT: Duration = Duration::from_secs(60);
 /// What is dropped at once of what a client still sends after the end, and the pause after it: 3 MB/s.
-const LINGER_BYTES: usize = 32 * 1024;
-const LINGER_PAUSE: Duration = Duration::from_millis(10);
+const LINGER_BYTES: usize = 16 * 1024;
+const LINGER_PAUSE: Duration = Duration::from_millis(5);
 
 impl Socket {
     /// Says goodbye, as far as the client still listens, and waits shortly for its answer.
