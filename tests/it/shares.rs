@@ -43,8 +43,12 @@ async fn board(world: &World) {
 
 /// A connection from an address of this machine, with a small buffer.
 async fn connect_from(last: u8, address: &str) -> TcpStream {
+    connect_with(last, address, 2_048).await
+}
+
+async fn connect_with(last: u8, address: &str, buffer: u32) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(2_048).unwrap();
+    socket.set_recv_buffer_size(buffer).unwrap();
     socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
     socket.connect(address.parse().unwrap()).await.unwrap()
 }
@@ -260,11 +264,11 @@ async fn a_board_that_is_read_slowly_comes_whole() {
     let gateway = world
         .gateway_with(|options| options.patience_ms = PATIENCE_MS)
         .await;
-    let mut slow = connect_from(2, &gateway.address).await;
+    let mut slow = connect_with(2, &gateway.address, 64 * 1024).await;
     let request = get("/api/odds?limit=5000").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
     slow.write_all(request.as_bytes()).await.unwrap();
     let mut said = Vec::new();
-    let mut bytes = vec![0; 256 * 1024];
+    let mut bytes = vec![0; 64 * 1024];
     loop {
         let count = within("the board", slow.read(&mut bytes)).await.unwrap();
         if count == 0 {

@@ -171,23 +171,14 @@ impl Door {
             .header_read_timeout(self.gateway.front.head_within())
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), self.service(visitor.clone()))
+            .serve_connection(TokioIo::new(stream), self.service(visitor))
             .with_upgrades();
         tokio::pin!(connection);
-        let answers_stall = self
-            .gateway
-            .front
-            .answers_stall(&visitor, self.gateway.shared.patience);
-        tokio::pin!(answers_stall);
         let ended = tokio::select! {
             ended = &mut connection => ended,
-            () = &mut answers_stall => return,
             () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection => ended,
-                    () = answers_stall => return,
-                }
+                connection.await
             }
         };
         if let Err(error) = ended {
