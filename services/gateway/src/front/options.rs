@@ -24,7 +24,8 @@ pub struct FrontOptions {
         value_delimiter = ','
     )]
     pub allow_origin: Vec<Pattern>,
-    /// Names by which a gateway on a loopback address may be called, besides localhost and addresses.
+    /// Names by which a gateway may be called, besides localhost and addresses, where nobody needs a token or only this
+    /// machine reaches it. Others are refused, for they may be names of a stranger's page that lead here.
     #[arg(long, env = "ODDSWIRE_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allow_host: Vec<String>,
     /// Networks of proxies that are believed what they say of a client's address: X-Forwarded-For, Forwarded.
@@ -35,6 +36,16 @@ pub struct FrontOptions {
         value_delimiter = ','
     )]
     pub trust_proxy: Vec<IpNet>,
+    /// Proxies that a request passes before it is here, 1 to 10: the client's address is told by the first of them, and
+    /// whatever a client tells itself lies beyond.
+    #[arg(
+        long,
+        env = "ODDSWIRE_TRUST_PROXY_HOPS",
+        default_value_t = 1,
+        value_name = "N",
+        value_parser = clap::value_parser!(u8).range(1..=10)
+    )]
+    pub trust_proxy_hops: u8,
 }
 
 impl FrontOptions {
@@ -65,7 +76,7 @@ pub struct LimitOptions {
     pub connections_per_address: u32,
     /// Bytes that this process may hold in memory: the ring, connections, what waits for clients, answers under way; 0 for
     /// no limit. Near to it answers from the bus are refused first, then new streams, then new connections. Give a
-    /// container a quarter more.
+    /// container a third more.
     #[arg(
         long,
         env = "ODDSWIRE_MEMORY_BYTES",
