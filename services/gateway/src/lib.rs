@@ -204,7 +204,7 @@ pub async fn run_on_trial(
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
     core.spawn(keep_fresh(auth, inner.clone()));
-    let shared = Arc::new(share(&options, hub, reads, health, metrics, door));
+    let shared = Arc::new(share(&options, hub, reads, health, metrics, door, trial));
     let reloading = Reloading {
         rules,
         front: Arc::clone(&front),
@@ -292,6 +292,7 @@ fn share(
     health: Arc<FeedHealth>,
     metrics: Arc<Metrics>,
     door: Door,
+    trial: Trial,
 ) -> Shared {
     Shared {
         hub,
@@ -304,6 +305,7 @@ fn share(
         patience: Duration::from_millis(options.patience_ms),
         budget_bytes: options.client_bytes,
         lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
+        trial,
     }
 }
 
@@ -384,6 +386,7 @@ fn needed_streams(bus: &Bus) -> Vec<String> {
         &names.odds,
         &names.jobs,
         &names.control_stream(),
+        &names.gateway_stream(),
     ]
     .map(Clone::clone)
     .into()

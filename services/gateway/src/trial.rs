@@ -26,6 +26,10 @@ pub struct Trial {
     pub no_shares: bool,
     /// Answers are made whole before they are sent, however many there are, and wait for their clients for ever.
     pub whole_answers: bool,
+    /// Who catches up or is slow gets all that the ring holds.
+    pub no_compaction: bool,
+    /// Of those who conflate the end of a run does not have the odds of its source sent first.
+    pub ends_overtake_odds: bool,
 }
 
 impl Trial {
