@@ -22,19 +22,17 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use socket2::SockRef;
-use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the kernel may hold for one client. Left to itself it takes up to several MiB for one that reads slowly.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
-/// After an error that is not of one connection: most likely no file descriptor is left.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// The head of a request, and what is read of a body at once.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of a request.
@@ -74,21 +72,9 @@ pub(super) async fn accept(
         connections: connections.clone(),
     };
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        tokio::select! {
+            (stream, peer) = oddswire_kit::accept::accept(&listener) => door.take_in(stream, peer, &refusing),
             () = stop.cancelled() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => door.take_in(stream, peer, &refusing),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
-                ) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_AGAIN).await;
-            }
         }
     }
     connections.close();
@@ -232,7 +218,7 @@ impl Door {
 
     async fn serve_http2(self, stream: TlsStream<Peer>, pace: &SharedPace, visitor: Visitor) {
         let (front, idle) = (&self.gateway.front, Idle::default());
-        let service = self.service(visitor, pace.clone(), idle.clone());
+        let service = self.service(visitor.clone(), pace.clone(), idle.clone());
         let connection = http2::Builder::new(Tracked(self.connections.clone()))
             .timer(TokioTimer::new())
             .max_concurrent_streams(front.h2_streams_max())
@@ -246,11 +232,17 @@ impl Door {
             .keep_alive_timeout(H2_PING_EVERY)
             .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
+        let answers_stall = front.answers_stall(&visitor, self.gateway.shared.patience);
+        tokio::pin!(answers_stall);
         let ended = tokio::select! {
             ended = &mut connection => ended,
+            () = &mut answers_stall => return,
             () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    ended = connection => ended,
+                    () = answers_stall => return,
+                }
             }
             // It may answer pings: that is no request.
             () = idle.for_as_long_as(front.head_within()) => {

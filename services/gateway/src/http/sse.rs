@@ -9,11 +9,13 @@ use super::{
 };
 use crate::{
     frame::is_terminal,
+    front::{Backlog, Turn},
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
     wire::Form,
 };
 use axum::{
+    Extension,
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, Version, header},
@@ -29,12 +31,15 @@ pub(super) async fn connect(
     State(gateway): State<Gateway>,
     version: Version,
     Parameters(query): Parameters<StreamQuery>,
+    backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // Before anything else: who is not let in learns nothing.
     let grant = gateway.admit_stream(&headers, query.ticket()).await?;
     let request = query.events(&headers, &gateway.shared.limits(), grant)?;
-    Ok(open(&gateway, version, request))
+    gateway.front.open_stream()?;
+    let backlog = backlog.map(|Extension(backlog)| backlog);
+    Ok(open(&gateway, version, request, backlog))
 }
 
 /// The stream of one run: its last image, or everything after the cursor, to its end.
@@ -43,6 +48,7 @@ pub(super) async fn connect_run(
     version: Version,
     RunPath(id): RunPath,
     Parameters(query): Parameters<StreamQuery>,
+    backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     query.check()?;
@@ -92,10 +98,12 @@ pub(super) async fn connect_run(
         grant,
         reference: None,
     };
-    Ok(open(&gateway, version, request))
+    gateway.front.open_stream()?;
+    let backlog = backlog.map(|Extension(backlog)| backlog);
+    Ok(open(&gateway, version, request, backlog))
 }
 
-fn open(gateway: &Gateway, version: Version, request: Request) -> Response {
+fn open(gateway: &Gateway, version: Version, request: Request, backlog: Option<Arc<Backlog>>) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(CHUNKS_MAX);
     let gateway = gateway.clone();
     let sessions = gateway.sessions.clone();
@@ -117,6 +125,10 @@ fn open(gateway: &Gateway, version: Version, request: Request) -> Response {
         let mut transport = session.into_transport();
         // A client that takes no bytes is not waited for: the socket's own limit ends it.
         let _ = timeout(LAST_WORDS_WITHIN, transport.flush()).await;
+        if let Some(backlog) = backlog {
+            // What is left is the client's to take.
+            backlog.is_turn_of(Turn::Client);
+        }
         gateway.shared.metrics.sessions.dec();
         let label = CloseLabel::new(&label, end);
         gateway.shared.metrics.closed.get_or_create(&label).inc();
