@@ -1,6 +1,6 @@
 //! The board as the bus holds it: the last image of each odds key, read when asked for.
 
-use crate::frame::Frame;
+use crate::quarantine::Quarantine;
 use bytes::Bytes;
 use oddswire_kit::{
     bus::Bus,
@@ -65,7 +65,13 @@ pub struct BoardPage {
 ///
 /// # Errors
 /// [`ReadError`].
-pub async fn page(bus: &Bus, filter: &Filter, after: u64, limit: usize) -> Result<BoardPage, ReadError> {
+pub async fn page(
+    bus: &Bus,
+    quarantine: &Quarantine,
+    filter: &Filter,
+    after: u64,
+    limit: usize,
+) -> Result<BoardPage, ReadError> {
     let stream = bus.names().odds.as_str();
     let state = bus.stream_state(stream).await?;
     let position = Position {
@@ -83,10 +89,9 @@ pub async fn page(bus: &Bus, filter: &Filter, after: u64, limit: usize) -> Resul
     let mut latest: BTreeMap<String, Stored> = BTreeMap::new();
     let mut next_page = None;
     'read: while let Some(messages) = read.next_page().await? {
-        // What is not what the contract says is counted where it comes by live, and shown nowhere.
         for message in messages
             .into_iter()
-            .filter(|m| Frame::new(bus.subjects(), m).is_ok())
+            .filter(|message| quarantine.admit(Feed::Odds, message).is_some())
         {
             if latest.len() == limit && !latest.contains_key(&message.subject) {
                 next_page = Some(message.seq - 1);
@@ -105,7 +110,7 @@ pub async fn page(bus: &Bus, filter: &Filter, after: u64, limit: usize) -> Resul
     while let Some(messages) = read.next_page().await? {
         for message in messages
             .into_iter()
-            .filter(|m| Frame::new(bus.subjects(), m).is_ok())
+            .filter(|message| quarantine.admit(Feed::Odds, message).is_some())
         {
             if let Some(EventKey::Confirmed { source }) = bus.subjects().parse(&message.subject) {
                 confirmed.insert(source, message.payload);

@@ -2,11 +2,11 @@
 
 use crate::{
     board::{Filter, join},
-    frame::Frame,
+    quarantine::Quarantine,
 };
 use bytes::Bytes;
 use oddswire_kit::{bus::Bus, log::ReadError};
-use oddswire_protocol::{EventId, Timestamp};
+use oddswire_protocol::{EventId, Feed, Timestamp};
 
 /// A part of the past of an event.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub struct HistoryPage {
 /// [`ReadError`].
 pub async fn page(
     bus: &Bus,
+    quarantine: &Quarantine,
     event_id: EventId,
     filter: Filter,
     since: Timestamp,
@@ -42,8 +43,7 @@ pub async fn page(
     let (mut images, mut next_page) = (Vec::new(), None);
     'read: while let Some(messages) = read.next_page().await? {
         for message in messages {
-            // What is not what the contract says is counted where it comes by live, and shown nowhere.
-            let Ok(frame) = Frame::new(bus.subjects(), &message) else {
+            let Some(frame) = quarantine.admit(Feed::Odds, &message) else {
                 continue;
             };
             if frame.at.is_none_or(|at| at < since) {

@@ -1,6 +1,11 @@
 //! What the gateway counts. docs/metrics.md is written from this, see `tests/signals.rs`.
 
-use crate::{frame::Frame, front::Refused, reload::ReloadLabel, session::End};
+use crate::{
+    frame::{Frame, FrameFault},
+    front::Refused,
+    reload::ReloadLabel,
+    session::End,
+};
 use oddswire_kit::metrics::{Book, Entry, FloatGauge, LabelNames};
 use oddswire_protocol::{Feed, Timestamp, close::CloseCode};
 use prometheus_client::{
@@ -40,8 +45,8 @@ pub struct Metrics {
     pub holes: Counter,
     /// Events read from the log because they did not come by live.
     pub repaired: Counter,
-    /// Events that are not what the contract says, and were not shown.
-    pub skipped: Counter,
+    /// Messages that are not what the contract says, by feed and reason.
+    pub quarantined: Family<QuarantineLabel, Counter>,
     /// Terminal run events shown before the run's odds were.
     pub overtaken: Counter,
     /// Checks whether a feed misses something, by outcome.
@@ -107,7 +112,7 @@ impl Default for Metrics {
         Self {
             holes: Counter::default(),
             repaired: Counter::default(),
-            skipped: Counter::default(),
+            quarantined: quarantined_so_far(),
             overtaken: Counter::default(),
             audits: Family::default(),
             upstream_connected: Gauge::default(),
@@ -148,6 +153,17 @@ fn refused_so_far() -> Family<RefusedLabel, Counter> {
         drop(refused.get_or_create(&RefusedLabel { reason }));
     }
     refused
+}
+
+/// For the same reason.
+fn quarantined_so_far() -> Family<QuarantineLabel, Counter> {
+    let quarantined = Family::<QuarantineLabel, Counter>::default();
+    for feed in Feed::ALL.map(Feed::as_str) {
+        for reason in FrameFault::REASONS {
+            drop(quarantined.get_or_create(&QuarantineLabel { feed, reason }));
+        }
+    }
+    quarantined
 }
 
 /// What the gateway counts, whether or not it did yet.
@@ -287,6 +303,19 @@ impl LabelNames for AuditLabel {
     const NAMES: &'static [&'static str] = &["feed", "outcome"];
 }
 
+/// The labels of a message that is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct QuarantineLabel {
+    /// `run` or `odds`.
+    pub feed: &'static str,
+    /// A word of [`FrameFault::REASONS`].
+    pub reason: &'static str,
+}
+
+impl LabelNames for QuarantineLabel {
+    const NAMES: &'static [&'static str] = &["feed", "reason"];
+}
+
 /// The label `outcome`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AuthLabel {
@@ -312,6 +341,13 @@ impl Metrics {
     /// A shard had given an event to its clients.
     pub fn delivered_after(&self, frame: &Frame, now: Timestamp) {
         observe(&self.delivery, frame, now);
+    }
+
+    /// A message was met that is not what the contract says.
+    pub fn quarantine(&self, feed: Feed, reason: &'static str) {
+        let FeedLabel { feed } = feed.into();
+        let label = QuarantineLabel { feed, reason };
+        self.quarantined.get_or_create(&label).inc();
     }
 
     /// A feed was looked at.
@@ -341,9 +377,9 @@ impl Metrics {
             self.repaired.clone(),
         );
         book.register(
-            "skipped",
-            "Events that break the contract and were not shown",
-            self.skipped.clone(),
+            "quarantined",
+            "Messages of the feeds that are not what docs/protocol.md says and are not shown, each once: by feed, and by reason (subject, header, size, json, schema, mismatch)",
+            self.quarantined.clone(),
         );
         book.register(
             "overtaken",

@@ -1,4 +1,4 @@
-//! The operations port: `/livez`, `/readyz`, `/metrics`.
+//! The operations port: `/livez`, `/readyz`, `/metrics`, and what a service adds.
 
 use axum::{
     Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse,
@@ -54,10 +54,27 @@ impl fmt::Debug for Health {
 /// What the operations port shows.
 #[derive(Debug, Clone)]
 pub struct Ops {
-    /// Whether the service is ready.
-    pub health: Arc<Health>,
-    /// Its metrics.
-    pub registry: Arc<Registry>,
+    health: Arc<Health>,
+    registry: Arc<Registry>,
+    further: Router,
+}
+
+impl Ops {
+    /// Whether the service is ready, and its metrics.
+    pub fn new(health: Health, registry: Registry) -> Self {
+        Self {
+            health: Arc::new(health),
+            registry: Arc::new(registry),
+            further: Router::new(),
+        }
+    }
+
+    /// The same with routes of this service besides.
+    #[must_use]
+    pub fn with(mut self, routes: Router) -> Self {
+        self.further = self.further.merge(routes);
+        self
+    }
 }
 
 /// Serves the operations port until `stop`.
@@ -65,11 +82,13 @@ pub struct Ops {
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, ops: Ops, stop: CancellationToken) -> std::io::Result<()> {
+    let further = ops.further.clone();
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(ops);
+        .with_state(ops)
+        .merge(further);
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await

@@ -51,7 +51,8 @@ pub(super) async fn board(
     };
     let limit = super::scrapes::limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let after = after(query.page.as_deref())?;
-    let page = board::page(gateway.shared.logs.bus(), &filter, after, limit).await?;
+    let logs = &gateway.shared.logs;
+    let page = board::page(logs.bus(), logs.quarantine(), &filter, after, limit).await?;
     Ok(super::scrapes::json(page.into_json()))
 }
 
@@ -100,7 +101,9 @@ pub(super) async fn history(
     };
     let limit = super::scrapes::limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let after = after(query.page.as_deref())?;
-    let page = history::page(gateway.shared.logs.bus(), event_id, filter, since, after, limit).await?;
+    let logs = &gateway.shared.logs;
+    let (bus, quarantine) = (logs.bus(), logs.quarantine());
+    let page = history::page(bus, quarantine, event_id, filter, since, after, limit).await?;
     Ok(super::scrapes::json(page.into_json()))
 }
 
