@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { odds, openScripted } from "./gateway.mjs";
+import { odds, openScripted, stopClock } from "./gateway.mjs";
 import { startBrowser } from "./product.mjs";
 
 const EVENTS = 40;
@@ -30,7 +30,7 @@ async function stopped() {
   gateway.say("caught_up", { cursor: "c1", replayed: EVENTS });
   await isSaid(page, "live");
   await page.waitForFunction((count) => document.querySelectorAll("#board [data-outcome=home]").length === count, EVENTS);
-  await page.clock.pauseAt(Date.now() + 60_000);
+  await stopClock(page);
   await page.evaluate(() => {
     const changes = [];
     const key = (node) => node.closest("tr").dataset.key;
