@@ -201,8 +201,8 @@ pub async fn run_on_trial(
     follow_feeds(&context, &mut core, &inner);
     let own = Arc::new(OwnClients::new(shards(&options), Arc::clone(&metrics)));
     let ready = readiness(probe, Arc::clone(&health), &own, trial, stop.clone());
-    let ops =
-        Ops::new(ready, metrics.book().into_registry()).with(quarantine::routes(Arc::clone(&quarantine)));
+    let ops = Ops::new(ready, metrics.book().into_registry())
+        .with(http::operators::routes(Arc::clone(&quarantine)));
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
     core.spawn(keep_fresh(auth, inner.clone()));

@@ -1,8 +1,9 @@
 //! What the gateway counts. docs/metrics.md is written from this, see `tests/signals.rs`.
 
 use crate::{
-    frame::{Frame, FrameFault},
+    frame::Frame,
     front::Refused,
+    quarantine::{self, QuarantineLabel},
     reload::ReloadLabel,
     session::End,
 };
@@ -112,7 +113,7 @@ impl Default for Metrics {
         Self {
             holes: Counter::default(),
             repaired: Counter::default(),
-            quarantined: quarantined_so_far(),
+            quarantined: quarantine::none_yet(),
             overtaken: Counter::default(),
             audits: Family::default(),
             upstream_connected: Gauge::default(),
@@ -153,17 +154,6 @@ fn refused_so_far() -> Family<RefusedLabel, Counter> {
         drop(refused.get_or_create(&RefusedLabel { reason }));
     }
     refused
-}
-
-/// For the same reason.
-fn quarantined_so_far() -> Family<QuarantineLabel, Counter> {
-    let quarantined = Family::<QuarantineLabel, Counter>::default();
-    for feed in Feed::ALL.map(Feed::as_str) {
-        for reason in FrameFault::REASONS {
-            drop(quarantined.get_or_create(&QuarantineLabel { feed, reason }));
-        }
-    }
-    quarantined
 }
 
 /// What the gateway counts, whether or not it did yet.
@@ -303,19 +293,6 @@ impl LabelNames for AuditLabel {
     const NAMES: &'static [&'static str] = &["feed", "outcome"];
 }
 
-/// The labels of a message that is not shown.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct QuarantineLabel {
-    /// `run` or `odds`.
-    pub feed: &'static str,
-    /// A word of [`FrameFault::REASONS`].
-    pub reason: &'static str,
-}
-
-impl LabelNames for QuarantineLabel {
-    const NAMES: &'static [&'static str] = &["feed", "reason"];
-}
-
 /// The label `outcome`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AuthLabel {
@@ -341,13 +318,6 @@ impl Metrics {
     /// A shard had given an event to its clients.
     pub fn delivered_after(&self, frame: &Frame, now: Timestamp) {
         observe(&self.delivery, frame, now);
-    }
-
-    /// A message was met that is not what the contract says.
-    pub fn quarantine(&self, feed: Feed, reason: &'static str) {
-        let FeedLabel { feed } = feed.into();
-        let label = QuarantineLabel { feed, reason };
-        self.quarantined.get_or_create(&label).inc();
     }
 
     /// A feed was looked at.

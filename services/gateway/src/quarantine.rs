@@ -9,11 +9,14 @@ use crate::{
     frame::{Frame, FrameFault},
     metrics::Metrics,
 };
-use axum::{Json, Router, extract::State, routing::get};
-use oddswire_kit::log::Stored;
+use oddswire_kit::{log::Stored, metrics::LabelNames};
 use oddswire_protocol::{
     Feed, Subjects, Timestamp,
     api::{Quarantined, QuarantinedEvents},
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
 };
 use std::{
     collections::{HashSet, VecDeque},
@@ -106,7 +109,11 @@ impl Quarantine {
             met.shown.truncate(SHOWN_MAX);
             event
         };
-        self.metrics.quarantine(feed, fault.reason());
+        let label = QuarantineLabel {
+            feed: feed.as_str(),
+            reason: fault.reason(),
+        };
+        self.metrics.quarantined.get_or_create(&label).inc();
         tracing::warn!(
             %feed,
             seq,
@@ -150,12 +157,28 @@ fn printable(subject: &str) -> String {
     text
 }
 
-/// What the operations port answers of it.
-pub fn routes(quarantine: Arc<Quarantine>) -> Router {
-    let show = async |State(quarantine): State<Arc<Quarantine>>| Json(quarantine.events());
-    Router::new()
-        .route("/quarantine", get(show))
-        .with_state(quarantine)
+/// The labels of a message that is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct QuarantineLabel {
+    /// `run` or `odds`.
+    pub feed: &'static str,
+    /// A word of [`FrameFault::REASONS`].
+    pub reason: &'static str,
+}
+
+impl LabelNames for QuarantineLabel {
+    const NAMES: &'static [&'static str] = &["feed", "reason"];
+}
+
+/// Nothing was met yet, which is not the same as no figure: Prometheus cannot see a count rise to 1 from nothing.
+pub(crate) fn none_yet() -> Family<QuarantineLabel, Counter> {
+    let quarantined = Family::<QuarantineLabel, Counter>::default();
+    for feed in Feed::ALL.map(Feed::as_str) {
+        for reason in FrameFault::REASONS {
+            drop(quarantined.get_or_create(&QuarantineLabel { feed, reason }));
+        }
+    }
+    quarantined
 }
 
 #[cfg(test)]
