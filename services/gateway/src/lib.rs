@@ -207,7 +207,7 @@ pub async fn run_on_trial(
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
     core.spawn(keep_fresh(auth, inner.clone()));
     let logs = Logs::new(reads, Arc::clone(&metrics), quarantine);
-    let shared = Arc::new(share(&options, hub, logs, health, metrics, door));
+    let shared = Arc::new(share(&options, hub, logs, health, metrics, door, trial));
     let reloading = Reloading {
         rules,
         front: Arc::clone(&front),
@@ -294,6 +294,7 @@ fn share(
     health: Arc<FeedHealth>,
     metrics: Arc<Metrics>,
     door: Door,
+    trial: Trial,
 ) -> Shared {
     Shared {
         hub,
@@ -306,6 +307,7 @@ fn share(
         patience: Duration::from_millis(options.patience_ms),
         budget_bytes: options.client_bytes,
         lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
+        trial,
     }
 }
 
