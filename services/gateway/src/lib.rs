@@ -383,6 +383,7 @@ fn needed_streams(bus: &Bus) -> Vec<String> {
         &names.odds,
         &names.jobs,
         &names.control_stream(),
+        &names.gateway_stream(),
     ]
     .map(Clone::clone)
     .into()
