@@ -24,6 +24,8 @@ export interface Snapshot {
 export interface FeedEvents {
   /** A whole state, in place of what was held. */
   snapshot: Snapshot;
+  /** Each image of a state under way, for who draws it before it is whole; null: it begins, and what came before is void. */
+  part: EventMessage | null;
   /** Each event that is no part of a snapshot. */
   event: EventMessage;
   scrape_progress: RunMessage;
@@ -358,6 +360,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
       // The worse one stays: a resume may follow an acknowledgement before anything is whole.
       const lost = verdict === "gap" || this.#snapshot?.verdict === "gap";
       this.#snapshot = { verdict: lost ? "gap" : "snapshot", messages: [] };
+      this.#tell("part", null);
     }
     const down = verdict === "unavailable";
     this.#set({
@@ -377,6 +380,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     if (this.#snapshot !== null) {
       this.#snapshot.messages.push(message);
       this.#count();
+      this.#tell("part", message);
       return;
     }
     if (message.type === "scrape_progress" && !this.#isNews(message)) {

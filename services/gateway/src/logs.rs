@@ -106,7 +106,7 @@ impl Logs {
     }
 
     /// The check that every message passes before it is shown.
-    pub fn quarantine(&self) -> &Quarantine {
+    pub fn quarantine(&self) -> &Arc<Quarantine> {
         &self.quarantine
     }
 
