@@ -5,7 +5,7 @@ import { OddswireError } from "./errors.js";
 import type { ErrorData, Heartbeat, Lagging, Verdict } from "./generated.js";
 import { Inbox } from "./inbox.js";
 import { type CursorStorage, Keeper } from "./keeper.js";
-import { type ConfirmedMessage, type EventMessage, type Message, type OddsMessage, type RunMessage, isEvent, isOver } from "./messages.js";
+import { type ConfirmedMessage, type EventMessage, type Message, type OddsMessage, type RunMessage, isEvent, isOver, isReadable } from "./messages.js";
 import { Route } from "./route.js";
 import { type FeedState, IDLE } from "./state.js";
 import type { Tokens } from "./token.js";
@@ -41,6 +41,8 @@ export interface FeedEvents {
   fault: ErrorData;
   /** Messages of a type that this version does not know. */
   unknown: Message;
+  /** An event that is not what the protocol says: it is left out, and the stream goes on. */
+  unreadable: Message;
 }
 
 export interface FeedOptions {
@@ -371,6 +373,10 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   }
 
   #event(message: EventMessage): void {
+    if (!isReadable(message)) {
+      if (message.id !== undefined && this.#snapshot === null) this.#moved(message.id);
+      return this.#tell("unreadable", message);
+    }
     if (this.#snapshot !== null) {
       this.#snapshot.messages.push(message);
       this.#count();

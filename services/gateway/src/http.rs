@@ -11,6 +11,7 @@ pub mod fuzzing;
 mod guard;
 mod idle;
 mod odds;
+pub(crate) mod operators;
 mod page;
 mod peer;
 mod query;
