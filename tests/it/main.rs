@@ -22,6 +22,7 @@ mod envelopes;
 mod fences;
 mod front;
 mod hostile;
+mod http;
 mod interest;
 mod outage;
 mod prometheus;

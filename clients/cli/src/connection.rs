@@ -1,6 +1,6 @@
 //! Where the gateways are, and requests to whichever of them answers.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use clap::Args;
 use oddswire_kit::secret::Secret;
 use oddswire_protocol::{Timestamp, problem::Problem};
@@ -233,7 +233,8 @@ impl Gateways {
         let request = self.http.get(address.join(path)).timeout(LOOK_WITHIN);
         let answer = request.send().await.ok()?;
         let is_success = answer.status().is_success();
-        Some((is_success, answer.text().await.unwrap_or_default()))
+        let bytes = body(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
+        Some((is_success, String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     async fn post(&self, path: &str, body: String) -> Result<Answer, Error> {
@@ -248,10 +249,9 @@ impl Gateways {
                 Ok(answer) => {
                     let answer = successful(address, answer).await?;
                     let clock = Clock::of(&answer);
-                    let bytes = answer
-                        .bytes()
+                    let bytes = body(answer, ANSWER_BYTES_MAX)
                         .await
-                        .map_err(|error| Error::Unreachable(format!("{address}: {}", in_full(&error))))?;
+                        .map_err(|why| Error::Unreachable(format!("{address}: {why}")))?;
                     return Ok(Answer {
                         address: address.to_string(),
                         clock,
@@ -322,8 +322,27 @@ pub(crate) async fn successful(address: &Address, answer: Response) -> Result<Re
     if status.is_success() {
         return Ok(answer);
     }
-    let body = answer.bytes().await.unwrap_or_default();
+    let body = body(answer, PROBLEM_BYTES_MAX).await.unwrap_or_default();
     Err(refused(address, status, &body))
+}
+
+/// Bytes of an answer above which it is none of a gateway: the largest page of the board has some 5 MiB.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// The same of a problem document.
+const PROBLEM_BYTES_MAX: usize = 64 << 10;
+
+/// The body of an answer, which must have an end within so many bytes; or why it cannot be had.
+async fn body(mut answer: Response, max: usize) -> Result<Bytes, String> {
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| in_full(&error))? {
+        if bytes.len() + piece.len() > max {
+            return Err(format!(
+                "the answer has more than {max} bytes: is that a gateway?"
+            ));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.freeze())
 }
 
 fn refused(address: &Address, status: StatusCode, body: &[u8]) -> Error {

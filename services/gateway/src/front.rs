@@ -5,9 +5,11 @@
 //! visitor is gone: a connection's task, a request, a stream.
 
 mod address;
+mod authority;
 mod options;
 mod origin;
 mod rates;
+mod refusals;
 mod relay;
 mod tls;
 
@@ -16,15 +18,17 @@ pub use origin::{BadPattern, Pattern};
 pub use tls::TlsError;
 
 pub(crate) use rates::Bucket;
+pub(crate) use refusals::Refusals;
 pub(crate) use relay::{pair, relay};
 pub(crate) use tls::Tls;
 
 use crate::metrics::Metrics;
 use address::{client_of, is_trusted, key_of};
+use authority::{Authority, authority_of};
 use hyper::{
-    HeaderMap, Method,
+    HeaderMap, Method, Version,
     http::{
-        Uri,
+        HeaderName, Uri,
         header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN},
     },
 };
@@ -67,12 +71,48 @@ pub enum Refused {
     Origin,
     /// A name that is not this machine's.
     Host,
+    /// No `Host`, several, one that is none, or another than that of the target.
+    BadHost,
     /// The target is too long.
     Target,
     /// No TLS handshake, or none in time.
     Tls,
     /// Too many pings.
     Pings,
+}
+
+impl Refused {
+    /// The word for it in logs.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::AddressFull => "address_full",
+            Self::Handshakes => "handshakes",
+            Self::Requests => "requests",
+            Self::Origin => "origin",
+            Self::Host => "host",
+            Self::BadHost => "bad_host",
+            Self::Target => "target",
+            Self::Tls => "tls",
+            Self::Pings => "pings",
+        }
+    }
+
+    /// What an operator may do about it.
+    fn advice(self) -> &'static str {
+        match self {
+            Self::Full => "see --connections-max",
+            Self::AddressFull => "see --connections-per-address, and --trust-proxy behind a proxy",
+            Self::Handshakes => "see --handshakes-per-s",
+            Self::Requests => "see --requests-per-s, and --trust-proxy behind a proxy",
+            Self::Origin => "pages of this origin are admitted by --allow-origin",
+            Self::Host => "other names of this gateway are admitted by --allow-host",
+            Self::BadHost => "HTTP/1.1 asks for one Host",
+            Self::Target => "the target is too long",
+            Self::Tls => "no TLS handshake came in time",
+            Self::Pings => "see --pings-per-s",
+        }
+    }
 }
 
 /// The rules in force.
@@ -117,6 +157,7 @@ pub struct Front {
     seats: Arc<Seats>,
     handshakes: Mutex<Bucket>,
     requests: Mutex<Rates>,
+    refusals: Refusals,
     metrics: Arc<Metrics>,
 }
 
@@ -136,6 +177,9 @@ pub(crate) struct Visitor {
     pub(crate) address: IpAddr,
     /// Whether requests share the connection.
     is_shared: bool,
+    /// Whether a browser says that a page of the host that was asked sends this. A cookie, which comes along whoever
+    /// makes the browser send it, counts only then.
+    pub(crate) is_own_page: bool,
     requests: Arc<AtomicU32>,
     _seat: Arc<Seat>,
     /// What this stream takes besides.
@@ -154,6 +198,7 @@ impl Visitor {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a Method,
+    pub(crate) version: Version,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
 }
@@ -188,6 +233,7 @@ impl Front {
             seats: Arc::new(Seats::new(metrics.connections.clone())),
             handshakes: Mutex::new(Bucket::new(f64::from(limits.handshakes_per_s))),
             requests: Mutex::default(),
+            refusals: Refusals::default(),
             rules: RwLock::new(rules),
             metrics,
         })
@@ -260,6 +306,7 @@ impl Front {
             peer,
             address: key_of(peer),
             is_shared: false,
+            is_own_page: false,
             requests: Arc::default(),
             _seat: Arc::new(seat),
             stream: None,
@@ -282,19 +329,50 @@ impl Front {
         asked: Asked<'_>,
     ) -> Result<Entry, (Refused, Option<HeaderValue>)> {
         let rules = self.rules();
-        let host = host_of(asked, is_trusted(visitor.peer, &rules.trusted));
+        let asked_for = authority_of(asked, is_trusted(visitor.peer, &rules.trusted));
+        let host = asked_for.as_ref().ok().and_then(Option::as_ref);
         let origin = asked.headers.get(ORIGIN);
         let whose = origin.map(|origin| whose(origin.to_str().unwrap_or_default(), host, &rules.origins));
         let cors = origin.filter(|_| whose == Some(Whose::Allowed)).cloned();
-        match self.judge_by(&rules, visitor, asked, host, whose) {
-            Ok(visitor) => Ok(Entry {
-                is_last: visitor.requests.fetch_add(1, Relaxed) + 1 >= REQUESTS_PER_CONNECTION,
-                visitor,
-                is_preflight: is_preflight(asked),
-                cors,
-            }),
-            Err(refused) => Err((refused, cors)),
+        let judged = match &asked_for {
+            Ok(_) => self.judge_by(&rules, visitor, asked, host, whose),
+            Err(refused) => Err(self.count(*refused)),
+        };
+        match judged {
+            Ok(mut visitor) => {
+                visitor.is_own_page = is_own_page(asked, whose);
+                Ok(Entry {
+                    is_last: visitor.requests.fetch_add(1, Relaxed) + 1 >= REQUESTS_PER_CONNECTION,
+                    visitor,
+                    is_preflight: is_preflight(asked),
+                    cors,
+                })
+            }
+            Err(refused) => {
+                let client = client_of(visitor.peer, asked.headers, &rules.trusted);
+                self.tell(refused, client, Some(asked));
+                Err((refused, cors))
+            }
         }
+    }
+
+    /// Logs that somebody was refused, and why; seldom, however many come. Never a query: it may have a ticket in it.
+    pub(crate) fn tell(&self, refused: Refused, client: IpAddr, asked: Option<Asked<'_>>) {
+        let Some(left_out) = self.refusals.due(refused.word()) else {
+            return;
+        };
+        let header = |name: HeaderName| asked.and_then(|asked| asked.headers.get(name)).map(shown);
+        let path = asked.map(|asked| asked.uri.path().chars().take(SHOWN_CHARS_MAX).collect::<String>());
+        tracing::info!(
+            reason = refused.word(),
+            %client,
+            path,
+            host = header(HOST),
+            origin = header(ORIGIN),
+            left_out,
+            "a client was refused; {}",
+            refused.advice()
+        );
     }
 
     fn judge_by(
@@ -302,7 +380,7 @@ impl Front {
         rules: &Rules,
         visitor: &Visitor,
         asked: Asked<'_>,
-        host: Option<&str>,
+        host: Option<&Authority>,
         whose: Option<Whose>,
     ) -> Result<Visitor, Refused> {
         let limits = &rules.limits;
@@ -315,7 +393,7 @@ impl Front {
         }
         let is_by_proxy = is_trusted(visitor.peer, &rules.trusted);
         // Without a name it is no browser.
-        let named = |host: &str| is_local_name(host, &rules.hosts);
+        let named = |host: &Authority| is_local_name(host, &rules.hosts);
         if self.is_local && !is_by_proxy && !host.is_none_or(named) {
             return Err(self.count(Refused::Host));
         }
@@ -351,22 +429,22 @@ impl Front {
     }
 }
 
-/// The host that was asked, if one was: as a trusted proxy tells it, as HTTP/2 says it, or in its header.
-fn host_of(asked: Asked<'_>, is_by_proxy: bool) -> Option<&str> {
-    let one = |name: &str| {
-        let mut values = asked.headers.get_all(name).into_iter();
-        let first = values.next().map(|value| value.to_str().unwrap_or("?"));
-        // Who says it twice does not mean one of them.
-        if values.next().is_some() { Some("?") } else { first }
+/// What is shown of a text that a client wrote.
+const SHOWN_CHARS_MAX: usize = 200;
+
+fn shown(value: &HeaderValue) -> String {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    text.chars().take(SHOWN_CHARS_MAX).collect()
+}
+
+/// Whether a browser says that a page of the host that was asked sends this. It leaves `Origin` out of simple requests to
+/// the page's own host, and says so in another header.
+fn is_own_page(asked: Asked<'_>, whose: Option<Whose>) -> bool {
+    let by_site = || {
+        let site = asked.headers.get("sec-fetch-site");
+        site.is_some_and(|site| site == "same-origin")
     };
-    let forwarded = if is_by_proxy {
-        one("x-forwarded-host")
-    } else {
-        None
-    };
-    forwarded
-        .or_else(|| asked.uri.authority().map(hyper::http::uri::Authority::as_str))
-        .or_else(|| one(HOST.as_str()))
+    whose.map_or_else(by_site, |whose| whose == Whose::Own)
 }
 
 fn is_preflight(asked: Asked<'_>) -> bool {

@@ -1,7 +1,10 @@
 //! Where clients are let in, by token or by ticket, and counted.
 
 use super::{Auth, Grant, Refusal, grant::Record};
-use crate::metrics::{AuthLabel, Metrics};
+use crate::{
+    front::Refusals,
+    metrics::{AuthLabel, Metrics},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use oddswire_kit::bus::Bus;
 use oddswire_protocol::Timestamp;
@@ -18,6 +21,7 @@ pub struct Door {
     auth: watch::Receiver<Arc<Auth>>,
     bus: Bus,
     metrics: Arc<Metrics>,
+    refusals: Refusals,
 }
 
 /// What stands on the bus for a ticket, under a hash of it: who reads the bus cannot use it.
@@ -37,7 +41,12 @@ const USED_FOR: Duration = Duration::from_secs(120);
 impl Door {
     /// A door that asks what `auth` holds at the time.
     pub fn new(auth: watch::Receiver<Arc<Auth>>, bus: Bus, metrics: Arc<Metrics>) -> Self {
-        Self { auth, bus, metrics }
+        Self {
+            auth,
+            bus,
+            metrics,
+            refusals: Refusals::default(),
+        }
     }
 
     /// The rules now.
@@ -68,9 +77,16 @@ impl Door {
         self.count(redeemed)
     }
 
-    /// Tells the operator why somebody was not let in.
+    /// Tells the operator why somebody was not let in: in the counters, and seldom in the log.
     pub fn refuse(&self, refusal: Refusal) -> Refusal {
         self.note(refusal.reason());
+        if let Some(left_out) = self.refusals.due(refusal.reason()) {
+            tracing::info!(
+                reason = refusal.reason(),
+                left_out,
+                "a client was not let in; {refusal}"
+            );
+        }
         refusal
     }
 

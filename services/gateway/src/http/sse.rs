@@ -9,11 +9,13 @@ use super::{
 };
 use crate::{
     frame::is_terminal,
+    front::Visitor,
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
-    wire::Form,
+    wire::{self, Form},
 };
 use axum::{
+    Extension,
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, header},
@@ -28,10 +30,13 @@ use tokio::{sync::mpsc, time::timeout};
 pub(super) async fn connect(
     State(gateway): State<Gateway>,
     Parameters(query): Parameters<StreamQuery>,
+    visitor: Option<Extension<Visitor>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // Before anything else: who is not let in learns nothing.
-    let grant = gateway.admit_stream(&headers, query.ticket()).await?;
+    let grant = gateway
+        .admit_stream(&headers, query.ticket(), visitor.as_deref())
+        .await?;
     let request = query.events(&headers, &gateway.shared.limits(), grant)?;
     Ok(open(&gateway, request))
 }
@@ -41,10 +46,13 @@ pub(super) async fn connect_run(
     State(gateway): State<Gateway>,
     RunPath(id): RunPath,
     Parameters(query): Parameters<StreamQuery>,
+    visitor: Option<Extension<Visitor>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     query.check()?;
-    let grant = gateway.admit_stream(&headers, query.ticket()).await?;
+    let grant = gateway
+        .admit_stream(&headers, query.ticket(), visitor.as_deref())
+        .await?;
     let bus = gateway.shared.logs.bus();
     let filter = bus.subjects().feed_filter(&format!("run.*.{id}"));
     // By the leader: a follower that is behind would have a finished run go on for ever.
@@ -55,18 +63,7 @@ pub(super) async fn connect_run(
         Since::At(cursor) if cursor.position(Feed::Run).is_none() => Since::Snapshot,
         other => other,
     };
-    if let Some(last) = &last {
-        let epoch = bus.stream_state(&bus.names().runs).await?.epoch;
-        let had_it = |at: oddswire_protocol::Cursor| {
-            at.position(Feed::Run)
-                .is_some_and(|p| p.epoch == epoch && p.seq >= last.seq)
-        };
-        if is_terminal(last) && matches!(since, Since::At(at) if had_it(at)) {
-            // An EventSource that gets 204 stops coming back.
-            return Ok(StatusCode::NO_CONTENT.into_response());
-        }
-    }
-    let source = match last.and_then(|m| bus.subjects().parse(&m.subject)) {
+    let source = match last.as_ref().and_then(|m| bus.subjects().parse(&m.subject)) {
         Some(EventKey::Run { source, .. }) => source,
         _ => crate::jobs::queued(bus, &id)
             .await?
@@ -80,12 +77,24 @@ pub(super) async fn connect_run(
         let detail = format!("{topic}: the token does not allow it");
         return Err(ApiError::new(ProblemCode::TopicForbidden, detail));
     }
+    if let Some(last) = &last {
+        let epoch = bus.stream_state(&bus.names().runs).await?.epoch;
+        let had_it = |at: oddswire_protocol::Cursor| {
+            at.position(Feed::Run)
+                .is_some_and(|p| p.epoch == epoch && p.seq >= last.seq)
+        };
+        if is_terminal(last) && matches!(since, Since::At(at) if had_it(at)) {
+            // An EventSource that gets 204 stops coming back.
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+    }
     let request = Request {
         topics: vec![topic],
         faults: Vec::new(),
         since,
         ids: true,
         conflate: Duration::ZERO,
+        heartbeat: query.heartbeat()?,
         one_run: true,
         grant,
         reference: None,
@@ -105,7 +114,7 @@ fn open(gateway: &Gateway, request: Request) -> Response {
         gateway.shared.metrics.sessions.inc();
         let transport = SseTransport {
             sender,
-            chunk: b":\n\n".to_vec(),
+            chunk: wire::greeting(),
             patience: gateway.shared.patience,
         };
         let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);
