@@ -381,6 +381,7 @@ pub(crate) fn in_full(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     #[test]
     fn requests_go_below_the_path_of_an_address() {
@@ -419,5 +420,22 @@ mod tests {
         );
         let error = refused(&address, StatusCode::BAD_GATEWAY, b"<html>");
         assert_eq!(error.to_string(), "http://g.test refuses: Bad Gateway (502)");
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_given_up() {
+        oddswire_kit::tls::install_provider();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            // Until the client hangs up.
+            while stream.write_all(&[b' '; 8192]).is_ok() {}
+        });
+        let answer = reqwest::get(format!("http://{address}/")).await.unwrap();
+        let why = body(answer, 1 << 20).await.unwrap_err();
+        assert!(why.contains("more than 1048576 bytes"), "{why}");
+        server.join().unwrap();
     }
 }
