@@ -61,37 +61,68 @@ impl Authority {
     }
 }
 
-/// The authority that a request asks for: as a trusted proxy tells it, as HTTP/2 or an absolute target says it, or in
-/// `Host`. `None` where nobody says one that can be understood.
-///
-/// # Errors
-/// [`Refused::BadHost`] for what RFC 9112, 3.2, and RFC 9113, 8.3.1, have answered with 400.
-pub(super) fn authority_of(asked: Asked<'_>, is_by_proxy: bool) -> Result<Option<Authority>, Refused> {
-    let mut hosts = asked.headers.get_all(HOST).into_iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (None, _) if asked.version == Version::HTTP_11 => return Err(Refused::BadHost),
-        (None, _) => None,
-        (Some(value), None) => {
-            let host = value.to_str().ok().and_then(Authority::parse);
-            Some(host.ok_or(Refused::BadHost)?)
+/// What a request says that it was sent to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Destination {
+    /// As HTTP/2 or an absolute target says it, or `Host`.
+    direct: Option<Authority>,
+    /// As a trusted proxy tells it, if one does; none inside for what cannot be understood.
+    told: Option<Option<Authority>>,
+}
+
+impl Destination {
+    /// # Errors
+    /// [`Refused::BadHost`] for what RFC 9112, 3.2, and RFC 9113, 8.3.1, have answered with 400.
+    pub(super) fn of(asked: Asked<'_>, is_by_proxy: bool) -> Result<Self, Refused> {
+        let mut hosts = asked.headers.get_all(HOST).into_iter();
+        let host = match (hosts.next(), hosts.next()) {
+            (None, _) if asked.version == Version::HTTP_11 => return Err(Refused::BadHost),
+            (None, _) => None,
+            (Some(value), None) => {
+                let host = value.to_str().ok().and_then(Authority::parse);
+                Some(host.ok_or(Refused::BadHost)?)
+            }
+            (Some(_), Some(_)) => return Err(Refused::BadHost),
+        };
+        let target = match asked.uri.authority() {
+            None => None,
+            Some(target) => Some(Authority::parse(target.as_str()).ok_or(Refused::BadHost)?),
+        };
+        // Over HTTP/1.1 the target counts, and `Host` is ignored. Over HTTP/2 two that differ are an attack.
+        if asked.version >= Version::HTTP_2
+            && let (Some(target), Some(host)) = (&target, &host)
+            && !target.is_same_host(host)
+        {
+            return Err(Refused::BadHost);
         }
-        (Some(_), Some(_)) => return Err(Refused::BadHost),
-    };
-    let target = match asked.uri.authority() {
-        None => None,
-        Some(target) => Some(Authority::parse(target.as_str()).ok_or(Refused::BadHost)?),
-    };
-    // Over HTTP/1.1 the target counts, and `Host` is ignored. Over HTTP/2 two that differ are an attack.
-    if asked.version >= Version::HTTP_2
-        && let (Some(target), Some(host)) = (&target, &host)
-        && !target.is_same_host(host)
-    {
-        return Err(Refused::BadHost);
+        let told = if is_by_proxy {
+            forwarded_host(asked.headers)
+        } else {
+            None
+        };
+        Ok(Self {
+            direct: target.or(host),
+            told: told.map(|told| Authority::parse(&told)),
+        })
     }
-    if is_by_proxy && let Some(told) = forwarded_host(asked.headers) {
-        return Ok(Authority::parse(&told));
+
+    /// The host that was asked for, with which origins are compared; `None` where nobody says one that can be understood.
+    pub(super) fn host(&self) -> Option<&Authority> {
+        match &self.told {
+            Some(told) => told.as_ref(),
+            None => self.direct.as_ref(),
+        }
     }
-    Ok(target.or(host))
+
+    /// Whether each name is such. A page can set `X-Forwarded-Host`, which some proxies pass on, and cannot set `Host`: both
+    /// must be right. Without a name it is no browser.
+    pub(super) fn all(&self, is_such: impl Fn(&Authority) -> bool) -> bool {
+        let told = self
+            .told
+            .as_ref()
+            .is_none_or(|told| told.as_ref().is_some_and(&is_such));
+        told && self.direct.as_ref().is_none_or(is_such)
+    }
 }
 
 /// The host that a proxy was asked for: `X-Forwarded-Host`, or where there is none `Forwarded` (RFC 7239). What is said
