@@ -19,13 +19,13 @@ const LIBRARIES = {
     createEventSource({ url: sse, onMessage: ({ event, data }) => event === "scrape_progress" && say(data) });
   },
   async "reconnecting-websocket"() {
-    const { default: ReconnectingWebSocket } = (await import("reconnecting-websocket")).default;
+    const { default: ReconnectingWebSocket } = await import("reconnecting-websocket");
     const socket = new ReconnectingWebSocket(ws, [], { WebSocket });
     socket.addEventListener("message", ({ data }) => isEvent(data) && say(data));
   },
   // The same with the address as a function, which knows the last cursor.
   async "reconnecting-websocket-cursor"() {
-    const { default: ReconnectingWebSocket } = (await import("reconnecting-websocket")).default;
+    const { default: ReconnectingWebSocket } = await import("reconnecting-websocket");
     let cursor = "now";
     const socket = new ReconnectingWebSocket(() => ws.replace("since=now", `since=${cursor}`), [], { WebSocket });
     socket.addEventListener("message", ({ data }) => {

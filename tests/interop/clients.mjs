@@ -20,25 +20,25 @@ export function rows({ address, query, consume }) {
     {
       browser,
       name: `@oddswire/client in ${browser}`,
-      how: "defaults",
+      how: "`hiddenConflateMs: null`, since these pages are hidden",
       code: `async () => {
         const { createClient } = await import("/oddswire/index.js");
-        createClient("${address}").subscribe({ topics: ["scrape_progress.interop"] }).on("scrape_progress", ({ data }) => seen.push(data.seq));
+        createClient("${address}").subscribe({ topics: ["scrape_progress.interop"], hiddenConflateMs: null }).on("scrape_progress", ({ data }) => seen.push(data.seq));
       }`,
     },
   ]);
   return [
     ...pages,
-    {
+    ...[["defaults", ""], ["an `onclose` that throws", 'onclose() { throw new Error("come back"); },']].map(([how, more]) => ({
       browser: "Chromium",
       name: "@microsoft/fetch-event-source 2.0.1",
-      how: "defaults",
+      how,
+      // Pages parse what comes.
       code: `async () => {
         const { fetchEventSource } = await import("/@microsoft/fetch-event-source/lib/esm/index.js");
-        // Pages parse what comes.
-        fetchEventSource("${stream}", { openWhenHidden: true, onmessage({ event, data }) { const message = JSON.parse(data); if (event === "scrape_progress") seen.push(message.data.seq); } });
+        fetchEventSource("${stream}", { openWhenHidden: true, ${more} onmessage({ event, data }) { const message = JSON.parse(data); if (event === "scrape_progress") seen.push(message.data.seq); } });
       }`,
-    },
+    })),
     { name: "eventsource 4.1.1 (Node)", how: "defaults", command: node("eventsource") },
     { name: "eventsource-client 1.2.0 (Node)", how: "defaults", command: node("eventsource-client") },
     { name: "reconnecting-websocket 4.4.0 (Node)", how: "defaults", command: node("reconnecting-websocket") },

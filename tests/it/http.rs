@@ -8,7 +8,6 @@ use crate::{
 use oddswire_protocol::{envelope::MessageType, server::ConnectionAck};
 use serde_json::Value;
 use std::path::Path;
-use tokio::io::AsyncReadExt;
 
 fn write(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

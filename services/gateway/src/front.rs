@@ -19,6 +19,7 @@ pub use tls::TlsError;
 
 pub(crate) use rates::Bucket;
 pub(crate) use refusals::Refusals;
+pub use refusals::Refused;
 pub(crate) use relay::{pair, relay};
 pub(crate) use tls::Tls;
 
@@ -35,7 +36,7 @@ use hyper::{
 use ipnet::IpNet;
 use oddswire_kit::descriptors;
 use origin::{Whose, is_local_name, whose};
-use prometheus_client::{encoding::EncodeLabelValue, metrics::gauge::Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use rates::{NoSeat, Rates, Seat, Seats};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -55,65 +56,6 @@ pub(crate) const REQUESTS_PER_CONNECTION: u32 = 1_000;
 const DESCRIPTORS_KEPT: u64 = 256;
 /// What a client with TLS takes: its socket, and a pair.
 const DESCRIPTORS_TLS: u64 = 3;
-
-/// Why a client was refused; `reason` of the metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Refused {
-    /// All connections are taken.
-    Full,
-    /// All connections of this address are taken.
-    AddressFull,
-    /// Too many streams are being opened.
-    Handshakes,
-    /// Too many requests of this address.
-    Requests,
-    /// A page of another origin.
-    Origin,
-    /// A name that is not this machine's.
-    Host,
-    /// No `Host`, several, one that is none, or another than that of the target.
-    BadHost,
-    /// The target is too long.
-    Target,
-    /// No TLS handshake, or none in time.
-    Tls,
-    /// Too many pings.
-    Pings,
-}
-
-impl Refused {
-    /// The word for it in logs.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::AddressFull => "address_full",
-            Self::Handshakes => "handshakes",
-            Self::Requests => "requests",
-            Self::Origin => "origin",
-            Self::Host => "host",
-            Self::BadHost => "bad_host",
-            Self::Target => "target",
-            Self::Tls => "tls",
-            Self::Pings => "pings",
-        }
-    }
-
-    /// What an operator may do about it.
-    fn advice(self) -> &'static str {
-        match self {
-            Self::Full => "see --connections-max",
-            Self::AddressFull => "see --connections-per-address, and --trust-proxy behind a proxy",
-            Self::Handshakes => "see --handshakes-per-s",
-            Self::Requests => "see --requests-per-s, and --trust-proxy behind a proxy",
-            Self::Origin => "pages of this origin are admitted by --allow-origin",
-            Self::Host => "other names of this gateway are admitted by --allow-host",
-            Self::BadHost => "HTTP/1.1 asks for one Host",
-            Self::Target => "the target is too long",
-            Self::Tls => "no TLS handshake came in time",
-            Self::Pings => "see --pings-per-s",
-        }
-    }
-}
 
 /// The rules in force.
 #[derive(Debug)]

@@ -62,7 +62,10 @@ impl Plain {
     /// A request with further headers, that asks for its connection to end.
     pub(crate) async fn request(address: &str, line: &str, headers: &[&str]) -> Answer {
         let headers: String = lines(headers);
-        let host = if headers.to_ascii_lowercase().contains("host:") {
+        let has_host = headers
+            .lines()
+            .any(|line| line.to_ascii_lowercase().starts_with("host:"));
+        let host = if has_host {
             String::new()
         } else {
             format!("host: {address}\r\n")

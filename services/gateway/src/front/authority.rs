@@ -66,8 +66,16 @@ impl Authority {
 pub(super) struct Destination {
     /// As HTTP/2 or an absolute target says it, or `Host`.
     direct: Option<Authority>,
-    /// As a trusted proxy tells it, if one does; none inside for what cannot be understood.
-    told: Option<Option<Authority>>,
+    told: Told,
+}
+
+/// What a trusted proxy tells that it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Host(Authority),
+    /// Something that cannot be understood.
+    Unclear,
 }
 
 impl Destination {
@@ -95,32 +103,31 @@ impl Destination {
         {
             return Err(Refused::BadHost);
         }
-        let told = if is_by_proxy {
-            forwarded_host(asked.headers)
-        } else {
-            None
+        let told = match forwarded_host(asked.headers).filter(|_| is_by_proxy) {
+            None => Told::Nothing,
+            Some(told) => Authority::parse(&told).map_or(Told::Unclear, Told::Host),
         };
-        Ok(Self {
-            direct: target.or(host),
-            told: told.map(|told| Authority::parse(&told)),
-        })
+        let direct = target.or(host);
+        Ok(Self { direct, told })
     }
 
     /// The host that was asked for, with which origins are compared; `None` where nobody says one that can be understood.
     pub(super) fn host(&self) -> Option<&Authority> {
         match &self.told {
-            Some(told) => told.as_ref(),
-            None => self.direct.as_ref(),
+            Told::Nothing => self.direct.as_ref(),
+            Told::Host(told) => Some(told),
+            Told::Unclear => None,
         }
     }
 
     /// Whether each name is such. A page can set `X-Forwarded-Host`, which some proxies pass on, and cannot set `Host`: both
     /// must be right. Without a name it is no browser.
     pub(super) fn all(&self, is_such: impl Fn(&Authority) -> bool) -> bool {
-        let told = self
-            .told
-            .as_ref()
-            .is_none_or(|told| told.as_ref().is_some_and(&is_such));
+        let told = match &self.told {
+            Told::Nothing => true,
+            Told::Host(told) => is_such(told),
+            Told::Unclear => false,
+        };
         told && self.direct.as_ref().is_none_or(is_such)
     }
 }
@@ -168,8 +175,10 @@ mod tests {
             uri: &uri,
             headers: &map,
         };
-        let known = authority_of(asked, is_by_proxy)?;
-        Ok(known.map(|a| a.port.map_or(a.host.clone(), |port| format!("{}:{port}", a.host))))
+        let known = Destination::of(asked, is_by_proxy)?;
+        Ok(known
+            .host()
+            .map(|a| a.port.map_or(a.host.clone(), |port| format!("{}:{port}", a.host))))
     }
 
     #[test]

@@ -1,11 +1,71 @@
-//! Refusals in the log: each reason is told at once, and then seldom, however many come.
+//! Why clients are refused, and refusals in the log: each reason is told at once, and then seldom, however many come.
 
+use prometheus_client::encoding::EncodeLabelValue;
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 use tokio::time::Instant;
+
+/// Why a client was refused; `reason` of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Refused {
+    /// All connections are taken.
+    Full,
+    /// All connections of this address are taken.
+    AddressFull,
+    /// Too many streams are being opened.
+    Handshakes,
+    /// Too many requests of this address.
+    Requests,
+    /// A page of another origin.
+    Origin,
+    /// A name that is not this machine's.
+    Host,
+    /// No `Host`, several, one that is none, or another than that of the target.
+    BadHost,
+    /// The target is too long.
+    Target,
+    /// No TLS handshake, or none in time.
+    Tls,
+    /// Too many pings.
+    Pings,
+}
+
+impl Refused {
+    /// The word for it in logs.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::AddressFull => "address_full",
+            Self::Handshakes => "handshakes",
+            Self::Requests => "requests",
+            Self::Origin => "origin",
+            Self::Host => "host",
+            Self::BadHost => "bad_host",
+            Self::Target => "target",
+            Self::Tls => "tls",
+            Self::Pings => "pings",
+        }
+    }
+
+    /// What an operator may do about it.
+    pub(super) fn advice(self) -> &'static str {
+        match self {
+            Self::Full => "see --connections-max",
+            Self::AddressFull => "see --connections-per-address, and --trust-proxy behind a proxy",
+            Self::Handshakes => "see --handshakes-per-s",
+            Self::Requests => "see --requests-per-s, and --trust-proxy behind a proxy",
+            Self::Origin => "pages of this origin are admitted by --allow-origin",
+            Self::Host => "other names of this gateway are admitted by --allow-host",
+            Self::BadHost => "HTTP/1.1 asks for one Host",
+            Self::Target => "the target is too long",
+            Self::Tls => "no TLS handshake came in time",
+            Self::Pings => "see --pings-per-s",
+        }
+    }
+}
 
 /// A reason that was told is not told again for this long.
 const QUIET_FOR: Duration = Duration::from_secs(10);
