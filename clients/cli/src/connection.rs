@@ -436,6 +436,8 @@ mod tests {
         let answer = reqwest::get(format!("http://{address}/")).await.unwrap();
         let why = body(answer, 1 << 20).await.unwrap_err();
         assert!(why.contains("more than 1048576 bytes"), "{why}");
-        server.join().unwrap();
+        tokio::task::spawn_blocking(move || server.join().unwrap())
+            .await
+            .unwrap();
     }
 }
