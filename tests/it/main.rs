@@ -10,6 +10,7 @@ mod history;
 
 mod auth;
 mod bad_input;
+mod catching_up;
 mod chaos;
 mod cluster;
 mod compression;
@@ -31,6 +32,7 @@ mod rest;
 mod resume;
 mod secured;
 mod settling;
+mod shares;
 mod siege;
 mod signals;
 mod slow;

@@ -5,26 +5,35 @@
 //! visitor is gone: a connection's task, a request, a stream.
 
 mod address;
+mod answers;
 mod authority;
+mod backlog;
+mod memory;
 mod options;
 mod origin;
 mod rates;
 mod refusals;
 mod relay;
+mod shares;
 mod tls;
 
 pub use options::{FrontOptions, LimitOptions};
 pub use origin::{BadPattern, Pattern};
 pub use tls::TlsError;
 
+pub(crate) use answers::Answer;
+use backlog::Backlogs;
+pub(crate) use backlog::{Backlog, PIECE_BYTES, Turn};
+pub(crate) use memory::PROCESS_BYTES;
 pub(crate) use rates::Bucket;
 pub(crate) use refusals::Refusals;
 pub use refusals::Refused;
 pub(crate) use relay::{pair, relay};
 pub(crate) use tls::Tls;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, trial::Trial};
 use address::{client_of, is_trusted, key_of};
+use answers::Answers;
 use authority::Destination;
 use hyper::{
     HeaderMap, Method, Version,
@@ -34,6 +43,7 @@ use hyper::{
     },
 };
 use ipnet::IpNet;
+use memory::Wish;
 use oddswire_kit::descriptors;
 use origin::{Whose, is_local_name, whose};
 use prometheus_client::metrics::gauge::Gauge;
@@ -103,8 +113,11 @@ pub struct Front {
     tls: Option<Tls>,
     seats: Arc<Seats>,
     handshakes: Mutex<Bucket>,
+    tries: Mutex<Rates>,
     requests: Mutex<Rates>,
     refusals: Refusals,
+    answers: Arc<Answers>,
+    trial: Trial,
     metrics: Arc<Metrics>,
 }
 
@@ -127,7 +140,10 @@ pub(crate) struct Visitor {
     /// Whether a browser says that a page of the host that was asked sends this. A cookie, which comes along whoever
     /// makes the browser send it, counts only then.
     pub(crate) is_own_page: bool,
+    /// The address that it is limited by; none for a proxy that is trusted.
+    counted: Option<IpAddr>,
     requests: Arc<AtomicU32>,
+    backlogs: Arc<Backlogs>,
     _seat: Arc<Seat>,
     /// What this stream takes besides.
     stream: Option<Arc<Seat>>,
@@ -180,8 +196,11 @@ impl Front {
             tls: options.tls_files().map(Tls::new).transpose()?,
             seats: Arc::new(Seats::new(metrics.connections.clone())),
             handshakes: Mutex::new(Bucket::new(f64::from(limits.handshakes_per_s))),
+            tries: Mutex::default(),
             requests: Mutex::default(),
             refusals: Refusals::default(),
+            answers: Arc::default(),
+            trial: Trial::default(),
             rules: RwLock::new(rules),
             metrics,
         })
@@ -248,15 +267,18 @@ impl Front {
     pub(crate) fn arrive(&self, peer: SocketAddr) -> Result<Visitor, Refused> {
         let rules = self.rules();
         let peer = peer.ip().to_canonical();
-        let address = (!is_trusted(peer, &rules.trusted))
-            .then_some((key_of(peer), rules.limits.connections_per_address));
+        let counted = (!is_trusted(peer, &rules.trusted)).then_some(key_of(peer));
+        let address = counted.map(|address| (address, rules.limits.connections_per_address));
         let seat = self.seat(Some(rules.connections), address)?;
+        self.room_for(&rules, Wish::Connection)?;
         Ok(Visitor {
             peer,
             address: key_of(peer),
             is_shared: false,
             is_own_page: false,
+            counted,
             requests: Arc::default(),
+            backlogs: Arc::default(),
             _seat: Arc::new(seat),
             stream: None,
         })
@@ -355,25 +377,20 @@ impl Front {
         let mut visitor = visitor.clone();
         visitor.address = key_of(told.unwrap_or(visitor.peer));
         // Only what a proxy asks for itself has no limit, such as its health checks.
-        let counts = !is_by_proxy || told.is_some();
+        visitor.counted = (!is_by_proxy || told.is_some()).then_some(visitor.address);
         if !is_stream {
-            let rate = f64::from(limits.requests_per_s);
-            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            if counts && rate > 0.0 && !requests.take(visitor.address, rate) {
-                return Err(self.count(Refused::Requests));
-            }
+            self.spend_request(rules, &visitor)?;
             return Ok(visitor);
         }
+        self.spend_try(rules, &visitor)?;
+        self.room_for(rules, Wish::Stream)?;
         let max = visitor.is_shared.then_some(rules.connections);
-        let address = (counts && (visitor.is_shared || is_by_proxy))
-            .then_some((visitor.address, limits.connections_per_address));
+        let address = visitor
+            .counted
+            .filter(|_| visitor.is_shared || is_by_proxy)
+            .map(|address| (address, limits.connections_per_address));
         if max.is_some() || address.is_some() {
             visitor.stream = Some(Arc::new(self.seat(max, address)?));
-        }
-        let rate = f64::from(limits.handshakes_per_s);
-        let mut handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
-        if rate > 0.0 && !handshakes.take(rate, rate) {
-            return Err(self.count(Refused::Handshakes));
         }
         Ok(visitor)
     }

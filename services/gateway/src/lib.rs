@@ -18,6 +18,7 @@ pub mod history;
 pub mod http;
 pub mod hub;
 pub mod jobs;
+pub mod listing;
 pub mod logs;
 pub mod metrics;
 mod options;
@@ -164,7 +165,7 @@ pub async fn run_on_trial(
 ) -> Result<(), Error> {
     let (rules, auth) = watch::channel(Arc::new(rules(&options)?));
     let metrics = Arc::new(Metrics::default());
-    let front = front(&options, &metrics)?;
+    let front = front(&options, &metrics, trial)?;
     tell(&options, &front, &auth.borrow());
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
@@ -203,7 +204,7 @@ pub async fn run_on_trial(
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
     core.spawn(keep_fresh(auth, inner.clone()));
-    let shared = Arc::new(share(&options, hub, reads, health, metrics, door));
+    let shared = Arc::new(share(&options, hub, reads, health, metrics, door, trial));
     let reloading = Reloading {
         rules,
         front: Arc::clone(&front),
@@ -257,6 +258,7 @@ fn tell(options: &GatewayOptions, front: &Front, auth: &Auth) {
         connections,
         descriptors,
         per_address = options.limits.connections_per_address,
+        memory_mib = options.limits.memory_bytes >> 20,
         handshakes_per_s = options.limits.handshakes_per_s,
         requests_per_s = options.limits.requests_per_s,
         topics = options.topics_max,
@@ -265,7 +267,7 @@ fn tell(options: &GatewayOptions, front: &Front, auth: &Auth) {
     );
 }
 
-fn front(options: &GatewayOptions, metrics: &Arc<Metrics>) -> Result<Arc<Front>, Error> {
+fn front(options: &GatewayOptions, metrics: &Arc<Metrics>, trial: Trial) -> Result<Arc<Front>, Error> {
     let metrics = Arc::clone(metrics);
     let front = Front::new(
         &options.front,
@@ -274,7 +276,7 @@ fn front(options: &GatewayOptions, metrics: &Arc<Metrics>) -> Result<Arc<Front>,
         options.listen,
         metrics,
     )?;
-    Ok(Arc::new(front))
+    Ok(Arc::new(front.on_trial(trial)))
 }
 
 async fn keep_certificate(front: Arc<Front>, stop: CancellationToken) -> Result<(), Error> {
@@ -290,6 +292,7 @@ fn share(
     health: Arc<FeedHealth>,
     metrics: Arc<Metrics>,
     door: Door,
+    trial: Trial,
 ) -> Shared {
     Shared {
         hub,
@@ -302,6 +305,7 @@ fn share(
         patience: Duration::from_millis(options.patience_ms),
         budget_bytes: options.client_bytes,
         lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
+        trial,
     }
 }
 
@@ -333,7 +337,12 @@ async fn look_after(
     trial: Trial,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    let measured = signs::measure(Arc::clone(engine.shared()), Arc::clone(&own), stop.clone());
+    let measured = signs::measure(
+        Arc::clone(engine.shared()),
+        Arc::clone(&own),
+        Arc::clone(&front),
+        stop.clone(),
+    );
     if trial.no_own_clients {
         measured.await;
     } else {
@@ -377,6 +386,7 @@ fn needed_streams(bus: &Bus) -> Vec<String> {
         &names.odds,
         &names.jobs,
         &names.control_stream(),
+        &names.gateway_stream(),
     ]
     .map(Clone::clone)
     .into()
@@ -409,12 +419,8 @@ fn readiness(
 }
 
 async fn serve_ops(listener: TcpListener, ops: Ops, stop: CancellationToken) -> Result<(), Error> {
-    ops::serve(listener, ops, stop)
-        .await
-        .map_err(|source| Error::Serve {
-            what: "operators",
-            source,
-        })
+    ops::serve(listener, ops, stop).await;
+    Ok(())
 }
 
 async fn serve_clients(

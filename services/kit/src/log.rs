@@ -300,21 +300,32 @@ impl Bus {
     /// # Errors
     /// [`ReadError`].
     pub async fn page(&self, stream: &str, seq: u64, filter: &str) -> Result<Page, ReadError> {
+        self.page_of(stream, seq, filter, PAGE_BYTES).await
+    }
+
+    async fn page_of(
+        &self,
+        stream: &str,
+        seq: u64,
+        filter: &str,
+        max_bytes: usize,
+    ) -> Result<Page, ReadError> {
         let query = serde_json::json!({
-            "seq": seq.max(1), "next_by_subj": filter, "batch": PAGE_MESSAGES, "max_bytes": PAGE_BYTES
+            "seq": seq.max(1), "next_by_subj": filter, "batch": PAGE_MESSAGES, "max_bytes": max_bytes
         });
         self.direct_get(stream, &query).await
     }
 
     /// Everything from `from` to `floor`, both included, whose subject is under `filter`; see [`Read::next_page`].
-    pub fn read<'a>(&'a self, stream: &'a str, filter: String, from: u64, floor: u64) -> Read<'a> {
+    pub fn read(&self, stream: &str, filter: String, from: u64, floor: u64) -> Read {
         Read {
-            bus: self,
-            stream,
+            bus: self.clone(),
+            stream: stream.to_owned(),
             filter,
             next: from.max(1),
             floor,
             done: from.max(1) > floor,
+            page_bytes: PAGE_BYTES,
         }
     }
 
@@ -380,6 +391,9 @@ impl Bus {
     }
 }
 
+/// What stands in each message that the server takes out of a stream, and in no other.
+pub(crate) const STREAM: &str = "Nats-Stream";
+
 async fn collect(replies: &mut async_nats::Subscriber) -> Result<Page, ReadError> {
     let mut page = Page::default();
     loop {
@@ -387,8 +401,11 @@ async fn collect(replies: &mut async_nats::Subscriber) -> Result<Page, ReadError
             .await
             .map_err(|_| ReadError::Timeout)?;
         let message = message.ok_or(ReadError::Timeout)?;
-        // A stored message may be empty: the status tells the end, never the length.
-        match message.status.map(|status| status.as_u16()) {
+        // A stored message may be empty: the status tells the end, never the length. And it may have a status of its
+        // publisher's, which is no word of the server's: those name no stream.
+        let is_stored = message.headers.as_ref().is_some_and(|h| h.get(STREAM).is_some());
+        let status = message.status.filter(|_| !is_stored);
+        match status.map(|status| status.as_u16()) {
             None => page.messages.extend(Stored::from_message(message)),
             Some(204) => {
                 let pending = message.headers.as_ref().and_then(|h| h.get("Nats-Num-Pending"));
@@ -408,16 +425,25 @@ async fn collect(replies: &mut async_nats::Subscriber) -> Result<Page, ReadError
 
 /// A read of a stream up to a floor, page by page, that ends only when it is complete.
 #[derive(Debug)]
-pub struct Read<'a> {
-    bus: &'a Bus,
-    stream: &'a str,
+pub struct Read {
+    bus: Bus,
+    stream: String,
     filter: String,
     next: u64,
     floor: u64,
     done: bool,
+    page_bytes: usize,
 }
 
-impl Read<'_> {
+impl Read {
+    /// The same in pages of at most so many bytes, and one message at least: what is in memory at once of a read whose
+    /// pages are not kept.
+    #[must_use]
+    pub fn in_pages_of(mut self, bytes: usize) -> Self {
+        self.page_bytes = bytes.min(PAGE_BYTES);
+        self
+    }
+
     /// Whether everything up to the floor was given.
     pub fn is_done(&self) -> bool {
         self.done
@@ -433,7 +459,10 @@ impl Read<'_> {
     pub async fn next_page(&mut self) -> Result<Option<Vec<Stored>>, ReadError> {
         let give_up = Instant::now() + SETTLE_WITHIN;
         while !self.done {
-            let page = self.bus.page(self.stream, self.next, &self.filter).await?;
+            let page = self
+                .bus
+                .page_of(&self.stream, self.next, &self.filter, self.page_bytes)
+                .await?;
             let newest = page.messages.last().map(|m| m.seq);
             let mut done = newest.is_some_and(|seq| seq >= self.floor);
             let next = newest.map_or(self.next, |seq| seq.saturating_add(1));
@@ -441,7 +470,7 @@ impl Read<'_> {
                 done = true;
             } else if !done && !page.more {
                 // Dry here; only the leader can tell whether that is the end.
-                let left = self.bus.leader_next(self.stream, next, &self.filter).await?;
+                let left = self.bus.leader_next(&self.stream, next, &self.filter).await?;
                 done = left.is_none_or(|seq| seq > self.floor);
                 if !done && page.messages.is_empty() {
                     if Instant::now() > give_up {

@@ -6,13 +6,16 @@
 use super::authority::Authority;
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// An origin that is allowed: `https://odds.example.org`, or `https://*.example.org` for every name below.
+/// An origin that is allowed: `https://odds.example.org`, `https://*.example.org` for every name below, or
+/// `http://localhost:*` for every port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     scheme: String,
     /// Whether names below `authority` are meant, and not itself.
     below: bool,
     authority: Authority,
+    /// Whether every port of it is meant.
+    any_port: bool,
 }
 
 /// Why a text is no pattern.
@@ -41,6 +44,10 @@ impl FromStr for Pattern {
             Some(domain) => (true, domain),
             None => (false, rest),
         };
+        let (authority, any_port) = match authority.strip_suffix(":*") {
+            Some(host) => (host, true),
+            None => (authority, false),
+        };
         let authority = Authority::parse(authority).ok_or(BadPattern::Shape)?;
         // `https://*.org` is as good as everybody.
         if !matches!(scheme, "http" | "https") || (below && !authority.host.contains('.')) {
@@ -50,6 +57,7 @@ impl FromStr for Pattern {
             scheme: scheme.to_owned(),
             below,
             authority,
+            any_port,
         })
     }
 }
@@ -58,7 +66,11 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let below = if self.below { "*." } else { "" };
         write!(f, "{}://{below}{}", self.scheme, self.authority.host)?;
-        self.authority.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+        match self.authority.port {
+            _ if self.any_port => f.write_str(":*"),
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -73,7 +85,8 @@ impl Pattern {
         } else {
             authority.host == self.authority.host
         };
-        fits && *scheme == self.scheme && authority.port_of(scheme) == self.authority.port_of(scheme)
+        let port = self.any_port || authority.port_of(scheme) == self.authority.port_of(scheme);
+        fits && port && *scheme == self.scheme
     }
 }
 
@@ -130,6 +143,30 @@ pub(super) fn is_local_name(asked: &Authority, allowed: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_port_of_a_host_may_be_allowed() {
+        let admits = |pattern: &str, origin: &str| {
+            let pattern: Pattern = pattern.parse().unwrap();
+            assert_eq!(pattern.to_string().parse::<Pattern>().unwrap(), pattern);
+            whose(origin, None, &[pattern]) == Whose::Allowed
+        };
+        for origin in [
+            "http://localhost:3000",
+            "http://localhost",
+            "http://LOCALHOST:5173",
+        ] {
+            assert!(admits("http://localhost:*", origin), "{origin}");
+        }
+        for origin in [
+            "https://localhost:3000",
+            "http://localhost.evil:3000",
+            "http://evil:3000",
+        ] {
+            assert!(!admits("http://localhost:*", origin), "{origin}");
+        }
+        assert!(admits("http://[::1]:*", "http://[::1]:3000") && admits("http://[::1]:*", "http://[::1]"));
+    }
 
     #[test]
     fn an_origin_is_own_allowed_or_foreign() {

@@ -17,6 +17,12 @@ pub enum Refused {
     AddressFull,
     /// Too many streams are being opened.
     Handshakes,
+    /// This address tries to open streams too often.
+    AddressHandshakes,
+    /// This address has as many answers under way as it may.
+    Answers,
+    /// The process holds as much memory as it may.
+    Memory,
     /// Too many requests of this address.
     Requests,
     /// A page of another origin.
@@ -40,6 +46,9 @@ impl Refused {
             Self::Full => "full",
             Self::AddressFull => "address_full",
             Self::Handshakes => "handshakes",
+            Self::AddressHandshakes => "address_handshakes",
+            Self::Answers => "answers",
+            Self::Memory => "memory",
             Self::Requests => "requests",
             Self::Origin => "origin",
             Self::Host => "host",
@@ -56,6 +65,8 @@ impl Refused {
             Self::Full => "see --connections-max",
             Self::AddressFull => "see --connections-per-address, and --trust-proxy behind a proxy",
             Self::Handshakes => "see --handshakes-per-s",
+            Self::AddressHandshakes | Self::Answers => "see docs/limits.md, and --trust-proxy behind a proxy",
+            Self::Memory => "the memory that this process may have is taken",
             Self::Requests => "see --requests-per-s, and --trust-proxy behind a proxy",
             Self::Origin => "pages of this origin are admitted by --allow-origin",
             Self::Host => "other names of this gateway are admitted by --allow-host",

@@ -4,6 +4,7 @@ use super::{
     Gateway,
     accept::{HEAD_BYTES_MAX, HEADERS_MAX},
     error::ApiError,
+    extract,
     guard::allow,
     query::StreamQuery,
 };
@@ -14,7 +15,6 @@ use crate::{
     wire::{self, Form},
 };
 use axum::{
-    extract::Query,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version},
     response::{IntoResponse, Response},
 };
@@ -57,9 +57,10 @@ pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway, visitor: Visi
     let mut cors = HeaderMap::new();
     let asked = match head {
         Ok(head) => match enter(&gateway, &visitor, &head, &mut cors) {
-            Ok(visitor) => asked_for(&gateway, &head, &visitor)
-                .await
-                .map(|request| (request, visitor)),
+            Ok(visitor) => asked_for(&gateway, &head, &visitor).await.and_then(|request| {
+                gateway.front.open_stream()?;
+                Ok((request, visitor))
+            }),
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
@@ -169,8 +170,7 @@ fn parse(bytes: &[u8]) -> Option<Result<Head, ApiError>> {
 }
 
 async fn asked_for(gateway: &Gateway, head: &Head, visitor: &Visitor) -> Result<Request, ApiError> {
-    let Query(query) =
-        Query::<StreamQuery>::try_from_uri(&head.uri).map_err(|e| ApiError::bad_query(e.body_text()))?;
+    let query: StreamQuery = extract::query(&head.uri)?;
     // Before anything else: who is not let in learns nothing.
     let grant = gateway
         .admit_stream(&head.headers, query.ticket(), Some(visitor))

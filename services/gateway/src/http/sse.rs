@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     frame::is_terminal,
-    front::Visitor,
+    front::{Backlog, Turn, Visitor},
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
     wire::{self, Form},
@@ -31,6 +31,7 @@ pub(super) async fn connect(
     State(gateway): State<Gateway>,
     Parameters(query): Parameters<StreamQuery>,
     visitor: Option<Extension<Visitor>>,
+    backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // Before anything else: who is not let in learns nothing.
@@ -38,7 +39,8 @@ pub(super) async fn connect(
         .admit_stream(&headers, query.ticket(), visitor.as_deref())
         .await?;
     let request = query.events(&headers, &gateway.shared.limits(), grant)?;
-    Ok(open(&gateway, request))
+    gateway.front.open_stream()?;
+    Ok(open(&gateway, request, backlog.map(|Extension(backlog)| backlog)))
 }
 
 /// The stream of one run: its last image, or everything after the cursor, to its end.
@@ -47,6 +49,7 @@ pub(super) async fn connect_run(
     RunPath(id): RunPath,
     Parameters(query): Parameters<StreamQuery>,
     visitor: Option<Extension<Visitor>>,
+    backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     query.check()?;
@@ -99,10 +102,11 @@ pub(super) async fn connect_run(
         grant,
         reference: None,
     };
-    Ok(open(&gateway, request))
+    gateway.front.open_stream()?;
+    Ok(open(&gateway, request, backlog.map(|Extension(backlog)| backlog)))
 }
 
-fn open(gateway: &Gateway, request: Request) -> Response {
+fn open(gateway: &Gateway, request: Request, backlog: Option<Arc<Backlog>>) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(CHUNKS_MAX);
     let gateway = gateway.clone();
     let sessions = gateway.sessions.clone();
@@ -124,6 +128,10 @@ fn open(gateway: &Gateway, request: Request) -> Response {
         let mut transport = session.into_transport();
         // A client that takes no bytes is not waited for: the socket's own limit ends it.
         let _ = timeout(LAST_WORDS_WITHIN, transport.flush()).await;
+        if let Some(backlog) = backlog {
+            // What is left is the client's to take.
+            backlog.is_turn_of(Turn::Client);
+        }
         gateway.shared.metrics.sessions.dec();
         let label = CloseLabel::new(&label, end);
         gateway.shared.metrics.closed.get_or_create(&label).inc();

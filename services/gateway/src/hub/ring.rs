@@ -49,7 +49,7 @@ pub(super) struct Ring {
     pub(super) emitted_bytes: u64,
     pub(super) feeds: PerFeed<Option<FeedView>>,
     pub(super) lives: u64,
-    /// The newest frame of each key of odds, while it is here.
+    /// The newest frame of each key, while it is here.
     pub(super) newest: HashMap<EventKey, Arc<Frame>>,
 }
 
@@ -101,10 +101,8 @@ impl Ring {
         self.bytes += frame.bytes();
         self.emitted_bytes += frame.bytes() as u64;
         let frame = Arc::new(frame);
-        if frame.feed == Feed::Odds
-            && let Some(old) = self.newest.insert(frame.key.clone(), Arc::clone(&frame))
-        {
-            old.supersede();
+        if let Some(old) = self.newest.insert(frame.key.clone(), Arc::clone(&frame)) {
+            old.supersede(frame.number);
         }
         self.frames.push_back(frame);
         if let Some(stale) = self.frames.len().checked_sub(FRESH_FRAMES + 1) {
@@ -129,9 +127,7 @@ impl Ring {
     /// Empties the ring of one feed. The other's frames stay.
     pub(super) fn forget(&mut self, feed: Feed) {
         self.frames.retain(|frame| frame.feed != feed);
-        if feed == Feed::Odds {
-            self.newest.clear();
-        }
+        self.newest.retain(|key, _| key.feed() != feed);
         self.bytes = self.frames.iter().map(|frame| frame.bytes()).sum();
     }
 }

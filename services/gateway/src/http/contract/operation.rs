@@ -12,6 +12,7 @@ const EVERYWHERE: &[ProblemCode] = &[
     ProblemCode::BadRequest,
     ProblemCode::HeadTooLarge,
     ProblemCode::HostNotAllowed,
+    ProblemCode::MemoryFull,
     ProblemCode::TargetTooLong,
 ];
 const STREAMS: &[ProblemCode] = &[
