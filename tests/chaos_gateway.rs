@@ -11,6 +11,7 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mechanism of its own")]
 struct Cli {
     #[command(flatten)]
     gateway: GatewayOptions,

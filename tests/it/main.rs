@@ -28,6 +28,7 @@ mod interest;
 mod outage;
 mod prometheus;
 mod proxies;
+mod quarantine;
 mod rest;
 mod resume;
 mod secured;

@@ -4,7 +4,7 @@ use crate::harness::{Ended, Gateway, World, Ws, odds_key, run_image, run_key, un
 use oddswire_protocol::{
     RunId, Timestamp,
     envelope::{MessageType, Received},
-    header::{ATTEMPT, STATUS},
+    header::{ATTEMPT, BATCH, STATUS},
     odds::OddsUpdate,
     progress::{ScrapeProgress, Status},
     server::{Lagging, Reconnect},
@@ -22,7 +22,11 @@ impl World {
             message: "x".repeat(BIG),
             ..run_image("alpha", run, seq, status)
         };
-        let extra = vec![(STATUS, status.as_str().to_owned()), (ATTEMPT, "1".to_owned())];
+        let extra = vec![
+            (STATUS, status.as_str().to_owned()),
+            (ATTEMPT, "1".to_owned()),
+            (BATCH, image.batch_id.to_string()),
+        ];
         let payload = serde_json::to_vec(&image).unwrap();
         let id = format!("{run}:1:{seq}");
         self.event(&run_key("alpha", run), &id, extra, &payload).await;

@@ -10,6 +10,7 @@ mod extract;
 pub mod fuzzing;
 mod guard;
 mod odds;
+pub(crate) mod operators;
 mod page;
 mod query;
 mod raw;

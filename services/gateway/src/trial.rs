@@ -18,6 +18,8 @@ pub struct Trial {
     pub no_barrier: bool,
     /// A read of the log that runs dry counts as complete, without asking the leader.
     pub no_settling: bool,
+    /// Messages that are not what the contract says are shown.
+    pub no_quarantine: bool,
     /// While it is set, no shard does anything.
     pub block_shards: Option<&'static AtomicBool>,
     /// The gateway has no clients of its own.

@@ -8,7 +8,6 @@ use super::{
     query::StreamQuery,
 };
 use crate::{
-    frame::is_terminal,
     front::{Backlog, Turn, Visitor},
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
@@ -86,7 +85,8 @@ pub(super) async fn connect_run(
             at.position(Feed::Run)
                 .is_some_and(|p| p.epoch == epoch && p.seq >= last.seq)
         };
-        if is_terminal(last) && matches!(since, Since::At(at) if had_it(at)) {
+        let ends = gateway.shared.logs.quarantine().admit(Feed::Run, last);
+        if ends.is_some_and(|frame| frame.terminal) && matches!(since, Since::At(at) if had_it(at)) {
             // An EventSource that gets 204 stops coming back.
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
