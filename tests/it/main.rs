@@ -23,6 +23,7 @@ mod envelopes;
 mod fences;
 mod front;
 mod hostile;
+mod http;
 mod interest;
 mod outage;
 mod prometheus;

@@ -96,6 +96,8 @@ pub struct Request {
     pub ids: bool,
     /// At most one message per key in this time; zero for all of them.
     pub conflate: Duration,
+    /// Between heartbeats, where the client says so.
+    pub heartbeat: Option<Duration>,
     /// Whether this is the stream of one run, which ends with it.
     pub one_run: bool,
     /// What the client's token allows; none where nobody is asked for one.
@@ -212,6 +214,8 @@ pub struct Session<T> {
     limits: Limits,
     budget: commands::Budget,
     changes: watch::Receiver<u64>,
+    /// Between heartbeats.
+    heartbeat: Duration,
     heartbeat_at: Instant,
     /// When the connection is old enough.
     ends_at: Option<Instant>,
@@ -254,6 +258,7 @@ impl<T: Transport> Session<T> {
         let limits = shared.limits();
         let budget = commands::Budget::new(limits.messages_per_s);
         let now = Instant::now();
+        let heartbeat = request.heartbeat.unwrap_or(shared.heartbeat);
         let ends_at = shared
             .lifetime
             .map(|most| now + most.mul_f64(rand::random_range(LIFETIME_SHARE)));
@@ -277,7 +282,8 @@ impl<T: Transport> Session<T> {
             limits,
             budget,
             changes,
-            heartbeat_at: now + shared.heartbeat,
+            heartbeat,
+            heartbeat_at: now + heartbeat,
             ends_at,
             access: request
                 .grant
@@ -377,7 +383,7 @@ impl<T: Transport> Session<T> {
 
     /// Heartbeat and ping; the end of a client that does not answer.
     async fn beat(&mut self) -> Result<(), End> {
-        self.heartbeat_at = Instant::now() + self.heartbeat_every();
+        self.heartbeat_at = Instant::now() + self.heartbeat;
         if !self.transport.ping() {
             return Err(End::Close(CloseCode::PeerTimeout));
         }
@@ -390,7 +396,7 @@ impl<T: Transport> Session<T> {
         let ack = ConnectionAck {
             topics: self.topic_names(),
             connection_id: self.connection_id.clone(),
-            heartbeat_ms: millis(self.shared.heartbeat),
+            heartbeat_ms: millis(self.heartbeat),
             conflate_ms: millis(self.pace.conflate()),
             limits: self.limits,
             cursor: self.cursor(),
@@ -468,7 +474,7 @@ impl<T: Transport> Session<T> {
         if over || !self.transport.ping() {
             return None;
         }
-        self.heartbeat_at = now + self.heartbeat_every();
+        self.heartbeat_at = now + self.heartbeat;
         let followed = Feed::ALL.map(|feed| positions[feed.index()].filter(|_| self.follows(feed)));
         let cursor = self.cursor_at(&followed);
         Some((self.heartbeat(cursor), cursor))

@@ -8,10 +8,10 @@ use super::{
     query::StreamQuery,
 };
 use crate::{
-    front::{Backlog, Turn},
+    front::{Backlog, Turn, Visitor},
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
-    wire::Form,
+    wire::{self, Form},
 };
 use axum::{
     Extension,
@@ -30,11 +30,14 @@ pub(super) async fn connect(
     State(gateway): State<Gateway>,
     version: Version,
     Parameters(query): Parameters<StreamQuery>,
+    visitor: Option<Extension<Visitor>>,
     backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // Before anything else: who is not let in learns nothing.
-    let grant = gateway.admit_stream(&headers, query.ticket()).await?;
+    let grant = gateway
+        .admit_stream(&headers, query.ticket(), visitor.as_deref())
+        .await?;
     let request = query.events(&headers, &gateway.shared.limits(), grant)?;
     gateway.front.open_stream()?;
     let backlog = backlog.map(|Extension(backlog)| backlog);
@@ -47,11 +50,14 @@ pub(super) async fn connect_run(
     version: Version,
     RunPath(id): RunPath,
     Parameters(query): Parameters<StreamQuery>,
+    visitor: Option<Extension<Visitor>>,
     backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     query.check()?;
-    let grant = gateway.admit_stream(&headers, query.ticket()).await?;
+    let grant = gateway
+        .admit_stream(&headers, query.ticket(), visitor.as_deref())
+        .await?;
     let bus = gateway.shared.logs.bus();
     let filter = bus.subjects().feed_filter(&format!("run.*.{id}"));
     // By the leader: a follower that is behind would have a finished run go on for ever.
@@ -62,19 +68,7 @@ pub(super) async fn connect_run(
         Since::At(cursor) if cursor.position(Feed::Run).is_none() => Since::Snapshot,
         other => other,
     };
-    if let Some(last) = &last {
-        let epoch = bus.stream_state(&bus.names().runs).await?.epoch;
-        let had_it = |at: oddswire_protocol::Cursor| {
-            at.position(Feed::Run)
-                .is_some_and(|p| p.epoch == epoch && p.seq >= last.seq)
-        };
-        let ends = gateway.shared.logs.quarantine().admit(Feed::Run, last);
-        if ends.is_some_and(|frame| frame.terminal) && matches!(since, Since::At(at) if had_it(at)) {
-            // An EventSource that gets 204 stops coming back.
-            return Ok(StatusCode::NO_CONTENT.into_response());
-        }
-    }
-    let source = match last.and_then(|m| bus.subjects().parse(&m.subject)) {
+    let source = match last.as_ref().and_then(|m| bus.subjects().parse(&m.subject)) {
         Some(EventKey::Run { source, .. }) => source,
         _ => crate::jobs::queued(bus, &id)
             .await?
@@ -88,12 +82,25 @@ pub(super) async fn connect_run(
         let detail = format!("{topic}: the token does not allow it");
         return Err(ApiError::new(ProblemCode::TopicForbidden, detail));
     }
+    if let Some(last) = &last {
+        let epoch = bus.stream_state(&bus.names().runs).await?.epoch;
+        let had_it = |at: oddswire_protocol::Cursor| {
+            at.position(Feed::Run)
+                .is_some_and(|p| p.epoch == epoch && p.seq >= last.seq)
+        };
+        let ends = gateway.shared.logs.quarantine().admit(Feed::Run, last);
+        if ends.is_some_and(|frame| frame.terminal) && matches!(since, Since::At(at) if had_it(at)) {
+            // An EventSource that gets 204 stops coming back.
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+    }
     let request = Request {
         topics: vec![topic],
         faults: Vec::new(),
         since,
         ids: true,
         conflate: Duration::ZERO,
+        heartbeat: query.heartbeat()?,
         one_run: true,
         grant,
         reference: None,
@@ -115,7 +122,7 @@ fn open(gateway: &Gateway, version: Version, request: Request, backlog: Option<A
         gateway.shared.metrics.sessions.inc();
         let transport = SseTransport {
             sender,
-            chunk: b":\n\n".to_vec(),
+            chunk: wire::greeting(),
             patience: (version >= Version::HTTP_2).then_some(gateway.shared.patience),
         };
         let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);
