@@ -191,6 +191,11 @@ impl World {
         }
     }
 
+    /// Where the one server stores.
+    pub(crate) fn store_path(&self) -> PathBuf {
+        self.store.path().join("jetstream")
+    }
+
     /// Starts what was killed again, on the same port and with what it had stored.
     pub(crate) async fn restart_nats(&mut self) {
         match &mut self.servers {

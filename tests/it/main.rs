@@ -23,6 +23,7 @@ mod fences;
 mod front;
 mod hostile;
 mod interest;
+mod lives;
 mod outage;
 mod prometheus;
 mod proxies;

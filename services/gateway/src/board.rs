@@ -7,7 +7,8 @@ use oddswire_kit::{
     log::{ReadError, Stored},
 };
 use oddswire_protocol::{
-    Cursor, EventId, EventKey, Feed, MarketToken, SourceKey, SportKey, Timestamp, cursor::Position,
+    Cursor, EventId, EventKey, Feed, MarketToken, SourceKey, SportKey, Timestamp,
+    cursor::{Position, Proof},
 };
 use std::collections::BTreeMap;
 
@@ -68,9 +69,13 @@ pub struct BoardPage {
 pub async fn page(bus: &Bus, filter: &Filter, after: u64, limit: usize) -> Result<BoardPage, ReadError> {
     let stream = bus.names().odds.as_str();
     let state = bus.stream_state(stream).await?;
+    let mark = bus.marks(Feed::Odds, state.last_seq).await?;
     let position = Position {
-        epoch: state.epoch,
-        seq: state.last_seq,
+        proof: mark.last().map(|(_, mark)| Proof {
+            end: state.last_seq,
+            mark: *mark,
+        }),
+        ..Position::new(state.epoch, state.last_seq)
     };
     let cursor = Cursor::at(Timestamp::now()).with(Feed::Odds, Some(position));
     // To the tail, wherever that is when the read gets there.

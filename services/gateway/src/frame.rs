@@ -59,8 +59,8 @@ enum Encoded {
 /// Why a stored message is not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameFault {
-    /// It says who may write, and has nothing for clients.
-    #[error("a fence")]
+    /// It says who may write, or that a term of the stream begins, and has nothing for clients.
+    #[error("a fence or a term")]
     Fence,
     /// Its subject is none of the contract's.
     #[error("subject is not one of the contract's")]
@@ -74,10 +74,10 @@ impl Frame {
     /// Checks a stored message and encodes it.
     ///
     /// # Errors
-    /// [`FrameFault`]: it is skipped, and counted unless it is a fence.
+    /// [`FrameFault`]: it is skipped, and counted unless it is a fence or a term.
     pub fn new(subjects: &Subjects, stored: &Stored) -> Result<Self, FrameFault> {
         let key = subjects.parse(&stored.subject).ok_or_else(|| {
-            if subjects.is_fence(&stored.subject) {
+            if subjects.is_fence(&stored.subject) || subjects.term_slot(&stored.subject).is_some() {
                 FrameFault::Fence
             } else {
                 FrameFault::Subject

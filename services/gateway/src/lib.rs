@@ -203,7 +203,15 @@ pub async fn run_on_trial(
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
     core.spawn(keep_fresh(auth, inner.clone()));
-    let shared = Arc::new(share(&options, hub, reads, health, metrics, door));
+    let shared = Arc::new(share(
+        &options,
+        hub,
+        reads,
+        health,
+        metrics,
+        door,
+        !trial.no_proofs,
+    ));
     let reloading = Reloading {
         rules,
         front: Arc::clone(&front),
@@ -284,6 +292,7 @@ fn share(
     health: Arc<FeedHealth>,
     metrics: Arc<Metrics>,
     door: Door,
+    proofs: bool,
 ) -> Shared {
     Shared {
         hub,
@@ -295,6 +304,7 @@ fn share(
         limits: RwLock::new(reload::limits(options)),
         patience: Duration::from_millis(options.patience_ms),
         budget_bytes: options.client_bytes,
+        proofs,
         lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
     }
 }

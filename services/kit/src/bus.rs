@@ -6,6 +6,7 @@ mod security;
 pub use refusal::Refusals;
 pub use security::BusSecurity;
 
+use crate::publish::Marked;
 use async_nats::{Client, ConnectOptions, Event, connection::State};
 use clap::Args;
 use oddswire_protocol::{Subjects, stream::StreamNames};
@@ -95,6 +96,8 @@ pub struct Bus {
     made: Arc<(BusOptions, String)>,
     /// Whether a read asks the leader before it ends.
     pub(crate) settles: bool,
+    /// Which term of ODDS is marked.
+    pub(crate) marked: Arc<Marked>,
 }
 
 /// How often a lost connection is tried again: from 50 ms, doubling up to this.
@@ -138,6 +141,7 @@ impl Bus {
             refusals,
             made: Arc::new((options.clone(), name.to_owned())),
             settles: true,
+            marked: Arc::default(),
         })
     }
 

@@ -99,6 +99,8 @@ pub struct StreamState {
     pub first_seq: u64,
     /// The newest sequence.
     pub last_seq: u64,
+    /// Which term of it this is: another one whenever another server process leads it.
+    pub term: u32,
 }
 
 /// Why a read failed.
@@ -156,6 +158,7 @@ impl Bus {
         #[derive(Deserialize)]
         struct Cluster {
             leader: Option<String>,
+            leader_since: Option<String>,
         }
         #[derive(Deserialize)]
         struct State {
@@ -166,7 +169,8 @@ impl Bus {
             .api(&format!("STREAM.INFO.{stream}"), &serde_json::json!({}))
             .await?;
         // A node that has lost sight of the others answers what it last knew.
-        if info.cluster.is_some_and(|cluster| cluster.leader.is_none()) {
+        let led = info.cluster.map(|cluster| (cluster.leader, cluster.leader_since));
+        if matches!(led, Some((None, _))) {
             return Err(ReadError::NoLeader);
         }
         let created_ns = i128::from(info.created.timestamp()) * 1_000_000_000
@@ -176,6 +180,7 @@ impl Bus {
             created: info.created.into(),
             first_seq: info.state.first_seq,
             last_seq: info.state.last_seq,
+            term: self.term(led),
         })
     }
 
@@ -209,13 +214,30 @@ impl Bus {
         stream: &str,
         subject: &str,
     ) -> Result<Option<Stored>, ReadError> {
+        let query = serde_json::json!({ "last_by_subj": subject });
+        self.leader_message_by(stream, &query).await
+    }
+
+    /// The message with exactly this sequence, as the leader knows it.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn leader_message(&self, stream: &str, seq: u64) -> Result<Option<Stored>, ReadError> {
+        self.leader_message_by(stream, &serde_json::json!({ "seq": seq }))
+            .await
+    }
+
+    async fn leader_message_by(
+        &self,
+        stream: &str,
+        query: &serde_json::Value,
+    ) -> Result<Option<Stored>, ReadError> {
         #[derive(Deserialize)]
         struct Answer {
             message: RawMessage,
         }
-        let query = serde_json::json!({ "last_by_subj": subject });
         let answer = self
-            .api::<Answer>(&format!("STREAM.MSG.GET.{stream}"), &query)
+            .api::<Answer>(&format!("STREAM.MSG.GET.{stream}"), query)
             .await;
         match answer {
             Ok(answer) => Stored::from_raw(answer.message).map(Some),

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     frame::is_terminal,
+    logs::Past,
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
     wire::Form,
@@ -21,7 +22,8 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
-use oddswire_protocol::{EventKey, Feed, Topic, problem::ProblemCode};
+use oddswire_kit::log::ReadError;
+use oddswire_protocol::{Cursor, EventKey, Feed, Topic, problem::ProblemCode};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -34,6 +36,24 @@ pub(super) async fn connect(
     let grant = gateway.admit_stream(&headers, query.ticket()).await?;
     let request = query.events(&headers, &gateway.shared.limits(), grant)?;
     Ok(open(&gateway, request))
+}
+
+/// Whether a client at this position has had the run message of a sequence, in the present history of the log.
+async fn has_had(gateway: &Gateway, at: Cursor, seq: u64) -> Result<bool, ReadError> {
+    let logs = &gateway.shared.logs;
+    let Some(at) = at.position(Feed::Run).filter(|at| at.seq >= seq) else {
+        return Ok(false);
+    };
+    let state = logs.state(Feed::Run).await?;
+    let end = at.proof.map_or(at.seq, |proof| proof.end);
+    if state.epoch != at.epoch || state.last_seq < end {
+        return Ok(false);
+    }
+    match at.proof.filter(|_| gateway.shared.proofs) {
+        // Of no life of the feed: what was asked before may be of another history.
+        Some(proof) => Ok(logs.past(Feed::Run, rand::random(), proof).await? == Past::Same),
+        None => Ok(true),
+    }
 }
 
 /// The stream of one run: its last image, or everything after the cursor, to its end.
@@ -56,12 +76,10 @@ pub(super) async fn connect_run(
         other => other,
     };
     if let Some(last) = &last {
-        let epoch = bus.stream_state(&bus.names().runs).await?.epoch;
-        let had_it = |at: oddswire_protocol::Cursor| {
-            at.position(Feed::Run)
-                .is_some_and(|p| p.epoch == epoch && p.seq >= last.seq)
-        };
-        if is_terminal(last) && matches!(since, Since::At(at) if had_it(at)) {
+        if let Since::At(at) = since
+            && is_terminal(last)
+            && has_had(&gateway, at, last.seq).await?
+        {
             // An EventSource that gets 204 stops coming back.
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
