@@ -19,20 +19,25 @@ const TOPICS: [&str; 3] = ["", "scrape_progress", "odds_updates"];
 impl World {
     /// Copies what the killed server has stored.
     fn copy_store(&self, to: &Path) {
-        copy(&self.store_path(), to);
+        copy(self.store_path(), to);
     }
 
     /// Puts a copy in the place of what the killed server has stored.
     fn put_back(&self, from: &Path) {
         fs::remove_dir_all(self.store_path()).unwrap();
-        copy(from, &self.store_path());
+        copy(from, self.store_path());
     }
 
     /// Publishes an image behind its source's fence, as a scraper does.
     async fn fenced(&self, quote: &Quote) {
         let subjects = self.bus.subjects();
         let fence = subjects.fence(&quote.source.parse().unwrap());
-        let last = self.bus.leader_last_message("ODDS", &fence).await.unwrap();
+        let mut last = None;
+        until("the last fence", async || {
+            let read = self.bus.leader_last_message("ODDS", &fence).await;
+            read.map(|found| last = found).is_ok()
+        })
+        .await;
         let fence = Publication {
             expected: Some(last.map_or(0, |last| last.seq)),
             ..Publication::new(fence, RunId::new().to_string(), Vec::new().into())
@@ -141,17 +146,16 @@ struct Restored {
 const KEPT: u64 = 6;
 const LOST: u64 = 8;
 
-async fn restored(after: u64, trial: Trial) -> Restored {
-    let mut world = World::new().await;
+async fn restored(mut world: World, after: u64, trial: Trial) -> Restored {
     let staying = Gateway::start_on_trial(&world.nats_url(), trial, |_| ()).await;
     let mut watching = Connection::open(Transport::Sse, &staying.address, "", "now").await;
     watching.joined().await;
     world.some(KEPT).await;
     let kept = take(&mut watching, 2 * KEPT).await;
     let copy = tempfile::tempdir().unwrap();
-    world.kill_nats().await;
+    world.kill_all_nats().await;
     world.copy_store(copy.path());
-    world.restart_nats().await;
+    world.restart_all_nats().await;
     let mut clients = Vec::new();
     for transport in Transport::BOTH {
         let mut client = Connection::open(transport, &staying.address, "", "now").await;
@@ -160,9 +164,9 @@ async fn restored(after: u64, trial: Trial) -> Restored {
     }
     world.some(LOST).await;
     let lost = take(&mut watching, 2 * LOST).await;
-    world.kill_nats().await;
+    world.kill_all_nats().await;
     world.put_back(copy.path());
-    world.restart_nats().await;
+    world.restart_all_nats().await;
     let fresh = Gateway::start_on_trial(&world.nats_url(), trial, |_| ()).await;
     let mut of_the_new = Connection::open(Transport::Sse, &fresh.address, "", "now").await;
     of_the_new.joined().await;
@@ -178,52 +182,62 @@ async fn restored(after: u64, trial: Trial) -> Restored {
     }
 }
 
+/// What was lost is told, to who stayed and to who comes back, and what was not is continued.
+async fn check(world: World, after: u64) {
+    let Restored {
+        world,
+        staying,
+        mut clients,
+        kept,
+        lost,
+        new,
+    } = restored(world, after, Trial::default()).await;
+    for client in &mut clients {
+        let told = async {
+            loop {
+                let resume: Resume = client.next_of(MessageType::Resume).await.data().unwrap();
+                if resume.verdict == Verdict::Gap {
+                    return;
+                }
+            }
+        };
+        within("those who stayed to be told", told).await;
+    }
+    let fresh = world.gateway().await;
+    let mut gaps = 0;
+    for gateway in [&staying, &fresh] {
+        for topics in TOPICS {
+            for cursor in &lost {
+                // Its other position may be of what was kept: that of the first event.
+                let is_lost = |feed: &Feed| seq(*cursor, *feed) > seq(*kept.last().unwrap(), *feed);
+                if !touched(topics).iter().any(is_lost) {
+                    continue;
+                }
+                gaps += 1;
+                let told = verdict(gateway, topics, *cursor).await;
+                assert_eq!(told, Verdict::Gap, "{after} {topics} {cursor:?}");
+            }
+            for cursor in kept.iter().chain(&new) {
+                let told = verdict(gateway, topics, *cursor).await;
+                assert_eq!(told, Verdict::Replayed, "{after} {topics} {cursor:?}");
+            }
+        }
+    }
+    // All of them, but for one position in one kind.
+    assert!(gaps >= 2 * (6 * LOST - 2), "{gaps}");
+}
+
 #[tokio::test]
 async fn a_cursor_of_what_a_restore_took_is_a_gap_for_runs_and_for_odds_however_long_the_new_history_is() {
     // Shorter than the lost one, as long, longer.
     for after in [LOST / 2, LOST, 3 * LOST] {
-        let Restored {
-            world,
-            staying,
-            mut clients,
-            kept,
-            lost,
-            new,
-        } = restored(after, Trial::default()).await;
-        for client in &mut clients {
-            let told = async {
-                loop {
-                    let resume: Resume = client.next_of(MessageType::Resume).await.data().unwrap();
-                    if resume.verdict == Verdict::Gap {
-                        return;
-                    }
-                }
-            };
-            within("those who stayed to be told", told).await;
-        }
-        let fresh = world.gateway().await;
-        let mut gaps = 0;
-        for gateway in [&staying, &fresh] {
-            for topics in TOPICS {
-                for cursor in &lost {
-                    // Its other position may be of what was kept: that of the first event.
-                    let is_lost = |feed: &Feed| seq(*cursor, *feed) > seq(*kept.last().unwrap(), *feed);
-                    if !touched(topics).iter().any(is_lost) {
-                        continue;
-                    }
-                    gaps += 1;
-                    let told = verdict(gateway, topics, *cursor).await;
-                    assert_eq!(told, Verdict::Gap, "{after} {topics} {cursor:?}");
-                }
-                for cursor in kept.iter().chain(&new) {
-                    let told = verdict(gateway, topics, *cursor).await;
-                    assert_eq!(told, Verdict::Replayed, "{after} {topics} {cursor:?}");
-                }
-            }
-        }
-        // All of them, but for one position in one kind.
-        assert!(gaps >= 2 * (6 * LOST - 2), "{gaps}");
+        check(World::new().await, after).await;
     }
+}
+
+#[tokio::test]
+async fn a_restore_of_all_nodes_of_a_cluster_is_told_like_that_of_one_server() {
+    check(World::cluster().await, 3 * LOST).await;
 }
 
 #[tokio::test]
@@ -232,7 +246,7 @@ async fn without_proofs_a_cursor_of_what_a_restore_took_is_continued() {
         no_proofs: true,
         ..Trial::default()
     };
-    let Restored { world, lost, .. } = restored(3 * LOST, trial).await;
+    let Restored { world, lost, .. } = restored(World::new().await, 3 * LOST, trial).await;
     let fresh = Gateway::start_on_trial(&world.nats_url(), trial, |_| ()).await;
     for topics in TOPICS {
         let told = verdict(&fresh, topics, *lost.last().unwrap()).await;
@@ -271,8 +285,8 @@ async fn every_good_cursor_is_continued_over_restarts_that_lose_nothing() {
     for _ in 0..3 {
         world.some(10).await;
         cursors.extend(take(&mut client, 20).await);
-        world.kill_nats().await;
-        world.restart_nats().await;
+        world.kill_all_nats().await;
+        world.restart_all_nats().await;
     }
     let fresh = world.gateway().await;
     for gateway in [&gateway, &fresh] {
