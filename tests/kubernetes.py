@@ -113,8 +113,54 @@ def promises(manifests):
     source = (ROOT / "services/gateway/src/metrics.rs").read_text()
     if metric != "oddswire_gateway_sessions" or '"sessions"' not in source:
         yield f"gateways are scaled on {metric}, which they do not have"
+    yield from network(manifests, told)
     if "replicas" in find(manifests, "Deployment", "oddswire-gateway")["spec"]:
         yield "the number of gateways is set twice: by the deployment and by its scaler"
+
+
+# Who may come to a port, by the namespace or the label of the peer; nobody else may.
+DOORS = {
+    "oddswire-gateway": {"clients": {"ingress-nginx"}, "operators": {"monitoring"}},
+    "oddswire-scraper": {"operators": {"monitoring"}},
+    "oddswire-provision": {},
+    "oddswire-nats": {4222: {"oddswire", "nats"}, 6222: {"nats"}, 7777: {"monitoring"}, 8222: {"monitoring"}},
+}
+
+
+def network(manifests, told):
+    """Clients behind the ingress count as themselves, and nobody who is not named reaches a port."""
+    if not told.get("ODDSWIRE_TRUST_PROXY"):
+        yield "gateways trust no proxy, so all clients behind an ingress are one address"
+    if "ODDSWIRE_INSECURE_NO_AUTH" in told:
+        yield "gateways ask nobody for a token"
+    for name, doors in DOORS.items():
+        spec = find(manifests, "NetworkPolicy", name)["spec"]
+        if "Ingress" not in spec["policyTypes"]:
+            yield f"{name}: a policy that lets everybody in"
+        seen = {}
+        for rule in spec.get("ingress", []):
+            peers = {peer_of(one) for one in rule.get("from", [{}])}
+            for port in rule.get("ports", [{}]):
+                seen.setdefault(port.get("port"), set()).update(peers)
+        if seen != doors:
+            yield f"{name} is reached by {seen}, not by {doors}"
+    policies = [m["spec"]["podSelector"]["matchLabels"] for m in manifests if m["kind"] == "NetworkPolicy"]
+    for workload in (m for m in manifests if m["kind"] in ("Deployment", "Job")):
+        labels = workload["spec"]["template"]["metadata"]["labels"]
+        if not any(policy.items() <= labels.items() for policy in policies):
+            yield f"no policy selects the pods of {workload['metadata']['name']}"
+        if labels.get("app.kubernetes.io/part-of") != "oddswire":
+            yield f"the bus does not let in the pods of {workload['metadata']['name']}"
+    backend = find(manifests, "Ingress", "oddswire-gateway")["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+    ports = {port["name"] for port in find(manifests, "Service", backend["name"])["spec"]["ports"]}
+    if backend["port"]["name"] not in ports:
+        yield f"the ingress leads to {backend}, which is not there"
+
+
+def peer_of(peer):
+    """The one label that a peer is known by; everybody without one."""
+    selector = peer.get("namespaceSelector") or peer.get("podSelector") or {}
+    return next(iter(selector.get("matchLabels", {}).values()), "everybody")
 
 
 def find(manifests, kind, name):

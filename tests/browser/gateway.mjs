@@ -29,6 +29,11 @@ export async function openScripted(browser) {
   return { page, connected, answers };
 }
 
+// From now on the page's time goes on by `page.clock.runFor` alone, so that a machine that is busy changes nothing.
+export async function stopClock(page) {
+  await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1000);
+}
+
 function answer(route, answers) {
   const request = route.request();
   const path = new URL(request.url()).pathname.slice(1) || "index.html";

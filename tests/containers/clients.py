@@ -29,6 +29,8 @@ class Client:
         self.sessions = self.failed = self.events = 0
 
     async def run(self):
+        """Watches until it is cancelled. `asyncio.timeout` and not `wait_for`: that loses a cancellation which comes in the
+        moment of a message (python/cpython#86296), and the client would watch for ever."""
         while True:
             try:
                 await getattr(self, self.transport)()
@@ -45,16 +47,18 @@ class Client:
         async with websockets.connect(url, max_size=None, open_timeout=10) as connection:
             self.sessions += 1
             while True:
-                text = await asyncio.wait_for(connection.recv(), SILENCE_S)
+                async with asyncio.timeout(SILENCE_S):
+                    text = await connection.recv()
                 message = json.loads(text)
                 self.take(message, message.get("id"))
 
     async def sse(self):
-        reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", self.port), 10)
+        reader, writer = await connect(self.port)
         try:
             last = f"Last-Event-ID: {self.cursor}\r\n" if self.cursor else ""
             writer.write(f"GET /api/events?since=snapshot HTTP/1.1\r\nHost: localhost\r\n{last}\r\n".encode())
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            async with asyncio.timeout(10):
+                head = await reader.readuntil(b"\r\n\r\n")
             if b" 200 " not in head.split(b"\r\n")[0]:
                 raise Refused(head)
             if b"transfer-encoding: chunked" in head.lower():
@@ -62,7 +66,8 @@ class Client:
             self.sessions += 1
             fields = {}
             while True:
-                line = await asyncio.wait_for(reader.readline(), SILENCE_S)
+                async with asyncio.timeout(SILENCE_S):
+                    line = await reader.readline()
                 if not line.endswith(b"\n"):
                     raise EOFError
                 name, _, value = line.decode().rstrip("\n").partition(": ")
@@ -112,12 +117,18 @@ class Refused(Exception):
     """An answer that is no stream."""
 
 
+async def connect(port):
+    async with asyncio.timeout(10):
+        return await asyncio.open_connection("127.0.0.1", port)
+
+
 async def get(port, path):
     """What the gateways say at once, as JSON."""
-    reader, writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port), 10)
+    reader, writer = await connect(port)
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-        answer = await asyncio.wait_for(reader.read(), 30)
+        async with asyncio.timeout(30):
+            answer = await reader.read()
         head, _, body = answer.partition(b"\r\n\r\n")
         if b" 200 " not in head.split(b"\r\n")[0]:
             raise Refused(head)

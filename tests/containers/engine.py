@@ -15,6 +15,8 @@ NAMESPACE = "oddswire-engine"
 # Other clients of the same name may come first on PATH; these two belong together.
 DOCKER = "/usr/bin/docker"
 COMPOSE = "/usr/bin/docker-compose"
+# An engine that does not answer any more must not hold the verdict up. The longest command builds the image.
+COMMAND_WITHIN_S = 60 * 60
 PACKAGES = ["docker.io", "docker-compose", "debootstrap", "iproute2", "iptables"]
 
 
@@ -68,10 +70,12 @@ class Engine:
 
     def docker(self, *words, check=True, **options):
         options.setdefault("capture_output", True)
+        options.setdefault("timeout", COMMAND_WITHIN_S)
         return subprocess.run([DOCKER, *map(str, words)], check=check, text=True, cwd=self.root,
                               env=self.environment(), **options)
 
     def compose(self, *words, check=True, environment=None, files=(), **options):
+        options.setdefault("timeout", COMMAND_WITHIN_S)
         files = [word for file in files for word in ("--file", str(file))]
         command = [COMPOSE, "--project-name", "oddswire", *files, *map(str, words)]
         return subprocess.run(command, check=check, text=True, cwd=self.root,

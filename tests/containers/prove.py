@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PORT = 8080
 CLIENTS, FORGETFUL = 40, 12
 GATEWAYS, SCRAPERS = 3, 2
+# The end of waiting for the whole of it, once the images are built. It takes a quarter of that, with an upgrade.
+LIMIT_S = 40 * 60
 
 
 def main():
@@ -42,7 +44,8 @@ def main():
         # From here on this process is in the engine's network, where the balancer's port is.
         enter_network()
         try:
-            wrong = asyncio.run(prove(engine, upgrade=bool(options.previous)))
+            # Not `asyncio.run`, which waits for every task that is left.
+            wrong = asyncio.new_event_loop().run_until_complete(verdict(engine, upgrade=bool(options.previous)))
         finally:
             collect_logs(engine, options.folder)
             engine.compose("down", "--volumes", "--timeout", "30", check=False, capture_output=True)
@@ -144,6 +147,19 @@ class Proof:
             self.wrong.append("the bus has a port on the machine")
 
 
+async def verdict(engine, upgrade):
+    """What was found wrong, within the limit, whatever hangs."""
+    task = asyncio.create_task(prove(engine, upgrade))
+    await asyncio.wait({task}, timeout=LIMIT_S)
+    if not task.done():
+        task.print_stack()
+        return [f"there was no end within {LIMIT_S} s"]
+    try:
+        return task.result()
+    except (TimeoutError, subprocess.SubprocessError) as error:
+        return [str(error)]
+
+
 async def prove(engine, upgrade):
     image = "oddswire:previous" if upgrade else "oddswire:local"
     proof = Proof(engine, image)
@@ -162,7 +178,9 @@ async def prove(engine, upgrade):
     await settle(proof)
     for task in watching:
         task.cancel()
-    await asyncio.gather(*watching, return_exceptions=True)
+    _, left = await asyncio.wait(watching, timeout=30)
+    if left:
+        proof.wrong.append(f"{len(left)} clients did not end when they were told to")
     missed = sum(bool(client.wrong) for client in proof.forgetful)
     say(f"control: {missed} of {FORGETFUL} clients that come back without their cursor missed events")
     if not missed:

@@ -2,7 +2,7 @@
 
 mod report;
 
-use crate::{process, product, python::Environment};
+use crate::{deadline, process, product, python::Environment};
 use anyhow::{Context, Result, bail};
 use report::Report;
 use std::{
@@ -38,7 +38,7 @@ pub(crate) fn run(cases: &[String]) -> Result<ExitCode> {
     }
     println!("autobahn: against {}", server.address);
     // It fails with the cases; what they came to is in its report.
-    let ended = suite.status()?;
+    let ended = process::status_within(&mut suite, deadline::LONGEST)?;
     let index = folder.join("index.json");
     let text = fs::read_to_string(&index).with_context(|| format!("the suite wrote no report ({ended})"))?;
     let report = Report::read(&text)?;

@@ -21,17 +21,29 @@ pub(crate) fn has_tests() -> Result<bool> {
     Ok(folder.is_dir() && holds_tests(&folder)?)
 }
 
-/// Installs Chromium and the locked packages; gives the command that runs every test.
+/// The command that runs every test.
 pub(crate) fn prepare() -> Result<Command> {
-    // Asked first: without it nothing else is worth installing.
-    let mut tests = node::node()?;
-    let chromium = chromium()?;
+    let mut tests = command()?;
     // Without a path it finds every *.test.* below here: what it makes of a folder's name differs between versions.
-    tests
-        .args(["--test", "--test-reporter=spec"])
-        .current_dir(node::install("tests/browser")?)
-        .env(VARIABLE, chromium);
+    tests.args(["--test", "--test-reporter=spec"]);
     Ok(tests)
+}
+
+/// The command that runs a script that stands beside the tests.
+pub(crate) fn script(name: &str) -> Result<Command> {
+    let mut script = command()?;
+    script.arg(name);
+    Ok(script)
+}
+
+/// Installs Chromium and the locked packages; gives Node with both.
+fn command() -> Result<Command> {
+    // Asked first: without it nothing else is worth installing.
+    let mut node = node::node()?;
+    let chromium = chromium()?;
+    node.current_dir(node::install("tests/browser")?)
+        .env(VARIABLE, chromium);
+    Ok(node)
 }
 
 fn folder() -> PathBuf {

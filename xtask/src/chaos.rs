@@ -1,7 +1,7 @@
 //! `cargo xtask chaos` and `cargo xtask siege`: tests that go on for as long as you like, with a seed that can be run
 //! again.
 
-use crate::{nats, process};
+use crate::{deadline, nats, process};
 use anyhow::{Result, bail};
 use std::{
     process::ExitCode,
@@ -48,7 +48,7 @@ pub(crate) fn run(test: Long, minutes: u64, seed: Option<u64>) -> Result<ExitCod
     .env(nats::VARIABLE, nats::server()?)
     .env("ODDSWIRE_CHAOS_SECONDS", (minutes * 60).to_string())
     .env("ODDSWIRE_CHAOS_SEED", seed.to_string());
-    if !test.status()?.success() {
+    if !process::status_within(&mut test, deadline::beyond(minutes))?.success() {
         bail!("seed {seed} found something");
     }
     Ok(ExitCode::SUCCESS)

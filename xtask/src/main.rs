@@ -14,6 +14,7 @@ mod chaos;
 mod checks;
 mod compose;
 mod containers;
+mod deadline;
 mod dev;
 mod dist;
 mod fuzz;
@@ -98,6 +99,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         args: Vec<String>,
     },
+    /// Measures what a storm of prices costs the page in a browser, against the least that a page can do.
+    BenchPage,
     /// Runs Autobahn's test suite against our WebSocket layer; the whole of it takes minutes.
     Autobahn {
         /// Only these cases, for example `--cases 1.*,12.*`.
@@ -152,6 +155,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Bench { args } => bench::run(&args),
         Task::Zombies { times, seed } => zombies::run(times, seed),
         Task::BenchScraper { events } => bench_scraper::run(events).map(|()| ExitCode::SUCCESS),
+        Task::BenchPage => bench::run_page().map(|()| ExitCode::SUCCESS),
         Task::Autobahn { cases } => autobahn::run(&cases),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| ExitCode::SUCCESS),
         Task::Containers { previous } => containers::run(previous.as_deref()),

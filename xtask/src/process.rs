@@ -1,10 +1,11 @@
 //! Running other programs.
 
+use crate::deadline;
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -53,25 +54,42 @@ pub(crate) fn logs() -> Option<PathBuf> {
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let log = LOG.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let status = match log {
-        Some((folder, file)) => run_kept(command, &folder.join(file)),
-        None => command.status(),
+        Some((folder, file)) => run_kept(command, &folder.join(file))?,
+        None => status_within(command, deadline::LONGEST)?,
     };
-    let status = status.with_context(|| format!("cannot start `{}`", shown(command)))?;
     if !status.success() {
         bail!("`{}` failed ({status})", shown(command));
     }
     Ok(())
 }
 
+/// Runs to the end, which has to come by the deadline, and gives how it ended.
+pub(crate) fn status_within(command: &mut Command, limit: Duration) -> Result<ExitStatus> {
+    let mut child = spawn(command)?;
+    deadline::wait(&mut child, limit).with_context(|| format!("`{}`", shown(command)))
+}
+
+/// The exit code of what a task ran, as the task's own.
+pub(crate) fn code(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    ExitCode::from(code.unwrap_or(1))
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    command
+        .spawn()
+        .with_context(|| format!("cannot start `{}`", shown(command)))
+}
+
 /// The same, with a copy of its output at the end of a file.
-fn run_kept(command: &mut Command, file: &Path) -> std::io::Result<ExitStatus> {
+fn run_kept(command: &mut Command, file: &Path) -> Result<ExitStatus> {
     let mut log = File::options().create(true).append(true).open(file)?;
     let (mut output, ours) = std::io::pipe()?;
     if std::io::stdout().is_terminal() {
         command.env("CARGO_TERM_COLOR", "always");
     }
     command.stdout(ours.try_clone()?).stderr(ours);
-    let mut child = command.spawn()?;
+    let mut child = spawn(command)?;
     // Else we hold the pipe open ourselves.
     command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
     let (done, copied) = mpsc::channel();
@@ -85,10 +103,11 @@ fn run_kept(command: &mut Command, file: &Path) -> std::io::Result<ExitStatus> {
         }
         let _ = done.send(());
     });
-    let status = child.wait()?;
+    let status =
+        deadline::wait(&mut child, deadline::LONGEST).with_context(|| format!("`{}`", shown(command)));
     // What it started and left running may hold the pipe for ever.
     let _ = copied.recv_timeout(Duration::from_secs(5));
-    Ok(status)
+    status
 }
 
 /// Takes this process's place (as `cargo run` did before), so that Ctrl-C, signals and the exit code are its own.
@@ -100,8 +119,7 @@ pub(crate) fn become_it(command: &mut Command) -> Result<ExitCode> {
 
 #[cfg(not(unix))]
 pub(crate) fn become_it(command: &mut Command) -> Result<ExitCode> {
-    let code = command.status()?.code().and_then(|code| u8::try_from(code).ok());
-    Ok(ExitCode::from(code.unwrap_or(1)))
+    Ok(code(command.status()?))
 }
 
 /// Runs to the end and gives what it printed; its complaints become part of the error.

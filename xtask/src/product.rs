@@ -6,6 +6,9 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+/// Names the built product for checks in other languages.
+pub(crate) const VARIABLE: &str = "ODDSWIRE_BIN";
+
 /// Where cargo builds; caches of xtask lie there too, so that `cargo clean` forgets everything.
 pub(crate) fn target_dir() -> Result<PathBuf> {
     let said = process::capture(process::cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;

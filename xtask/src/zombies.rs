@@ -1,6 +1,6 @@
 //! `cargo xtask zombies`: scrapers that are killed or frozen in the middle of runs, as often as you like.
 
-use crate::{chaos, nats, process};
+use crate::{chaos, deadline, nats, process};
 use anyhow::{Result, bail};
 use std::process::ExitCode;
 
@@ -23,7 +23,9 @@ pub(crate) fn run(times: u32, seed: Option<u64>) -> Result<ExitCode> {
     .env(nats::VARIABLE, nats::server()?)
     .env("ODDSWIRE_ZOMBIES_TIMES", times.to_string())
     .env("ODDSWIRE_ZOMBIES_SEED", seed.to_string());
-    if !test.status()?.success() {
+    // A round takes seconds.
+    let limit = deadline::beyond(u64::from(times));
+    if !process::status_within(&mut test, limit)?.success() {
         bail!("seed {seed} found something");
     }
     Ok(ExitCode::SUCCESS)

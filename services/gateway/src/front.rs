@@ -81,12 +81,15 @@ struct Rules {
     origins: Vec<Pattern>,
     hosts: Vec<String>,
     trusted: Vec<IpNet>,
+    proxy_hops: usize,
+    /// Whether clients need tokens. Without them a name is all that a page has to come by.
+    needs_tokens: bool,
     limits: LimitOptions,
     connections: usize,
 }
 
 impl Rules {
-    fn new(options: &FrontOptions, limits: &LimitOptions) -> Self {
+    fn new(options: &FrontOptions, limits: &LimitOptions, needs_tokens: bool) -> Self {
         let each = if options.tls_cert.is_some() {
             DESCRIPTORS_TLS
         } else {
@@ -101,6 +104,8 @@ impl Rules {
             origins: options.allow_origin.clone(),
             hosts: options.allow_host.clone(),
             trusted: options.trust_proxy.clone(),
+            proxy_hops: usize::from(options.trust_proxy_hops.max(1)),
+            needs_tokens,
             limits: limits.clone(),
             connections,
         }
@@ -171,17 +176,18 @@ pub(crate) struct Entry {
 }
 
 impl Front {
-    /// A front for `listen`.
+    /// A front for `listen`; `needs_tokens` says whether clients have to bring tokens.
     ///
     /// # Errors
     /// When the certificate cannot be used.
     pub fn new(
         options: &FrontOptions,
         limits: &LimitOptions,
+        needs_tokens: bool,
         listen: SocketAddr,
         metrics: Arc<Metrics>,
     ) -> Result<Self, TlsError> {
-        let rules = Arc::new(Rules::new(options, limits));
+        let rules = Arc::new(Rules::new(options, limits, needs_tokens));
         Ok(Self {
             is_local: listen.ip().to_canonical().is_loopback(),
             tls: options.tls_files().map(Tls::new).transpose()?,
@@ -195,8 +201,9 @@ impl Front {
 
     /// Puts other origins, names, proxies and limits in force, for whoever comes from now on. TLS is not switched on or
     /// off by it; its files are read again when they change.
-    pub fn reload(&self, options: &FrontOptions, limits: &LimitOptions) {
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Rules::new(options, limits));
+    pub fn reload(&self, options: &FrontOptions, limits: &LimitOptions, needs_tokens: bool) {
+        let rules = Arc::new(Rules::new(options, limits, needs_tokens));
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
     /// Where the bytes are counted that wait for clients.
@@ -286,7 +293,7 @@ impl Front {
         let origin = asked.headers.get(ORIGIN);
         let whose = origin.map(|origin| whose(origin.to_str().unwrap_or_default(), host, &rules.origins));
         let cors = origin.filter(|_| whose == Some(Whose::Allowed)).cloned();
-        match self.judge_by(&rules, visitor, asked, host, whose) {
+        match self.judge_by(&rules, visitor, asked, whose) {
             Ok(visitor) => Ok(Entry {
                 is_last: visitor.requests.fetch_add(1, Relaxed) + 1 >= REQUESTS_PER_CONNECTION,
                 visitor,
@@ -302,7 +309,6 @@ impl Front {
         rules: &Rules,
         visitor: &Visitor,
         asked: Asked<'_>,
-        host: Option<&str>,
         whose: Option<Whose>,
     ) -> Result<Visitor, Refused> {
         let limits = &rules.limits;
@@ -314,9 +320,8 @@ impl Front {
             return Err(self.count(Refused::Target));
         }
         let is_by_proxy = is_trusted(visitor.peer, &rules.trusted);
-        // Without a name it is no browser.
-        let named = |host: &str| is_local_name(host, &rules.hosts);
-        if self.is_local && !is_by_proxy && !host.is_none_or(named) {
+        let checks_names = !rules.needs_tokens || (self.is_local && !is_by_proxy);
+        if checks_names && !names_of(asked, is_by_proxy).all(|name| is_local_name(name, &rules.hosts)) {
             return Err(self.count(Refused::Host));
         }
         let is_stream = is_stream(asked.uri.path());
@@ -324,10 +329,11 @@ impl Front {
         if whose == Some(Whose::Foreign) && (is_stream || changes) {
             return Err(self.count(Refused::Origin));
         }
-        let client = client_of(visitor.peer, asked.headers, &rules.trusted);
+        let told = client_of(visitor.peer, asked.headers, &rules.trusted, rules.proxy_hops);
         let mut visitor = visitor.clone();
-        visitor.address = key_of(client);
-        let counts = !is_trusted(client, &rules.trusted);
+        visitor.address = key_of(told.unwrap_or(visitor.peer));
+        // Only what a proxy asks for itself has no limit, such as its health checks.
+        let counts = !is_by_proxy || told.is_some();
         if !is_stream {
             let rate = f64::from(limits.requests_per_s);
             let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
@@ -349,6 +355,14 @@ impl Front {
         }
         Ok(visitor)
     }
+}
+
+/// Every name that a request says it was sent to. A page can set `X-Forwarded-Host`, which some proxies pass on, and
+/// cannot set `Host`: each must be right. Without a name it is no browser.
+fn names_of(asked: Asked<'_>, is_by_proxy: bool) -> impl Iterator<Item = &str> {
+    [host_of(asked, is_by_proxy), host_of(asked, false)]
+        .into_iter()
+        .flatten()
 }
 
 /// The host that was asked, if one was: as a trusted proxy tells it, as HTTP/2 says it, or in its header.

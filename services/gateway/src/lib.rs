@@ -275,7 +275,13 @@ fn tell(options: &GatewayOptions, front: &Front, auth: &Auth) {
 
 fn front(options: &GatewayOptions, metrics: &Arc<Metrics>) -> Result<Arc<Front>, Error> {
     let metrics = Arc::clone(metrics);
-    let front = Front::new(&options.front, &options.limits, options.listen, metrics)?;
+    let front = Front::new(
+        &options.front,
+        &options.limits,
+        options.auth.is_on(),
+        options.listen,
+        metrics,
+    )?;
     Ok(Arc::new(front))
 }
 

@@ -44,10 +44,11 @@ impl GatewayOptions {
     /// Whether an option takes effect without a restart, by its name in the configuration file: keys and rules of
     /// tokens, origins, hosts, trusted proxies, and limits of connections, requests, topics and messages.
     pub fn is_reloadable(key: &str) -> bool {
-        const OTHERS: [&str; 8] = [
+        const OTHERS: [&str; 9] = [
             "allow_origin",
             "allow_host",
             "trust_proxy",
+            "trust_proxy_hops",
             "head_ms",
             "body_ms",
             "topics_max",
@@ -115,7 +116,8 @@ impl Reloading {
         let auth = crate::rules(&options).map_err(|error| vec![error.to_string()])?;
         // Connections keep what their token granted until it ends.
         self.rules.send_replace(Arc::new(auth));
-        self.front.reload(&options.front, &options.limits);
+        self.front
+            .reload(&options.front, &options.limits, options.auth.is_on());
         *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = limits(&options);
         tracing::info!("the configuration was read again");
         if !later.is_empty() {

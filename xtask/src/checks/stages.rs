@@ -1,7 +1,7 @@
 //! The stages, in the order in which they run: quick ones first.
 
 use super::{Bench, Outcome, Stage};
-use crate::{apt, browser, compose, house, nats, node, page, process, python, secrets, tool, types};
+use crate::{apt, browser, compose, house, nats, node, page, process, product, python, secrets, tool, types};
 use anyhow::Result;
 use std::process::Command;
 
@@ -97,8 +97,6 @@ const DENY: &[&str] = &[
 ];
 const DOCS: &[&str] = &["doc", "--workspace", "--no-deps", "--locked"];
 const TESTS: &[&str] = &["test", "--workspace", "--locked"];
-/// Names the built product for checks in other languages.
-const BINARY: &str = "ODDSWIRE_BIN";
 
 fn docs(_: &Bench) -> Result<Outcome> {
     run(process::cargo().args(DOCS).env("RUSTDOCFLAGS", "-D warnings"))
@@ -117,7 +115,12 @@ fn rust(bench: &Bench) -> Result<Outcome> {
     run(&mut tests)
 }
 
+/// Downloads the crates of every platform. A build downloads those of its own platform alone, and cargo-deny, which is
+/// told to stay offline, looks at the others too.
+const FETCH: &[&str] = &["fetch", "--locked"];
+
 fn dependencies(_: &Bench) -> Result<Outcome> {
+    process::run(process::cargo().args(FETCH))?;
     run(process::command(tool::DENY.path()?).args(DENY))
 }
 
@@ -166,7 +169,7 @@ fn browser(bench: &Bench) -> Result<Outcome> {
 
 fn with_product<'a>(command: &'a mut Command, bench: &Bench) -> Result<&'a mut Command> {
     Ok(command
-        .env(BINARY, bench.oddswire()?)
+        .env(product::VARIABLE, bench.oddswire()?)
         .env(nats::VARIABLE, bench.nats()?))
 }
 

@@ -9,6 +9,8 @@ const ENTRANCE: &str = "lb";
 const KEY_MAKER: &str = "keys";
 /// How volumes with a key are called.
 const KEY_VOLUME: &str = "key-";
+/// Who serves clients, behind the entrance.
+const SERVER: &str = "gateway";
 
 /// Every broken rule of every service.
 pub(super) fn check(compose: &Value) -> Faults {
@@ -30,7 +32,44 @@ pub(super) fn check(compose: &Value) -> Faults {
         faults.extend(hardening(service).into_iter().map(|what| say(&what)));
         faults.extend(own_key(name, service).into_iter().map(|what| say(&what)));
     }
+    faults.extend(entrance(&services[ENTRANCE], &services[SERVER]));
     faults
+}
+
+/// Where nobody needs a token the entrance is this machine's, and nobody but the entrance is believed about clients.
+fn entrance(entrance: &Value, server: &Value) -> Faults {
+    let mut faults = Faults::new();
+    let told = |name: &str| server["environment"][name].as_str().unwrap_or_default();
+    let is_open = told("ODDSWIRE_INSECURE_NO_AUTH") == "true";
+    for port in list(&entrance["ports"]) {
+        if is_open && !as_shipped(&port).starts_with("127.0.0.1:") {
+            faults.push(format!(
+                "{ENTRANCE} publishes {port:?} to every network, and {SERVER} asks nobody for a token"
+            ));
+        }
+    }
+    let networks = entrance["networks"].as_object().into_iter().flatten();
+    let own: Vec<String> = networks
+        .filter_map(|(_, network)| Some(format!("{}/32", as_shipped(network["ipv4_address"].as_str()?))))
+        .collect();
+    if own != [as_shipped(told("ODDSWIRE_TRUST_PROXY"))] {
+        faults.push(format!(
+            "{SERVER} has to trust the address of {ENTRANCE}, {own:?}, and nothing else"
+        ));
+    }
+    faults
+}
+
+/// A value with the defaults of its variables: `${NAME:-default}`.
+fn as_shipped(value: &str) -> String {
+    let mut parts = value.split("${");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (variable, rest) = part.split_once('}').unwrap_or((part, ""));
+        shown.push_str(variable.split_once(":-").map_or("", |(_, default)| default));
+        shown.push_str(rest);
+    }
+    shown
 }
 
 /// Files that a service mounts from the repository and that are not there.

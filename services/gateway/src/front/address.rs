@@ -6,15 +6,18 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Where a request comes from: the right-most address that is no trusted proxy's. Whatever stands to the left of it was
-/// written by somebody who is not trusted.
-pub(super) fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+/// The client that a request comes from, as proxies tell it; `None` where none tells.
+///
+/// The peer has to be a trusted proxy, and the right-most address is the one that it saw. Where a request passes several
+/// proxies, each address that is a trusted proxy's was told by it about the one to the left, `hops` in all. Whatever
+/// stands further left may be the client's own words: also where it is in a network of proxies.
+pub(super) fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], hops: usize) -> Option<IpAddr> {
     let peer = peer.to_canonical();
     if !is_trusted(peer, trusted) {
-        return peer;
+        return None;
     }
     let forwarded = texts(headers, X_FORWARDED_FOR);
-    let hops: Vec<Option<IpAddr>> = if forwarded.is_empty() {
+    let told: Vec<Option<IpAddr>> = if forwarded.is_empty() {
         texts(headers, FORWARDED.as_str())
             .into_iter()
             .map(for_of)
@@ -22,13 +25,15 @@ pub(super) fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) ->
     } else {
         forwarded.into_iter().map(address).collect()
     };
-    let mut nearest = peer;
-    for hop in hops.into_iter().rev() {
+    let mut nearest = None;
+    for one in told.into_iter().rev().take(hops) {
         // What cannot be read was passed on by the nearest that is known.
-        let Some(hop) = hop else { return nearest };
-        nearest = hop.to_canonical();
-        if !is_trusted(nearest, trusted) {
-            return nearest;
+        let Some(one) = one else {
+            return nearest.or(Some(peer));
+        };
+        nearest = Some(one.to_canonical());
+        if !is_trusted(one, trusted) {
+            break;
         }
     }
     nearest
@@ -83,17 +88,22 @@ fn for_of(element: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn client(peer: &str, name: &'static str, values: &[&str]) -> String {
+    fn client_beyond(hops: usize, peer: &str, name: &'static str, values: &[&str]) -> String {
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(name, value.parse().unwrap());
         }
-        client_of(peer.parse().unwrap(), &headers, &trusted).to_string()
+        let client = client_of(peer.parse().unwrap(), &headers, &trusted, hops);
+        client.map_or_else(|| "nobody".to_owned(), |client| client.to_string())
+    }
+
+    fn client(peer: &str, name: &'static str, values: &[&str]) -> String {
+        client_beyond(1, peer, name, values)
     }
 
     #[test]
-    fn the_right_most_address_counts_that_no_trusted_proxy_has() {
+    fn the_client_is_the_one_that_the_proxy_saw() {
         let xff = |peer, value: &str| client(peer, X_FORWARDED_FOR, &[value]);
         assert_eq!(xff("10.0.0.1", "203.0.113.7"), "203.0.113.7");
         assert_eq!(
@@ -101,7 +111,6 @@ mod tests {
             "203.0.113.7",
             "the client wrote 1.1.1.1"
         );
-        assert_eq!(xff("10.0.0.1", "203.0.113.7, 10.2.3.4"), "203.0.113.7");
         assert_eq!(xff("10.0.0.1", "203.0.113.7:4711"), "203.0.113.7");
         assert_eq!(xff("10.0.0.1", "[2001:db8::1]:80"), "2001:db8::1");
         assert_eq!(xff("::ffff:10.0.0.1", "203.0.113.7"), "203.0.113.7");
@@ -112,11 +121,26 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_trusted_is_not_believed() {
+    fn a_client_in_a_network_of_proxies_is_no_proxy() {
+        let xff = |hops, value: &str| client_beyond(hops, "10.0.0.1", X_FORWARDED_FOR, &[value]);
         assert_eq!(
-            client("203.0.113.9", X_FORWARDED_FOR, &["1.1.1.1"]),
-            "203.0.113.9"
+            xff(1, "203.0.113.7, 10.2.3.4"),
+            "10.2.3.4",
+            "it wrote 203.0.113.7"
         );
+        assert_eq!(
+            xff(2, "203.0.113.7, 10.2.3.4"),
+            "203.0.113.7",
+            "a second proxy wrote it"
+        );
+        assert_eq!(xff(2, "203.0.113.7, 10.9.9.9, 10.2.3.4"), "10.9.9.9");
+        assert_eq!(xff(2, "203.0.113.7, 192.0.2.1"), "192.0.2.1");
+        assert_eq!(xff(3, "10.2.3.4"), "10.2.3.4");
+    }
+
+    #[test]
+    fn who_is_not_trusted_is_not_believed() {
+        assert_eq!(client("203.0.113.9", X_FORWARDED_FOR, &["1.1.1.1"]), "nobody");
     }
 
     #[test]
@@ -126,10 +150,10 @@ mod tests {
             "10.0.0.1"
         );
         assert_eq!(
-            client("10.0.0.1", X_FORWARDED_FOR, &["1.1.1.1, unknown, 10.0.0.2"]),
+            client_beyond(3, "10.0.0.1", X_FORWARDED_FOR, &["1.1.1.1, unknown, 10.0.0.2"]),
             "10.0.0.2"
         );
-        assert_eq!(client("10.0.0.1", X_FORWARDED_FOR, &[]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", X_FORWARDED_FOR, &[]), "nobody");
     }
 
     #[test]

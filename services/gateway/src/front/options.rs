@@ -24,7 +24,8 @@ pub struct FrontOptions {
         value_delimiter = ','
     )]
     pub allow_origin: Vec<Pattern>,
-    /// Names by which a gateway on a loopback address may be called, besides localhost and addresses.
+    /// Names by which a gateway may be called, besides localhost and addresses, where nobody needs a token or only this
+    /// machine reaches it. Others are refused, for they may be names of a stranger's page that lead here.
     #[arg(long, env = "ODDSWIRE_ALLOW_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allow_host: Vec<String>,
     /// Networks of proxies that are believed what they say of a client's address: X-Forwarded-For, Forwarded.
@@ -35,6 +36,16 @@ pub struct FrontOptions {
         value_delimiter = ','
     )]
     pub trust_proxy: Vec<IpNet>,
+    /// Proxies that a request passes before it is here, 1 to 10: the client's address is told by the first of them, and
+    /// whatever a client tells itself lies beyond.
+    #[arg(
+        long,
+        env = "ODDSWIRE_TRUST_PROXY_HOPS",
+        default_value_t = 1,
+        value_name = "N",
+        value_parser = clap::value_parser!(u8).range(1..=10)
+    )]
+    pub trust_proxy_hops: u8,
 }
 
 impl FrontOptions {

@@ -11,9 +11,19 @@ fn door(change: impl FnOnce(&mut FrontOptions, &mut LimitOptions)) -> Door {
 }
 
 fn door_at(listen: &str, peer: &str, change: impl FnOnce(&mut FrontOptions, &mut LimitOptions)) -> Door {
+    door_with(false, listen, peer, change)
+}
+
+fn door_with(
+    needs_tokens: bool,
+    listen: &str,
+    peer: &str,
+    change: impl FnOnce(&mut FrontOptions, &mut LimitOptions),
+) -> Door {
     let (mut options, mut limits) = (FrontOptions::default(), LimitOptions::default());
     change(&mut options, &mut limits);
-    let front = Front::new(&options, &limits, listen.parse().unwrap(), Arc::default()).unwrap();
+    let listen = listen.parse().unwrap();
+    let front = Front::new(&options, &limits, needs_tokens, listen, Arc::default()).unwrap();
     let visitor = front.arrive(peer.parse().unwrap()).unwrap();
     Door { front, visitor }
 }
@@ -102,15 +112,38 @@ async fn a_name_that_somebody_pointed_here_is_refused() {
     local.get("/api/odds", &[]).unwrap();
     let twice = [("host", "localhost"), ("host", "evil.example")];
     assert_eq!(local.get("/api/odds", &twice).unwrap_err(), Refused::Host);
-    // A port that others can reach has names that this gateway cannot know.
-    door_at("0.0.0.0:8080", "192.0.2.1:5000", |_, _| {})
+    // Where a token is needed, a page that comes by such a name has none. A port that others can reach has names that this
+    // gateway cannot know.
+    door_with(true, "0.0.0.0:8080", "192.0.2.1:5000", |_, _| {})
         .get("/api/odds", &[("host", "odds.example.org")])
         .unwrap();
 }
 
 #[tokio::test]
+async fn without_tokens_names_are_looked_at_wherever_a_request_comes_from() {
+    let named = |options: &mut FrontOptions| {
+        options.allow_host = vec!["odds.lan".into()];
+        options.trust_proxy = vec!["172.30.250.2/32".parse().unwrap()];
+    };
+    for peer in ["127.0.0.1:1", "192.168.1.7:1", "172.30.250.2:1"] {
+        let door = door_at("0.0.0.0:8080", peer, |options, _| named(options));
+        for good in ["192.168.1.5:8080", "localhost", "odds.lan:8080", "[::1]:8080"] {
+            door.get("/api/odds", &[("host", good)]).unwrap();
+        }
+        let post = |headers: &[(&str, &str)]| door.ask(Method::POST, "/api/scrapes", headers);
+        let rebound = ("host", "evil.example:8080");
+        assert_eq!(post(&[rebound]).unwrap_err(), Refused::Host, "{peer}");
+        // A page may set this one, and a balancer may pass it on.
+        for more in ["localhost", "odds.lan"] {
+            let both = [rebound, ("x-forwarded-host", more)];
+            assert_eq!(post(&both).unwrap_err(), Refused::Host, "{peer}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_trusted_proxy_tells_host_and_client() {
-    let door = door(|options, limits| {
+    let door = door_with(true, "127.0.0.1:8080", "127.0.0.1:50000", |options, limits| {
         options.trust_proxy = vec!["127.0.0.0/8".parse().unwrap()];
         limits.connections_per_address = 1;
     });
@@ -127,6 +160,22 @@ async fn a_trusted_proxy_tells_host_and_client() {
     let _second = door.get("/api/ws", &other).unwrap();
     drop(first);
     door.get("/api/ws", &asked).unwrap();
+}
+
+#[tokio::test]
+async fn a_client_in_a_network_of_proxies_has_its_limit_and_spends_no_other() {
+    let door = door(|options, limits| {
+        options.trust_proxy = vec!["127.0.0.0/8".parse().unwrap(), "192.168.0.0/16".parse().unwrap()];
+        limits.requests_per_s = 1;
+    });
+    let ask = |told: &str| door.get("/api/odds", &[HERE, ("x-forwarded-for", told)]);
+    assert!(ask("203.0.113.1, 192.168.1.7").is_ok() && ask("203.0.113.2, 192.168.1.7").is_ok());
+    assert_eq!(ask("203.0.113.3, 192.168.1.7").unwrap_err(), Refused::Requests);
+    ask("203.0.113.3").unwrap();
+    // What the proxy asks for itself, such as whether the gateway lives.
+    for _ in 0..5 {
+        door.get("/api/odds", &[HERE]).unwrap();
+    }
 }
 
 #[tokio::test]
@@ -181,7 +230,7 @@ async fn streams_are_opened_so_often_a_second() {
         handshakes_per_s: 0,
         ..LimitOptions::default()
     };
-    door.front.reload(&FrontOptions::default(), &limits);
+    door.front.reload(&FrontOptions::default(), &limits, false);
     assert_eq!(opened(&door), 20);
 }
 

@@ -17,12 +17,10 @@ use oddswire_protocol::{
 use process::Process;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use std::{collections::BTreeMap, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 /// Short, so that a job goes to another worker soon.
 const ACK_WAIT_MS: u64 = 2_000;
-/// How much later than that a takeover may be seen on a machine that is busy.
-const BUSY_MS: u64 = 4_000;
 const EVENTS: u32 = 250;
 /// How long a page takes: a run is long enough to be met in each of its phases.
 const PAGE_MS: u64 = 2;
@@ -123,7 +121,7 @@ async fn round(world: &World, plan: Plan, number: u32, after_ms: u64) -> Round {
         Blow::Kill => first.kill().await,
         Blow::Freeze => first.freeze(),
     }
-    let (blow, at) = (Instant::now(), Timestamp::now());
+    let at = Timestamp::now();
     let told = world.run_messages(&run_id).await.unwrap();
     let phase = told
         .last()
@@ -131,7 +129,6 @@ async fn round(world: &World, plan: Plan, number: u32, after_ms: u64) -> Round {
     show(world, &now);
     let second = Process::start(world, &format!("b-{number}"), &[]).await;
     let messages = world.ended(&run_id).await;
-    let ended_within = blow.elapsed();
     let zombie = match plan.blow {
         Blow::Kill => None,
         Blow::Freeze => {
@@ -140,12 +137,6 @@ async fn round(world: &World, plan: Plan, number: u32, after_ms: u64) -> Round {
         }
     };
     let takeover_ms = check_run(&messages, &world.run_messages(&run_id).await.unwrap(), at);
-    if let Some(takeover_ms) = takeover_ms {
-        assert!(
-            takeover_ms <= ACK_WAIT_MS + BUSY_MS,
-            "{takeover_ms} of {ended_within:?}"
-        );
-    }
     // A run that was over before the blow has read the first prices.
     let attempts = messages.last().unwrap().image.attempt;
     let price = if attempts == 1 { &before } else { &now };

@@ -11,7 +11,8 @@ fn sound() -> Value {
         })
     };
     let mut lb = service("haproxy:lts-alpine");
-    lb["ports"] = json!(["8080:8080"]);
+    lb["ports"] = json!(["${BIND:-127.0.0.1}:${PORT:-8080}:8080"]);
+    lb["networks"] = json!({"edge": {"ipv4_address": "${LB:-172.30.250.2}"}});
     let mut provision = service("oddswire:local");
     provision["restart"] = json!("no");
     let mut gateway = service("oddswire:local");
@@ -26,6 +27,7 @@ fn sound() -> Value {
     ]);
     gateway["environment"] = json!({
         "ODDSWIRE_NATS_URL": "nats://nats:4222", "ODDSWIRE_NATS_NKEY_FILE": "/keys/gateway/gateway.nk",
+        "ODDSWIRE_TRUST_PROXY": "${LB:-172.30.250.2}/32", "ODDSWIRE_INSECURE_NO_AUTH": "true",
     });
     let mut keys = provision.clone();
     keys["network_mode"] = json!("none");
@@ -84,6 +86,44 @@ fn each_broken_rule_is_caught() {
         assert!(
             faults.iter().any(|fault| fault.starts_with("service ")),
             "{key}: {value} gave {faults:?}"
+        );
+    }
+}
+
+#[test]
+fn without_tokens_the_entrance_is_this_machines() {
+    let published = |ports: Value, is_open: bool| {
+        let mut compose = sound();
+        compose["services"]["lb"]["ports"] = ports;
+        if !is_open {
+            let environment = &mut compose["services"]["gateway"]["environment"];
+            environment["ODDSWIRE_INSECURE_NO_AUTH"] = json!("false");
+        }
+        check(&compose)
+    };
+    for ports in [
+        json!(["8080:8080"]),
+        json!(["${PORT:-8080}:8080"]),
+        json!(["0.0.0.0:8080:8080"]),
+    ] {
+        let faults = published(ports.clone(), true);
+        assert!(
+            faults.iter().any(|f| f.contains("asks nobody")),
+            "{ports}: {faults:?}"
+        );
+        assert_eq!(published(ports, false), Faults::new());
+    }
+}
+
+#[test]
+fn the_entrance_alone_is_believed_about_clients() {
+    for trusted in ["172.16.0.0/12", "172.30.250.2/32,10.0.0.0/8", "172.30.250.0/24"] {
+        let mut compose = sound();
+        compose["services"]["gateway"]["environment"]["ODDSWIRE_TRUST_PROXY"] = json!(trusted);
+        let faults = check(&compose);
+        assert!(
+            faults.iter().any(|f| f.contains("has to trust")),
+            "{trusted}: {faults:?}"
         );
     }
 }
