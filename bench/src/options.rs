@@ -66,6 +66,8 @@ pub(crate) enum Scenario {
     Conflate,
     /// Clients that offer permessage-deflate.
     Deflate,
+    /// One client joins by a snapshot, and one comes back, after many images of each key: what they are sent.
+    Join,
     /// One client comes back: from the ring, and from the log.
     Resume,
     /// All clients come back at once, from the log.

@@ -3,6 +3,7 @@
 mod extras;
 mod fanout;
 mod herd;
+mod join;
 mod past;
 mod resume;
 mod stalled;
@@ -21,11 +22,12 @@ type Run = fn(&mut Bench) -> Result<()>;
 
 /// Runs all that are wanted. What was found before a failure stays in the table.
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
-    let alone: [(Scenario, Run); 6] = [
+    let alone: [(Scenario, Run); 7] = [
         (Scenario::Stalled, stalled::run),
         (Scenario::Conflate, extras::conflate),
         (Scenario::Deflate, extras::deflate),
         (Scenario::Storm, storm::run),
+        (Scenario::Join, join::run),
         (Scenario::Resume, resume::run),
         (Scenario::Herd, herd::run),
     ];

@@ -97,7 +97,7 @@ pub const WORKER_TTL_MS: u64 = 30_000;
 /// How long a wish to cancel is kept, in seconds.
 pub const CANCEL_TTL_S: u64 = 24 * 3600;
 
-/// CONTROL `cancel.<run_id>`: somebody wants the run to stop.
+/// GATEWAY `cancel.<run_id>`: somebody wants the run to stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CancelIntent {
     /// The run.

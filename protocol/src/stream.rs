@@ -141,9 +141,15 @@ pub struct StreamNames {
     pub history: String,
     /// The queue of jobs.
     pub jobs: String,
-    /// The key-value bucket of control records.
+    /// The key-value bucket of what scrapers record: sources, workers, what failed.
     pub control_bucket: String,
+    /// The key-value bucket of what gateways record: wishes to cancel, tickets that were used.
+    pub gateway_bucket: String,
 }
+
+/// The first words of the keys that gateways write; every other record is a scraper's. Each role has a bucket of its own,
+/// so that nobody can fill the other's.
+pub const GATEWAY_RECORDS: [&str; 2] = ["cancel", "ticket"];
 
 impl StreamNames {
     /// The names under these subjects' prefix.
@@ -162,6 +168,7 @@ impl StreamNames {
             history: name("HISTORY"),
             jobs: name("JOBS"),
             control_bucket: name("CONTROL"),
+            gateway_bucket: name("GATEWAY"),
         }
     }
 
@@ -173,14 +180,33 @@ impl StreamNames {
         }
     }
 
-    /// The stream behind the key-value bucket.
+    /// The stream behind the bucket of the scrapers' records.
     pub fn control_stream(&self) -> String {
         format!("KV_{}", self.control_bucket)
     }
 
-    /// The subject of a control record.
-    pub fn control_subject(&self, key: &str) -> String {
-        format!("$KV.{}.{key}", self.control_bucket)
+    /// The stream behind the bucket of the gateways' records.
+    pub fn gateway_stream(&self) -> String {
+        format!("KV_{}", self.gateway_bucket)
+    }
+
+    /// The stream of the record under `key`, or of the records whose keys begin with the word `key`.
+    pub fn record_stream(&self, key: &str) -> String {
+        format!("KV_{}", self.bucket_of(key))
+    }
+
+    /// The subject of the record under `key`.
+    pub fn record_subject(&self, key: &str) -> String {
+        format!("$KV.{}.{key}", self.bucket_of(key))
+    }
+
+    fn bucket_of(&self, key: &str) -> &str {
+        let word = key.split('.').next().unwrap_or_default();
+        if GATEWAY_RECORDS.contains(&word) {
+            &self.gateway_bucket
+        } else {
+            &self.control_bucket
+        }
     }
 }
 
@@ -282,7 +308,7 @@ fn odds_streams(
     [odds, history]
 }
 
-fn control_streams(subjects: &Subjects, names: &StreamNames, base: &StreamSpec) -> [StreamSpec; 2] {
+fn control_streams(subjects: &Subjects, names: &StreamNames, base: &StreamSpec) -> [StreamSpec; 3] {
     let jobs = StreamSpec {
         name: names.jobs.clone(),
         description: "Scrape jobs: the un-acknowledged one is its source's lock".into(),
@@ -298,17 +324,25 @@ fn control_streams(subjects: &Subjects, names: &StreamNames, base: &StreamSpec) 
     };
     let control = StreamSpec {
         name: names.control_stream(),
-        description: "Key-value bucket of control records".into(),
+        description: "Key-value bucket of the scrapers' records".into(),
         subjects: vec![format!("$KV.{}.>", names.control_bucket)],
         discard: Discard::New,
         max_bytes: 64 << 20,
         max_msgs_per_subject: 1,
         allow_msg_ttl: true,
-        allow_rollup: true,
+        // Never rollups: with one a message on any subject of the bucket empties all of it.
         deny_purge: false,
         ..base.clone()
     };
-    [jobs, control]
+    let gateway = StreamSpec {
+        name: names.gateway_stream(),
+        description: "Key-value bucket of the gateways' records".into(),
+        subjects: vec![format!("$KV.{}.>", names.gateway_bucket)],
+        max_bytes: 32 << 20,
+        max_msg_bytes: 4 * 1024,
+        ..control.clone()
+    };
+    [jobs, control, gateway]
 }
 
 /// The consumer of the jobs.
@@ -350,5 +384,21 @@ mod tests {
             (names.runs.as_str(), names.control_stream().as_str()),
             ("blue_RUNS", "KV_blue_CONTROL")
         );
+    }
+
+    #[test]
+    fn gateways_and_scrapers_write_to_buckets_of_their_own_that_no_message_empties() {
+        let names = StreamNames::of(&Subjects::default());
+        for (key, stream) in [
+            ("cancel.r1", "KV_GATEWAY"),
+            ("ticket", "KV_GATEWAY"),
+            ("worker.w1", "KV_CONTROL"),
+            ("cancelled.r1", "KV_CONTROL"),
+        ] {
+            assert_eq!(names.record_stream(key), stream, "{key}");
+        }
+        assert_eq!(names.record_subject("ticket.x"), "$KV.GATEWAY.ticket.x");
+        let all = streams(&Subjects::default(), &Sizing::DEV);
+        assert!(all.iter().all(|spec| !spec.allow_rollup));
     }
 }

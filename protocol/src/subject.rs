@@ -195,6 +195,18 @@ impl Subjects {
         format!("{}.live.{feed}.>", self.prefix)
     }
 
+    /// Whether what is published under `feed` comes by under `live`.
+    pub fn is_live_of(&self, live: &str, feed: &str) -> bool {
+        let behind = |subject: &'_ str, side| {
+            let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(side)?;
+            Some(subject.len() - rest.len())
+        };
+        match (behind(live, ".live."), behind(feed, ".feed.")) {
+            (Some(at), Some(from)) => live[at..] == feed[from..],
+            _ => false,
+        }
+    }
+
     /// What says who may write a source's odds: each batch of odds begins with a message here, behind the one before.
     /// It has a place in the feed's chain, and is no event.
     pub fn fence(&self, source: &SourceKey) -> String {
@@ -288,6 +300,10 @@ mod tests {
             let subjects = Subjects::default();
             let feed = subjects.feed(&key);
             prop_assert_eq!(subjects.parse(&feed), Some(key.clone()));
+            let live = feed.replacen(".feed.", ".live.", 1);
+            prop_assert!(subjects.is_live_of(&live, &feed));
+            let longer = live + "x";
+            prop_assert!(!subjects.is_live_of(&feed, &feed) && !subjects.is_live_of(&longer, &feed));
             prop_assert_eq!(subjects.parse(&feed.replacen(".feed.", ".live.", 1)), Some(key));
         }
 

@@ -19,11 +19,11 @@ const STOP_WITHIN_MS = 30_000;
 const MARK = "BROWSER_TEST_MARK";
 
 // Starts the program; `{url, urls, nats, demo, stop, kill, leftovers, said}` once it said where it is. `urls` are its
-// gateways; `demo` is undefined where it was started without.
-export async function startProduct({ gateways = 1, withDemo = true } = {}) {
+// gateways; `demo` is undefined where it was started without; `args` are further options.
+export async function startProduct({ gateways = 1, withDemo = true, args = [] } = {}) {
   const port = await freePorts(10 * gateways);
   const mark = randomUUID();
-  const child = spawn(PROGRAM, ["dev", "--port", String(port), "--gateways", String(gateways), ...(withDemo ? [] : ["--no-demo"])], {
+  const child = spawn(PROGRAM, ["dev", "--port", String(port), "--gateways", String(gateways), ...(withDemo ? [] : ["--no-demo"]), ...args], {
     cwd: ROOT,
     env: { ...process.env, [MARK]: mark },
     stdio: ["ignore", "pipe", "pipe"],
@@ -51,12 +51,12 @@ export async function startProduct({ gateways = 1, withDemo = true } = {}) {
     return within(STOP_WITHIN_MS, ended, "the program did not end");
   }
 
-  // One more gateway on the program's NATS, from its start to its end at the hands of the test.
-  async function startGateway(port) {
+  // One more gateway on the program's NATS, from its start to its end at the hands of the test; `extra` are its options.
+  async function startGateway(port, extra = []) {
     const addresses = ["--listen", `127.0.0.1:${port ?? (await freePorts(1))}`, "--ops-listen", `127.0.0.1:${await freePorts(1)}`];
     const more = ["--heartbeat-ms", "1000", "--drain-delay-ms", "0"];
     const env = { ...process.env, [MARK]: mark, ODDSWIRE_NATS_URL: natsAt(), ODDSWIRE_LOG: "warn" };
-    const gateway = spawn(PROGRAM, ["gateway", ...addresses, ...more], { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] });
+    const gateway = spawn(PROGRAM, ["gateway", ...addresses, ...more, ...extra], { cwd: ROOT, env, stdio: ["ignore", "inherit", "inherit"] });
     const url = `http://${addresses[1]}/`;
     const up = async () => {
       while (gateway.exitCode === null) {

@@ -239,9 +239,15 @@ async def roll(proof):
     engine = proof.engine
     say("rolling upgrade: permissions and streams first, then new gateways beside the old ones")
     old = engine.containers("gateway")
+    bus = engine.containers("nats")[0]
+    had_accounts = "accounts {" in engine.docker("exec", bus, "cat", "/etc/nats/keys/users.conf").stdout
     engine.compose("run", "--rm", "-T", "--no-deps", "keys", environment={"ODDSWIRE_IMAGE": "oddswire:local"},
                    capture_output=True)
-    engine.compose("kill", "-s", "HUP", "nats", capture_output=True)
+    if had_accounts:
+        engine.compose("kill", "-s", "HUP", "nats", capture_output=True)
+    else:
+        say("the streams move to an account of their own: NATS is made anew")
+        proof.up(image="oddswire:local", gateways=GATEWAYS, services=["nats"], extra=["--no-deps", "--force-recreate"])
     proof.up(image="oddswire:local", gateways=GATEWAYS, services=["provision"], extra=["--no-deps"])
     proof.up(image="oddswire:local", gateways=2 * GATEWAYS, services=["gateway"],
              extra=["--no-deps", "--no-recreate"])

@@ -271,3 +271,27 @@ async fn images_of_a_topic_that_was_left_come_no_more() {
         "{before:#?}"
     );
 }
+
+#[tokio::test]
+async fn an_empty_since_and_two_of_them_are_refused_by_name() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    for query in ["since=", "since=&topics=odds_updates", "since=now&since=snapshot"] {
+        for (path, upgrade) in [("/api/events", false), ("/api/ws", true)] {
+            let mut request = reqwest::Client::new().get(gateway.url(&format!("{path}?{query}")));
+            if upgrade {
+                request = request
+                    .header("connection", "upgrade")
+                    .header("upgrade", "websocket")
+                    .header("sec-websocket-version", "13")
+                    .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+            }
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 400, "{path} {query}");
+            let problem: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+            assert_eq!(problem["code"], "invalid_query", "{path} {query}");
+            let detail = problem["detail"].as_str().unwrap();
+            assert!(detail.starts_with("since is "), "{path} {query}: {detail}");
+        }
+    }
+}

@@ -1,12 +1,14 @@
 //! Clients that ask for at most one message a key in a time.
 
 use crate::{
-    harness::{Quote, World, odds_key, update, within},
+    harness::{Gateway, Quote, Sse, World, odds_key, run_image, run_key, update, within},
     slow::Told,
 };
+use oddswire_gateway::trial::Trial;
 use oddswire_protocol::{
     RunId, Timestamp,
-    envelope::MessageType,
+    envelope::{MessageType, Received},
+    header::{AFTER, ATTEMPT, STATUS},
     odds::OddsUpdate,
     progress::{ScrapeProgress, Status},
     server::{CaughtUp, ConnectionAck, ErrorCode, ErrorData, Heartbeat},
@@ -62,7 +64,7 @@ async fn a_conflating_client_gets_the_newest_of_each_key_at_most_once_in_its_tim
 }
 
 impl World {
-    async fn small_odds_event(&self, event: &str, number: u64) {
+    pub(crate) async fn small_odds_event(&self, event: &str, number: u64) {
         let mut image = update(event, "alpha", "1.85".parse().unwrap(), Timestamp::now());
         image.snapshot_count = usize::try_from(number).unwrap();
         let payload = serde_json::to_vec(&image).unwrap();
@@ -101,6 +103,88 @@ async fn the_end_of_a_run_does_not_wait_for_the_tick_and_nothing_of_the_run_come
         .await;
     let waited: ScrapeProgress = socket.next_of(MessageType::ScrapeProgress).await.data().unwrap();
     assert_eq!((waited.run_id, waited.seq), (long, 10));
+}
+
+impl World {
+    /// An image of e1 at alpha, one of e2 at bravo, and the end of a run of alpha that comes after both.
+    async fn odds_and_end_of(&self, run: &RunId) {
+        let mut last = 0;
+        for (event, source) in [("e1", "alpha"), ("e2", "bravo")] {
+            let price = "1.85";
+            last = self.odds_event(&Quote { event, source, price }).await.seq;
+        }
+        let image = run_image("alpha", run, 2, Status::Completed);
+        let headers = vec![
+            (STATUS, Status::Completed.as_str().to_owned()),
+            (ATTEMPT, "1".to_owned()),
+            (AFTER, last.to_string()),
+        ];
+        let payload = serde_json::to_vec(&image).unwrap();
+        self.event(&run_key("alpha", run), &format!("{run}:1:2"), headers, &payload)
+            .await;
+    }
+}
+
+/// The source and type of the first two messages that come to clients of each kind: those that a shard serves, and one
+/// that has a loop of its own, because its connection was used before.
+async fn first_two_of_a_run(trial: Trial) -> Vec<Vec<(MessageType, String)>> {
+    let world = World::new().await;
+    let gateway = Gateway::start_on_trial(&world.nats_url(), trial, |_| {}).await;
+    let query = "conflate_ms=60000&since=now";
+    let mut socket = gateway.ws(query).await;
+    socket.next_of(MessageType::CaughtUp).await;
+    let mut stream = gateway.sse(query).await;
+    stream.until(MessageType::CaughtUp).await;
+    let used = reqwest::Client::builder()
+        .pool_max_idle_per_host(1)
+        .build()
+        .unwrap();
+    let first = used.get(gateway.url("/api/odds")).send().await.unwrap();
+    first.bytes().await.unwrap();
+    let again = used
+        .get(gateway.url(&format!("/api/events?{query}")))
+        .send()
+        .await
+        .unwrap();
+    let mut looped = Sse::of(again);
+    looped.until(MessageType::CaughtUp).await;
+    world.odds_and_end_of(&RunId::new()).await;
+    let of = |message: &Received| {
+        let data: serde_json::Value = serde_json::from_str(message.data.get()).unwrap();
+        (message.message_type, data["source"].as_str().unwrap().to_owned())
+    };
+    let mut seen = vec![Vec::new(); 3];
+    for _ in 0..2 {
+        let message = socket.next_event().await;
+        assert_eq!(message.id, None, "that of bravo waits");
+        seen[0].push(of(&message));
+        seen[1].push(of(&stream.next_event().await.message()));
+        seen[2].push(of(&looped.next_event().await.message()));
+        if trial.ends_overtake_odds {
+            break;
+        }
+    }
+    seen
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_that_does_not_wait_for_the_tick_comes_after_the_odds_of_its_source() {
+    let alpha = |message_type| (message_type, "alpha".to_owned());
+    for seen in first_two_of_a_run(Trial::default()).await {
+        let expected = [alpha(MessageType::OddsUpdate), alpha(MessageType::ScrapeProgress)];
+        assert_eq!(seen, expected);
+    }
+}
+
+#[tokio::test]
+async fn without_that_the_end_of_a_run_overtakes_its_odds() {
+    let trial = Trial {
+        ends_overtake_odds: true,
+        ..Trial::default()
+    };
+    for seen in first_two_of_a_run(trial).await {
+        assert_eq!(seen, [(MessageType::ScrapeProgress, "alpha".to_owned())]);
+    }
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use oddswire_kit::{
     bus::{Bus, BusOptions},
     nats_server::{NatsCluster, NatsServer},
     provision::provision,
-    roles::Role,
+    roles::{HOME_ACCOUNT, Role, Separation},
     tls,
 };
 use oddswire_protocol::stream::{Sizing, jobs_consumer, streams};
@@ -109,10 +109,15 @@ impl World {
 
     /// One whose server has the configuration that is deployed: a key for each role, and least permissions.
     pub(crate) async fn secured() -> Self {
+        Self::secured_by(Separation::Accounts).await
+    }
+
+    /// The same with roles kept apart in a way.
+    pub(crate) async fn secured_by(separation: Separation) -> Self {
         tls::install_provider();
         logs::keep();
         let store = tempfile::tempdir().unwrap();
-        let keys = secured::keys(store.path());
+        let keys = secured::keys_for(store.path(), separation);
         let nats = secured::start(store.path(), "secure.conf").await;
         let nats_url = nats.url();
         let bus = secured::options(&nats_url, &keys, Role::Provision);
@@ -242,11 +247,15 @@ impl World {
             .unwrap();
     }
 
-    /// Starts it again as [`World::restart_nats`] does, but from now on it has the configuration that is deployed.
+    /// Starts it again as [`World::restart_nats`] does, but from now on it has the configuration that is deployed, and the
+    /// streams are moved to their account as docs/nats.md says.
     pub(crate) async fn restart_nats_secured(&mut self) {
         let Servers::One(nats, port) = &mut self.servers else {
             panic!("one server")
         };
+        secured::keys(self.store.path());
+        let streams = self.store.path().join("jetstream");
+        std::fs::rename(streams.join("$G"), streams.join(HOME_ACCOUNT)).unwrap();
         let config = secured::write(self.store.path(), "secure.conf");
         let started = NatsServer::start_configured_on(self.store.path(), &config, Some(*port));
         *nats = Some(started.await.unwrap());

@@ -10,6 +10,7 @@ mod history;
 
 mod auth;
 mod bad_input;
+mod catching_up;
 mod chaos;
 mod cluster;
 mod compression;

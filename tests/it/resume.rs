@@ -237,3 +237,30 @@ async fn a_stream_made_anew_under_a_running_gateway_is_a_gap_in_mid_connection()
         .collect();
     assert_eq!(odds.len(), 1, "{before:#?}");
 }
+
+#[tokio::test]
+async fn a_bus_that_is_wiped_as_a_whole_is_one_gap_in_mid_connection() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    world.odds_event(&PRICE).await;
+    let run = RunId::new();
+    events(&world, &run, 1, 2).await;
+    let mut client = gateway.ws("since=snapshot").await;
+    client.next_of(MessageType::CaughtUp).await;
+    for stream in ["RUNS_LAST", "RUNS", "ODDS"] {
+        world.delete_stream(stream).await;
+    }
+    world.provision().await;
+    world.odds_event(&Quote { event: "e2", ..PRICE }).await;
+    let resume: oddswire_protocol::server::Resume = client.next_of(MessageType::Resume).await.data().unwrap();
+    assert_eq!(resume.verdict, Verdict::Gap);
+    client.next_of(MessageType::CaughtUp).await;
+    // Both streams are followed in their new life, and there was no second word of it.
+    let again = RunId::new();
+    events(&world, &again, 1, 1).await;
+    let (before, _) = client.until(MessageType::ScrapeProgress).await;
+    assert!(
+        before.iter().all(|m| m.message_type != MessageType::Resume),
+        "{before:#?}"
+    );
+}

@@ -46,7 +46,7 @@ pub(crate) struct Told {
     pub(crate) runs: BTreeMap<RunId, Vec<u64>>,
     /// The number of the newest image of each event, and how many came.
     pub(crate) odds: BTreeMap<String, (u64, u64)>,
-    lagging: Vec<Lagging>,
+    pub(crate) lagging: Vec<Lagging>,
 }
 
 impl Told {

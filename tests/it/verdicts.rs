@@ -385,3 +385,30 @@ async fn a_cursor_ahead_of_a_replica_that_is_behind_is_waited_for_and_never_a_ga
     }
     assert_eq!(runs(&seen), numbered(&run, 1..=seq));
 }
+
+#[tokio::test]
+async fn a_cursor_that_says_nothing_of_a_kind_of_topic_is_a_snapshot_with_that_kind() {
+    let world = World::new().await;
+    let gateway = world.gateway().await;
+    let run = RunId::new();
+    publish(&world, "alpha", &run, 1..=2).await;
+    price(&world, "e1", "1.85").await;
+    let mut client = Connection::open(Transport::Ws, &gateway.address, "scrape_progress", "now").await;
+    let runs_only = client.acknowledged().await.cursor;
+    assert_eq!(runs_only.position(Feed::Odds), None);
+    publish(&world, "alpha", &run, 3..=4).await;
+    price(&world, "e1", "1.9").await;
+    for transport in Transport::BOTH {
+        let since = runs_only.to_string();
+        let mut client = Connection::open(transport, &gateway.address, "", &since).await;
+        let got = client.joined().await;
+        assert_eq!(got.resume.verdict, Verdict::Snapshot, "{transport:?}");
+        assert_eq!(prices(&got.events), priced(&[("e1", "1.9")]), "{transport:?}");
+        assert_eq!(runs(&got.events), numbered(&run, [4]), "{transport:?}");
+        // What it speaks of is continued.
+        let mut client = Connection::open(transport, &gateway.address, "scrape_progress", &since).await;
+        let got = client.joined().await;
+        assert_eq!(got.resume.verdict, Verdict::Replayed, "{transport:?}");
+        assert_eq!(runs(&got.events), numbered(&run, 3..=4), "{transport:?}");
+    }
+}

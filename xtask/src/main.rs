@@ -126,8 +126,14 @@ enum Task {
     Dist,
     /// Checks the house invariants of ARCHITECTURE.md: who may reach whom, what may stand where.
     House,
-    /// Prints the path of a nats-server of at least 2.12, after downloading one if need be.
+    /// Prints the path of a nats-server of at least 2.12.2, after downloading one if need be.
     Nats,
+    /// Runs the tests of the bus with each released nats-server that Oddswire takes; downloads them.
+    NatsMatrix {
+        /// Only these versions, for example `--only 2.12.2 2.15.1`.
+        #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "VERSION")]
+        only: Vec<String>,
+    },
     /// Writes the generated files: JSON Schemas, OpenAPI, AsyncAPI, types in TypeScript, metrics, alerts, dashboard.
     Types,
 }
@@ -165,6 +171,7 @@ fn run(task: Task) -> Result<ExitCode> {
             println!("{}", nats::server()?.display());
             Ok(ExitCode::SUCCESS)
         }
+        Task::NatsMatrix { only } => nats::matrix(&only),
         Task::Types => types::write().map(|()| ExitCode::SUCCESS),
     }
 }

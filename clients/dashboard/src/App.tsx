@@ -5,6 +5,8 @@ import { HistoryView } from "./HistoryView.js";
 import { route } from "./router.js";
 import { RunView } from "./RunView.js";
 import { Lanes } from "./RunsView.js";
+import { asked } from "./session.js";
+import { Renew, SignIn } from "./SignIn.js";
 import { notice } from "./store.js";
 import { voice } from "./voice.js";
 
@@ -13,8 +15,9 @@ export function App() {
     <>
       <a class="skip" href="#content" onClick={skip}>Skip to the content</a>
       <Header />
+      <Renew />
       <Notice />
-      <main id="content" tabIndex={-1}><Page /></main>
+      <main id="content" tabIndex={-1}>{asked.value === null ? <Page /> : <SignIn />}</main>
       <p id="voice" class="unseen" role="status" aria-live="polite">{voice}</p>
     </>
   );

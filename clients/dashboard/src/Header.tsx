@@ -4,6 +4,8 @@ import { staleAfter } from "./board.js";
 import { route } from "./router.js";
 import { board, client, gapAt, goodUntil, isWhole, link, now, records, startRuns, title } from "./store.js";
 import { closeByEscape } from "./menu.js";
+import { asked, may } from "./session.js";
+import { Account } from "./SignIn.js";
 import { chooseTheme, type Theme, theme } from "./theme.js";
 import { duration, plural } from "./words.js";
 
@@ -20,12 +22,11 @@ export function Header() {
         <a href="#/" aria-current={here("home", "event")}>Board</a>
         <a href="#/runs" aria-current={here("runs", "run")}>Runs</a>
       </nav>
-      <Badge />
-      <Skew />
-      <Health />
+      {asked.value === null && <><Badge /><Skew /><Health /></>}
       <span class="grow" />
       <ThemeChoice />
-      <Start />
+      <Account />
+      {asked.value === null && may("runs:start") && <Start />}
     </header>
   );
 }

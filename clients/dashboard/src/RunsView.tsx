@@ -3,6 +3,7 @@
 import { isOver, type ScrapeProgress } from "@oddswire/client";
 import { toRun } from "./router.js";
 import type { Run } from "./runs.js";
+import { may } from "./session.js";
 import { cancelRun, isWhole, link, now, records, runs, startRuns, title, workers } from "./store.js";
 import { clock, count, duration, elapsed, plural, words } from "./words.js";
 
@@ -128,9 +129,10 @@ export function Act({ image }: { image: ScrapeProgress }) {
   const { run_id, source, status, outcome } = image;
   if (status === "cancelling") return <button type="button" disabled>Cancelling …</button>;
   if (!isOver(status)) {
+    if (!may("runs:cancel")) return null;
     return <button type="button" data-cancel={run_id} aria-label={`Cancel the run of ${title(source)}`} onClick={() => void cancelRun(run_id, source)}>Cancel</button>;
   }
   const again = status !== "completed" || outcome === "partial";
-  if (!again) return null;
+  if (!again || !may("runs:start")) return null;
   return <button type="button" data-retry={run_id} aria-label={`Retry what failed in the run of ${title(source)}`} onClick={() => void startRuns({ retryOf: run_id })}>Retry</button>;
 }

@@ -15,6 +15,7 @@ import {
 import { batch, signal } from "@preact/signals";
 import { Board, type Row } from "./board.js";
 import { type Run, Runs } from "./runs.js";
+import { asked, type Given, isEnding, lacks, restore, signIn, signOut, source } from "./session.js";
 import { say } from "./voice.js";
 
 // Of a frame's 16 ms; the rest is for drawing.
@@ -24,11 +25,14 @@ const ROWS_A_FRAME = 12;
 // A hidden page draws no frames.
 const HIDDEN_MS = 1000;
 const LOOK_AGAIN_MS = 15_000;
+// What another token may mend.
+const NEED_TOKEN = ["token_missing", "token_invalid", "token_expired", "topic_forbidden"];
 
 type Item = EventMessage | Snapshot;
 
-export const client: Client = createClient();
-export const feed: Feed = client.subscribe({ since: "snapshot" });
+// Both are made anew for another token.
+export let client: Client = createClient();
+export let feed: Feed = client.subscribe({ since: "snapshot" });
 
 export const link = signal<FeedState>(feed.state);
 /** Whether the state on the page ever was whole. */
@@ -55,22 +59,86 @@ let waiting = false;
 let aside: { board: Board; runs: Runs; snapshot: Snapshot; taken: number } | null = null;
 
 export function start(): void {
-  feed.on("state", (state) => {
+  restore();
+  connect();
+  setInterval(tick, 1000);
+  setInterval(() => document.visibilityState === "visible" && void look(), LOOK_AGAIN_MS);
+  document.addEventListener("visibilitychange", wake);
+}
+
+// Connects with the token in force: for a whole state, or on from where another token ended.
+function connect(since = "snapshot"): void {
+  const token = source();
+  const before = feed;
+  client = createClient(undefined, token === undefined ? {} : { token });
+  feed = client.subscribe({ since });
+  before.close();
+  listen(feed);
+  void look();
+}
+
+function listen(own: Feed): void {
+  own.on("state", (state) => {
+    if (own !== feed) return;
     link.value = state;
     const good = state.status === "live" && (state.upstream === "ok" || state.upstream === "unknown");
     if (good) goodUntil.value = null;
     else goodUntil.value ??= client.now();
-    if (state.status === "closed" && state.error !== null) notice.value = { text: `The gateway refused this page, and it does not try again: ${state.error.message}`, bad: true };
+    // An address that gives no token: the person knows another, or a token.
+    if (!isWhole.value && state.why?.startsWith("no token: ") && asked.value === null) return endSession(`There is no token at that address: ${state.why.slice(10)}`);
+    if (state.status !== "closed" || state.error === null) return;
+    if (!isSignInAsked(state.error)) notice.value = { text: `The gateway refused this page, and it does not try again: ${state.error.message}`, bad: true };
   });
-  feed.on("event", put);
-  feed.on("snapshot", put);
-  feed.on("caught_up", () => void look());
-  feed.on("fault", ({ code, detail }) => {
-    if (code !== "token_expiring") notice.value = { text: detail, bad: true };
+  own.on("event", put);
+  own.on("snapshot", put);
+  own.on("caught_up", () => void look());
+  own.on("fault", ({ code, detail }) => {
+    if (code === "token_expiring") isEnding.value = typeof source() === "string";
+    else if (!NEED_TOKEN.includes(code)) notice.value = { text: detail, bad: true };
   });
-  setInterval(tick, 1000);
-  setInterval(() => document.visibilityState === "visible" && void look(), LOOK_AGAIN_MS);
-  document.addEventListener("visibilitychange", wake);
+}
+
+/** Signs in: what is shown stays where the person only goes on with the next token. */
+export function enter(what: Given, isKept?: boolean): void {
+  const goesOn = asked.value === null;
+  signIn(what, isKept);
+  connect((goesOn ? feed.cursor : null) ?? "snapshot");
+}
+
+/** Signs out: nothing that a token showed stays on the page. */
+export function leave(): void {
+  endSession("");
+}
+
+// Without a token the page has nothing, and holds nothing.
+function endSession(why: string): void {
+  feed.close();
+  signOut(why);
+  queue.length = 0;
+  taken = 0;
+  aside = null;
+  dirty.clear();
+  batch(() => {
+    board.value = new Board();
+    runs.value = new Runs(tellEnd);
+    records.value = new Map();
+    workers.value = null;
+    notice.value = gapAt.value = goodUntil.value = null;
+    isWhole.value = false;
+  });
+}
+
+function whyAsked({ code, message }: OddswireError): string {
+  if (code === "token_missing") return "";
+  if (code === "token_expired") return "Your token has ended.";
+  return `The token was refused: ${message}.`;
+}
+
+// Whether the person has to sign in for this refusal, and then asks for it.
+function isSignInAsked(error: unknown): boolean {
+  if (!(error instanceof OddswireError) || !NEED_TOKEN.includes(error.code)) return false;
+  if (asked.value === null) endSession(whyAsked(error));
+  return true;
 }
 
 function put(item: Item): void {
@@ -163,18 +231,23 @@ let looking = false;
 
 // Health and workers are not part of the stream.
 async function look(): Promise<void> {
-  if (looking) return;
+  if (looking || asked.value !== null) return;
   looking = true;
+  const from = client;
   try {
-    const [sources, alive] = await Promise.all([client.sources(), client.workers()]);
+    const [sources, alive] = await Promise.all([from.sources(), from.workers()]);
+    // Another token may be in force by now.
+    if (from !== client || asked.value !== null) return;
     batch(() => {
       records.value = new Map(sources.map((record) => [record.source, record]));
       workers.value = alive;
     });
     allDrawnAgain();
     wake();
-  } catch {
-    // The badge tells how the connection does; what is known stays.
+  } catch (error) {
+    // The badge tells how the connection does; what is known stays. A gateway that wants a token says so here first: over a
+    // WebSocket it waits for one.
+    if (from === client) isSignInAsked(error);
   } finally {
     looking = false;
   }
@@ -190,7 +263,7 @@ export const title = (source: string): string => records.value.get(source)?.titl
 
 /** Starts runs of these sources (none: all enabled), or of what failed in a run, and says what came of it. */
 export async function startRuns(what: { sources?: string[]; retryOf?: string }): Promise<void> {
-  await command("Not started", async () => {
+  await command("Not started", "runs:start", async () => {
     const { runs, busy, workers } = await client.runs.start(what);
     const said = [`Started ${runs.length === 1 ? "1 run" : `${runs.length} runs`}.`];
     if (busy.length > 0) said.push(`Busy already: ${busy.map(({ source }) => title(source)).join(", ")}.`);
@@ -200,16 +273,18 @@ export async function startRuns(what: { sources?: string[]; retryOf?: string }):
 }
 
 export async function cancelRun(runId: string, source: string): Promise<void> {
-  await command("Not cancelled", async () => {
+  await command("Not cancelled", "runs:cancel", async () => {
     const { status } = await client.runs.cancel(runId);
     return status === "cancelling" ? `Asked the run of ${title(source)} to stop.` : `The run of ${title(source)} is over already.`;
   });
 }
 
-async function command(failed: string, act: () => Promise<string>): Promise<void> {
+async function command(failed: string, scope: string, act: () => Promise<string>): Promise<void> {
   try {
     notice.value = { text: await act(), bad: false };
   } catch (error) {
+    if (isSignInAsked(error)) return;
+    if (error instanceof OddswireError && error.code === "scope_missing") lacks(scope);
     const { message, problem } = error instanceof OddswireError ? error : { message: String(error), problem: undefined };
     notice.value = { text: `${failed}. ${problem === undefined ? "" : `${problem.title}: `}${message}`, bad: true };
   }

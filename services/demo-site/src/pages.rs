@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -90,10 +90,16 @@ async fn unknown_json_path() -> Response {
     (StatusCode::NOT_FOUND, axum::Json(json!({ "error": "not found" }))).into_response()
 }
 
-/// What robots may do: everything, but for the faults of the books.
-pub(crate) async fn robots(State(site): State<Arc<Site>>) -> Response {
+/// What robots may do: everything, but for the faults of the books that the host has. `alpha.localhost` has one, a host
+/// whose name begins with none of theirs has all.
+pub(crate) async fn robots(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     let mut rules = String::from("User-agent: *\n");
-    for book in Book::ALL {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let own = host.and_then(|host| Book::from_key(host.split('.').next()?));
+    for book in Book::ALL
+        .into_iter()
+        .filter(|book| own.is_none_or(|own| own == *book))
+    {
         match site.faults.meet_robots(book) {
             Some(Fault::RobotsDisallow) => {
                 // Writing to a string cannot fail.

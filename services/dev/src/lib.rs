@@ -36,14 +36,23 @@ pub struct DevOptions {
     /// Do without the demo bookmakers.
     #[arg(long)]
     pub no_demo: bool,
+    /// Football events of the demo bookmakers' world at any moment, 1 to 4000.
+    #[arg(long, value_name = "N", conflicts_with = "no_demo", value_parser = clap::value_parser!(u32).range(1..=4_000))]
+    pub events: Option<u32>,
+    /// Seconds of the demo bookmakers' world for each real one, 0 (it stands still) to 10000.
+    #[arg(long, value_name = "N", conflicts_with = "no_demo")]
+    pub speed: Option<f64>,
+    /// Origins whose pages may use the gateways, besides those of localhost on any port: for a page that you develop.
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Vec<String>,
     /// Folder of the source definitions.
     #[arg(long, env = "ODDSWIRE_SOURCES", default_value = "sources", value_name = "DIR")]
     pub sources: PathBuf,
-    /// What the parts log: a level, or a filter.
+    /// What the parts log: a level, or a filter. Unless told: warnings, and whom a gateway refused and why.
     #[arg(
         long,
         env = "ODDSWIRE_PARTS_LOG",
-        default_value = "warn",
+        default_value = "warn,oddswire_gateway::front=info",
         value_name = "FILTER"
     )]
     pub parts_log: String,
@@ -51,6 +60,10 @@ pub struct DevOptions {
 
 /// The port of the demo bookmakers, unless it is taken.
 const DEMO_PORT: u16 = 4600;
+/// Each has a host of its own, so that one that fails is left alone by itself.
+const BOOKS: [&str; 4] = ["alpha", "bravo", "charlie", "delta"];
+/// Pages that are being developed on this machine. Nobody but this machine reaches the gateways.
+const LOCAL_PAGES: [&str; 3] = ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"];
 
 /// Starts all parts, says where they are, starts a scrape, and follows the runs on standard output until `stop`.
 ///
@@ -113,12 +126,12 @@ fn check_ports(options: &DevOptions) -> Result<()> {
 
 async fn run_parts(options: &DevOptions, nats_url: &str, parts: &mut Vec<Part>) -> Result<()> {
     create_streams(nats_url).await?;
-    let demo_url = if options.no_demo {
+    let demo_port = if options.no_demo {
         None
     } else {
         Some(start_demo(options, parts)?)
     };
-    start_scraper(options, nats_url, demo_url.as_deref(), parts)?;
+    start_scraper(options, nats_url, demo_port, parts)?;
     let mut addresses = Vec::new();
     for number in 0..options.gateways {
         let port = number
@@ -127,7 +140,10 @@ async fn run_parts(options: &DevOptions, nats_url: &str, parts: &mut Vec<Part>) 
             .context("--port is too high")?;
         let ops = port.checked_add(1).context("--port is too high")?;
         let mut gateway = part::command("gateway", &options.parts_log);
+        let own = options.allow_origin.iter().map(String::as_str);
+        let origins = LOCAL_PAGES.into_iter().chain(own).collect::<Vec<_>>().join(",");
         gateway
+            .args(["--allow-origin", &origins])
             // Nobody balances here: Ctrl-C is for now.
             .args([
                 "--nats-url",
@@ -171,7 +187,7 @@ async fn run_parts(options: &DevOptions, nats_url: &str, parts: &mut Vec<Part>) 
 fn start_scraper(
     options: &DevOptions,
     nats_url: &str,
-    demo_url: Option<&str>,
+    demo_port: Option<u16>,
     parts: &mut Vec<Part>,
 ) -> Result<()> {
     let scraper_ops = options.port.checked_add(2).context("--port is too high")?;
@@ -187,8 +203,13 @@ fn start_scraper(
             &sources,
         ])
         .args(["--ops-listen", &format!("127.0.0.1:{}", free(scraper_ops)?)]);
-    if let Some(url) = demo_url {
-        scraper.env("DEMO_URL", url.trim_end_matches('/'));
+    if let Some(port) = demo_port {
+        for book in BOOKS {
+            scraper.env(
+                format!("{}_URL", book.to_uppercase()),
+                format!("http://{book}.localhost:{port}"),
+            );
+        }
     }
     parts.push(Part::start(
         "scraper",
@@ -198,14 +219,20 @@ fn start_scraper(
     Ok(())
 }
 
-fn start_demo(options: &DevOptions, parts: &mut Vec<Part>) -> Result<String> {
+fn start_demo(options: &DevOptions, parts: &mut Vec<Part>) -> Result<u16> {
     let port = free(DEMO_PORT).or_else(|_| any_free())?;
     let mut demo = part::command("demo-site", &options.parts_log);
     demo.args(["--listen", &format!("127.0.0.1:{port}")]);
+    if let Some(events) = options.events {
+        demo.args(["--events", &events.to_string()]);
+    }
+    if let Some(speed) = options.speed {
+        demo.args(["--speed", &speed.to_string()]);
+    }
     let url = format!("http://127.0.0.1:{port}/");
     parts.push(Part::start("demo-site", demo, Some(url.clone()))?);
     say(&format!("demo bookmakers  {url}"));
-    Ok(url)
+    Ok(port)
 }
 
 async fn create_streams(nats_url: &str) -> Result<()> {

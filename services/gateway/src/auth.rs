@@ -11,6 +11,7 @@ mod keys;
 mod mint;
 mod options;
 mod refusal;
+mod ticket;
 
 pub use door::Door;
 pub use grant::{Grant, Scope};
@@ -24,6 +25,7 @@ use jwks::Jwks;
 use keys::{Key, KeySet};
 use serde::Deserialize;
 use std::{path::Path, time::Duration};
+use ticket::TicketKey;
 
 /// The largest token that is looked at, in bytes.
 pub const TOKEN_MAX_BYTES: usize = 8 * 1024;
@@ -35,6 +37,8 @@ pub struct Auth {
     rules: Option<Rules>,
     pub(crate) notice: Duration,
     pub(crate) ticket: Duration,
+    /// Of the secret that tokens are checked with, where there is one.
+    ticket_key: Option<TicketKey>,
     pub(crate) cookie: Option<String>,
 }
 
@@ -78,6 +82,7 @@ impl Auth {
             parsed.map_err(|_| note(problem())).ok()
         });
         let mut keys = KeySet::default();
+        let mut ticket_key = None;
         let no_secret = options.auth_secret.is_none() && options.auth_secret_file.is_none();
         for path in &options.auth_key_file {
             let read = read(path).and_then(|text| KeySet::of_file(&text, algorithm));
@@ -100,6 +105,7 @@ impl Auth {
             let found = secret.and_then(|secret| {
                 let secret = secret.strip_suffix('\n').unwrap_or(&secret);
                 let secret = secret.strip_suffix('\r').unwrap_or(secret);
+                ticket_key = Some(TicketKey::of_secret(secret.as_bytes()));
                 KeySet::of_secret(secret.as_bytes(), algorithm)
                     .map_err(|what| Problem::new("--auth-secret", what))
             });
@@ -129,6 +135,7 @@ impl Auth {
             rules: options.is_on().then(|| Rules::new(options, keys, jwks)),
             notice: Duration::from_secs(options.auth_notice_s),
             ticket: Duration::from_secs(options.auth_ticket_s),
+            ticket_key,
             cookie: options.auth_cookie.clone(),
         })
     }

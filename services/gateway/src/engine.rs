@@ -185,6 +185,11 @@ impl Engine {
         &self.shared
     }
 
+    /// What is broken on purpose.
+    fn trial(&self) -> Trial {
+        self.trial
+    }
+
     fn metrics(&self) -> &Metrics {
         &self.shared.metrics
     }

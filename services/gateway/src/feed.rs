@@ -154,12 +154,11 @@ impl FeedActor {
             self.unanchored = self.activate().await;
             sleep(TRIAL_WINDOW).await;
         }
-        let subject = self.context.bus.subjects().live_all(self.feed);
         // From here on: what happened to the connection before does not matter to a new subscription.
         let mut signals = self.context.bus.signals();
         signals.mark_unchanged();
         let mut listener = loop {
-            match self.context.bus.listen(subject.clone()).await {
+            match self.context.bus.listen(self.feed).await {
                 Ok(listener) => break listener,
                 Err(error) => tracing::warn!(feed = %self.feed, %error, "cannot listen"),
             }

@@ -12,8 +12,11 @@ use oddswire_protocol::{
 };
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering::Relaxed},
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
+
+/// No frame has this number.
+const NEVER: u64 = u64::MAX;
 
 /// A committed event that passed its check.
 #[derive(Debug)]
@@ -37,7 +40,7 @@ pub struct Frame {
     /// The position of a client that has everything up to this frame, in every feed that this gateway followed then.
     pub after: Cursor,
     encoded: Mutex<Encoded>,
-    superseded: AtomicBool,
+    superseded_by: AtomicU64,
 }
 
 /// What a client's copy of a frame looks like, where that is the same for many clients.
@@ -104,7 +107,7 @@ impl Frame {
             emitted_before: 0,
             after: Cursor::at(Timestamp::now()),
             encoded: Mutex::new(Encoded::Fresh(Vec::new())),
-            superseded: AtomicBool::new(false),
+            superseded_by: AtomicU64::new(NEVER),
         }
     }
 
@@ -137,14 +140,20 @@ impl Frame {
         bytes
     }
 
-    /// Whether a newer image of the same key was emitted since.
+    /// Whether a newer frame of the same key was emitted since.
     pub fn is_superseded(&self) -> bool {
-        self.superseded.load(Relaxed)
+        self.is_superseded_before(NEVER)
     }
 
-    /// A newer image of the same key was emitted.
-    pub fn supersede(&self) {
-        self.superseded.store(true, Relaxed);
+    /// Whether a newer frame of the same key was emitted before the frame of this number. The answer for a number that
+    /// was given already never changes, which is what lets a session leave out the same frames for all of a lap.
+    pub fn is_superseded_before(&self, number: u64) -> bool {
+        self.superseded_by.load(Relaxed) < number
+    }
+
+    /// A newer frame of the same key was emitted, with this number.
+    pub fn supersede(&self, by: u64) {
+        self.superseded_by.store(by, Relaxed);
     }
 
     /// Keeps no encoded copy any more.

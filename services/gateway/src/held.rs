@@ -3,8 +3,9 @@
 use crate::{
     frame::Frame,
     hub::{PerFeed, Place},
+    trial::Trial,
 };
-use oddswire_protocol::{EventKey, cursor::Position};
+use oddswire_protocol::{EventKey, Feed, cursor::Position};
 use std::{
     collections::HashMap,
     sync::{Arc, LazyLock},
@@ -65,6 +66,28 @@ impl Held {
         if self.frames.is_empty() {
             self.before = None;
         }
+    }
+
+    /// What goes out before the end of a run that does not wait, in the order of emission: all odds of its source, which
+    /// the run may have written. What waits of the run itself is forgotten.
+    pub fn end_run(&mut self, end: &Frame, trial: Trial) -> Vec<Arc<Frame>> {
+        self.overtake(&end.key);
+        if trial.ends_overtake_odds {
+            return Vec::new();
+        }
+        let of_its_odds =
+            |frame: &Arc<Frame>| frame.feed == Feed::Odds && frame.key.source() == end.key.source();
+        let mut frames: Vec<_> = self
+            .frames
+            .extract_if(|_, frame| of_its_odds(frame))
+            .map(|(_, frame)| frame)
+            .collect();
+        self.bytes -= frames.iter().map(|frame| frame.bytes()).sum::<usize>();
+        if self.frames.is_empty() {
+            self.before = None;
+        }
+        frames.sort_unstable_by_key(|frame| frame.number);
+        frames
     }
 
     /// What of it came at the numbers from `from` to before `to`; shared where that is all of it.

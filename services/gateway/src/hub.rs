@@ -3,12 +3,14 @@
 //! A session is a position per feed. To go on it walks the ring from there; what lies below the ring's floor it reads
 //! from the log. Nothing here waits for a session, and nothing is kept for one.
 
+mod lap;
 mod ring;
 
+pub use lap::{Lap, Step};
 pub use ring::{FeedView, Stretch};
 
 use crate::frame::Frame;
-use oddswire_protocol::{Feed, Topic, cursor::Position};
+use oddswire_protocol::{Feed, cursor::Position};
 use ring::{Marks, Ring};
 use std::sync::{
     Arc, OnceLock, PoisonError, RwLock,
@@ -97,27 +99,6 @@ impl Place {
         self.next = 0;
     }
 }
-
-/// What a walk found.
-#[derive(Debug, Default)]
-pub struct Step {
-    /// Frames for the session, in the order of emission, each with the place after it.
-    pub frames: Vec<(Arc<Frame>, PerFeed<Option<Position>>)>,
-    /// A feed of which the session needs events from below the ring's floor.
-    pub behind: Option<Feed>,
-    /// A feed whose stream is another one than the session's position speaks of.
-    pub reset: Option<Feed>,
-    /// A feed that is not active (any more).
-    pub inactive: Option<Feed>,
-    /// Whether more frames are there than the walk may take at once.
-    pub more: bool,
-}
-
-/// Frames that a session looks at in one walk: what bounds how long it holds up the others.
-const STEP_LOOKS: usize = 4_096;
-/// Frames that a session takes from the ring at once: what bounds its own memory.
-const STEP_FRAMES: usize = 256;
-const STEP_BYTES: usize = 512 * 1024;
 
 impl Hub {
     /// A hub whose ring holds at most `ring_bytes`.
@@ -240,58 +221,6 @@ impl Hub {
         }
         drop(ring);
         self.notify();
-    }
-
-    /// Walks the ring from `place` and moves it. Frames that no topic admits are passed over.
-    pub fn step(&self, place: &mut Place, topics: &[Topic]) -> Step {
-        let ring = self.read();
-        let mut step = Step::default();
-        for feed in Feed::ALL {
-            let Some(at) = place.positions[feed.index()] else {
-                continue;
-            };
-            match ring.feeds[feed.index()] {
-                None => step.inactive = Some(feed),
-                // Past the tail: the stream lost what this session has.
-                Some(view) if !view.is_of(&at) || at.seq > view.high => step.reset = Some(feed),
-                Some(view) if at.seq < view.floor => step.behind = Some(feed),
-                Some(_) => {}
-            }
-        }
-        if step.inactive.is_some() || step.reset.is_some() || step.behind.is_some() {
-            return step;
-        }
-        let mut bytes = 0;
-        for (looks, frame) in ring.from(place.next).enumerate() {
-            if looks >= STEP_LOOKS || step.frames.len() >= STEP_FRAMES || bytes >= STEP_BYTES {
-                step.more = true;
-                return step;
-            }
-            place.next = frame.number + 1;
-            let Some(at) = place.positions[frame.feed.index()].as_mut() else {
-                continue;
-            };
-            if frame.seq <= at.seq {
-                continue;
-            }
-            *at = frame.after.position(frame.feed).unwrap_or(Position {
-                seq: frame.seq,
-                ..*at
-            });
-            if topics.iter().any(|topic| topic.matches(&frame.key)) {
-                bytes += frame.bytes();
-                step.frames.push((Arc::clone(frame), place.positions));
-            }
-        }
-        place.next = ring.next;
-        // Skipped messages have no frame; at the end of the ring the session has everything.
-        for feed in Feed::ALL {
-            if let (Some(at), Some(view)) = (place.positions[feed.index()].as_mut(), ring.feeds[feed.index()])
-            {
-                *at = view.tail();
-            }
-        }
-        step
     }
 
     /// The frames from a number on: so many, or so many bytes, at most.

@@ -203,15 +203,7 @@ pub async fn run_on_trial(
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
     core.spawn(keep_fresh(auth, inner.clone()));
-    let shared = Arc::new(share(
-        &options,
-        hub,
-        reads,
-        health,
-        metrics,
-        door,
-        !trial.no_proofs,
-    ));
+    let shared = Arc::new(share(&options, hub, reads, health, metrics, door, trial));
     let reloading = Reloading {
         rules,
         front: Arc::clone(&front),
@@ -298,7 +290,7 @@ fn share(
     health: Arc<FeedHealth>,
     metrics: Arc<Metrics>,
     door: Door,
-    proofs: bool,
+    trial: Trial,
 ) -> Shared {
     Shared {
         hub,
@@ -310,8 +302,9 @@ fn share(
         limits: RwLock::new(reload::limits(options)),
         patience: Duration::from_millis(options.patience_ms),
         budget_bytes: options.client_bytes,
-        proofs,
+        proofs: !trial.no_proofs,
         lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
+        trial,
     }
 }
 
@@ -387,6 +380,7 @@ fn needed_streams(bus: &Bus) -> Vec<String> {
         &names.odds,
         &names.jobs,
         &names.control_stream(),
+        &names.gateway_stream(),
     ]
     .map(Clone::clone)
     .into()

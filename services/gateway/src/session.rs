@@ -25,6 +25,7 @@ use crate::{
     hub::{Hub, Interest, PerFeed, Place},
     logs::Logs,
     metrics::{self, Metrics},
+    trial::Trial,
 };
 use oddswire_protocol::{
     Cursor, Feed, Timestamp, Topic,
@@ -67,6 +68,8 @@ pub struct Shared {
     pub proofs: bool,
     /// How old a connection may become, at most; a random part of it less for each.
     pub lifetime: Option<Duration>,
+    /// What is broken on purpose.
+    pub trial: Trial,
 }
 
 /// From where a client wants to begin.

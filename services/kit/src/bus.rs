@@ -2,11 +2,13 @@
 
 mod refusal;
 mod security;
+mod server;
 
 pub use refusal::Refusals;
 pub use security::BusSecurity;
+pub use server::ServerVersion;
 
-use crate::publish::Marked;
+use crate::{publish::Marked, secret::Secret};
 use async_nats::{Client, ConnectOptions, Event, connection::State};
 use clap::Args;
 use oddswire_protocol::{Subjects, stream::StreamNames};
@@ -172,6 +174,27 @@ impl Bus {
     /// Whether the connection is there, as far as the client knows.
     pub fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// Good when the server of this connection is new enough, or none was reached yet, or it does not tell its version.
+    ///
+    /// # Errors
+    /// Which it is and which it must be, in one sentence.
+    pub fn check_server(&self) -> Result<(), String> {
+        ServerVersion::parse(&self.server_version()).map_or(Ok(()), ServerVersion::check)
+    }
+
+    /// The version of the server of this connection, as it says it; empty when none was reached yet.
+    pub fn server_version(&self) -> String {
+        self.client
+            .try_server_info()
+            .map(|info| info.version)
+            .unwrap_or_default()
+    }
+
+    /// What this process shows the server that nobody but processes of its role has; `None` on a bus without users.
+    pub fn own_secret(&self) -> Option<Secret> {
+        self.made.0.security.own_secret(&self.made.0.nats_url)
     }
 
     /// What the server refused, for readiness.

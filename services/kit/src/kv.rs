@@ -40,7 +40,7 @@ impl Bus {
         let id = format!("{key}:{:032x}", rand::random::<u128>());
         let message = Publication {
             ttl,
-            ..Publication::new(self.names().control_subject(key), id, value)
+            ..Publication::new(self.names().record_subject(key), id, value)
         };
         self.publish(&message, stop).await.map(|_| ())
     }
@@ -53,9 +53,39 @@ impl Bus {
         let id = format!("{key}:{:032x}", rand::random::<u128>());
         let message = Publication {
             headers: vec![(OPERATION, "DEL".into())],
-            ..Publication::new(self.names().control_subject(key), id, Bytes::new())
+            ..Publication::new(self.names().record_subject(key), id, Bytes::new())
         };
         self.publish(&message, stop).await.map(|_| ())
+    }
+
+    /// Puts an empty value under a key that has none, for `ttl`: of several who do so at once one hears `true`.
+    ///
+    /// # Errors
+    /// [`TakeError`]. Then nobody knows whether it is claimed.
+    pub async fn kv_claim(
+        &self,
+        key: &str,
+        ttl: Duration,
+        stop: &CancellationToken,
+    ) -> Result<bool, TakeError> {
+        let id = format!("{:032x}", rand::random::<u128>());
+        let subject = self.names().record_subject(key);
+        let message = Publication {
+            expected: Some(0),
+            ttl: Some(ttl),
+            ..Publication::new(subject.clone(), id.clone(), Bytes::new())
+        };
+        match self.publish(&message, stop).await {
+            Ok(_) => Ok(true),
+            Err(PublishError::WrongLast) => {
+                // An earlier try of ours may have been stored without our hearing of it.
+                let last = self
+                    .leader_last_message(&self.names().record_stream(key), &subject)
+                    .await?;
+                Ok(last.is_some_and(|last| last.header(MSG_ID) == Some(id.as_str())))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Takes the value under a key away: of several who do so at once one gets it. What is left is forgotten after
@@ -69,7 +99,7 @@ impl Bus {
         marker_ttl: Duration,
         stop: &CancellationToken,
     ) -> Result<Option<Bytes>, TakeError> {
-        let (stream, subject) = (self.names().control_stream(), self.names().control_subject(key));
+        let (stream, subject) = (self.names().record_stream(key), self.names().record_subject(key));
         // By the leader: a follower may not know yet what another gateway has put there.
         let last = self.leader_last_message(&stream, &subject).await?;
         let Some(value) = last.filter(is_value) else {
@@ -100,8 +130,8 @@ impl Bus {
     /// # Errors
     /// [`ReadError`].
     pub async fn kv_get(&self, key: &str) -> Result<Option<Bytes>, ReadError> {
-        let stream = self.names().control_stream();
-        let subject = self.names().control_subject(key);
+        let stream = self.names().record_stream(key);
+        let subject = self.names().record_subject(key);
         let found = self.leader_last_message(&stream, &subject).await?;
         Ok(found.filter(is_value).map(|m| m.payload))
     }
@@ -111,8 +141,8 @@ impl Bus {
     /// # Errors
     /// [`ReadError`].
     pub async fn kv_list(&self, group: &str) -> Result<Vec<(String, Bytes)>, ReadError> {
-        let stream = self.names().control_stream();
-        let prefix = self.names().control_subject(&format!("{group}."));
+        let stream = self.names().record_stream(group);
+        let prefix = self.names().record_subject(&format!("{group}."));
         // To the tail, wherever that is when the read gets there: a value that is written anew meanwhile moves there.
         let mut read = self.read(&stream, format!("{prefix}*"), 1, u64::MAX);
         let mut values = std::collections::BTreeMap::new();

@@ -2,24 +2,29 @@
 
 use crate::{
     bus::{Bus, REQUEST_TIMEOUT},
-    log::{ReadError, Stored},
+    log::{ReadError, STREAM, Stored},
 };
 use async_nats::Client;
 use futures_util::StreamExt;
+use oddswire_protocol::{Feed, Subjects};
 
 impl Bus {
-    /// Listens to the live side of a stream. To be sure that the server has the subscription, read something on the
+    /// Listens to the live side of a feed. To be sure that the server has the subscription, read something on the
     /// same connection afterwards: commands of one connection are carried out in order, a flush proves nothing.
     ///
     /// # Errors
     /// [`ReadError`] when the subject is refused by the client.
-    pub async fn listen(&self, subject: String) -> Result<Listener, ReadError> {
+    pub async fn listen(&self, feed: Feed) -> Result<Listener, ReadError> {
         let subscriber = self
             .client()
-            .subscribe(subject)
+            .subscribe(self.subjects().live_all(feed))
             .await
             .map_err(|e| ReadError::Other(e.to_string()))?;
-        Ok(Listener { subscriber })
+        Ok(Listener {
+            subscriber,
+            subjects: self.subjects().clone(),
+            stream: self.names().feed(feed).to_owned(),
+        })
     }
 
     /// Answers requests on `subject` until the returned value is dropped.
@@ -54,20 +59,32 @@ impl Bus {
 #[derive(Debug)]
 pub struct Listener {
     subscriber: async_nats::Subscriber,
+    subjects: Subjects,
+    stream: String,
 }
 
 impl Listener {
-    /// The next event; `None` when the connection was closed for good. Messages without a stream's headers are
-    /// skipped: they are not from a stream.
+    /// The next event; `None` when the connection was closed for good.
+    ///
+    /// What does not prove that it is one is skipped. Whoever may ask JetStream anything can have its answers come by
+    /// here, and they are like events: but of another stream, or on another subject than theirs.
     ///
     /// # Cancel safety
     /// Dropping this future loses nothing.
     pub async fn next(&mut self) -> Option<Stored> {
         loop {
-            if let Some(stored) = Stored::from_message(self.subscriber.next().await?) {
+            let message = self.subscriber.next().await?;
+            let came_by = message.subject.clone();
+            if let Some(stored) = Stored::from_message(message).filter(|stored| self.proves(&came_by, stored))
+            {
                 return Some(stored);
             }
         }
+    }
+
+    fn proves(&self, came_by: &str, stored: &Stored) -> bool {
+        stored.header(STREAM) == Some(self.stream.as_str())
+            && self.subjects.is_live_of(came_by, &stored.subject)
     }
 
     /// Ends the subscription at the server.

@@ -402,6 +402,9 @@ impl Bus {
     }
 }
 
+/// What stands in each message that the server takes out of a stream, and in no other.
+pub(crate) const STREAM: &str = "Nats-Stream";
+
 async fn collect(replies: &mut async_nats::Subscriber) -> Result<Page, ReadError> {
     let mut page = Page::default();
     loop {
@@ -409,8 +412,11 @@ async fn collect(replies: &mut async_nats::Subscriber) -> Result<Page, ReadError
             .await
             .map_err(|_| ReadError::Timeout)?;
         let message = message.ok_or(ReadError::Timeout)?;
-        // A stored message may be empty: the status tells the end, never the length.
-        match message.status.map(|status| status.as_u16()) {
+        // A stored message may be empty: the status tells the end, never the length. And it may have a status of its
+        // publisher's, which is no word of the server's: those name no stream.
+        let is_stored = message.headers.as_ref().is_some_and(|h| h.get(STREAM).is_some());
+        let status = message.status.filter(|_| !is_stored);
+        match status.map(|status| status.as_u16()) {
             None => page.messages.extend(Stored::from_message(message)),
             Some(204) => {
                 let pending = message.headers.as_ref().and_then(|h| h.get("Nats-Num-Pending"));

@@ -32,7 +32,7 @@ pub struct NatsServer {
 pub enum Error {
     /// There is no program.
     #[error(
-        "no nats-server found: set ODDSWIRE_NATS_SERVER to one (at least 2.12), or let `cargo xtask` get it"
+        "no nats-server found: set ODDSWIRE_NATS_SERVER to one (at least 2.12.2), or let `cargo xtask` get it"
     )]
     Missing,
     /// It could not be run.

@@ -137,6 +137,7 @@ async fn ask_all(bus: &Bus, streams: &[String]) -> Result<(), String> {
             |why| format!("not connected to NATS: {why}"),
         ));
     }
+    bus.check_server()?;
     for stream in streams {
         match bus.stream_state(stream).await {
             Ok(_) => {}

@@ -1,6 +1,14 @@
 //! Creating the streams, and telling where they differ from what they should be.
 
-use crate::{bus::Bus, log::ReadError, queue::QueueState};
+mod error;
+
+pub use error::Error;
+
+use crate::{
+    bus::{Bus, REQUEST_TIMEOUT},
+    log::ReadError,
+    queue::QueueState,
+};
 use async_nats::jetstream::{
     consumer::{AckPolicy, pull},
     stream::{Config, DiscardPolicy, Republish, RetentionPolicy, Source, StorageType},
@@ -75,22 +83,6 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Why provisioning failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The bus does not answer.
-    #[error("NATS does not answer: {0}")]
-    Unreachable(ReadError),
-    /// The server refused.
-    #[error("{name}: {reason}")]
-    Refused {
-        /// What.
-        name: String,
-        /// Why.
-        reason: String,
-    },
-}
-
 /// Elections take a few seconds.
 const ELECTED_WITHIN: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(100);
@@ -106,26 +98,53 @@ pub async fn provision(
     consumer: &ConsumerSpec,
     apply: bool,
 ) -> Result<Vec<Finding>, Error> {
+    check_server(bus).await?;
     let mut findings = Vec::new();
-    for spec in streams {
-        findings.push(provision_stream(bus, spec, apply).await?);
+    for (at, spec) in streams.iter().enumerate() {
+        match provision_stream(bus, spec, apply).await {
+            Ok(finding) => findings.push(finding),
+            Err(error) => return Err(error.with_room(streams, at)),
+        }
     }
     findings.push(provision_consumer(bus, consumer, apply).await?);
     Ok(findings)
 }
 
+/// Which server it is stands in its first word.
+async fn check_server(bus: &Bus) -> Result<(), Error> {
+    let give_up = Instant::now() + REQUEST_TIMEOUT;
+    while !bus.is_connected() && Instant::now() < give_up {
+        sleep(AGAIN).await;
+    }
+    bus.check_server().map_err(Error::Server)
+}
+
+/// Good when the server took a stream as it was asked to: one that does not know a setting leaves it out and says nothing.
+fn taken(bus: &Bus, spec: &StreamSpec, is: &Config) -> Result<(), Error> {
+    let left_out = compare(is, &config(spec, is.clone()));
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<String> = left_out
+        .iter()
+        .map(|d| format!("{}: {} (it is {})", d.setting, d.wanted, d.found))
+        .collect();
+    Err(Error::LeftOut {
+        name: spec.name.clone(),
+        server: bus.server_version(),
+        left_out: told.join(", "),
+    })
+}
+
 async fn provision_stream(bus: &Bus, spec: &StreamSpec, apply: bool) -> Result<Finding, Error> {
     let context = bus.jetstream();
     let name = spec.name.clone();
-    let refused = |reason: String| Error::Refused {
-        name: name.clone(),
-        reason,
-    };
     let Some(found) = found(bus, &name).await? else {
-        context
+        let made = context
             .create_stream(config(spec, Config::default()))
             .await
-            .map_err(|e| refused(e.to_string()))?;
+            .map_err(|e| Error::of_stream(&name, &e))?;
+        taken(bus, spec, &made.cached_info().config)?;
         return Ok(Finding::Created(name));
     };
     let wanted = config(spec, found.clone());
@@ -133,10 +152,11 @@ async fn provision_stream(bus: &Bus, spec: &StreamSpec, apply: bool) -> Result<F
     Ok(if differences.is_empty() {
         Finding::Same(name)
     } else if apply && !differences.iter().any(|d| d.stays) {
-        context
+        let changed = context
             .update_stream(wanted)
             .await
-            .map_err(|e| refused(e.to_string()))?;
+            .map_err(|e| Error::of_stream(&name, &e))?;
+        taken(bus, spec, &changed.config)?;
         Finding::Changed { name, differences }
     } else {
         Finding::Differs { name, differences }

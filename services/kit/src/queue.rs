@@ -163,6 +163,11 @@ impl Queue {
         }
         let found = self.answer().await;
         self.pulled_at = None;
+        if found.is_ok() {
+            // Each pull has a reply subject of its own: where the server passes answers on from another account, it keeps
+            // a note of each pull until its reply subject is gone. After a failure an answer may still be on its way.
+            self.replies = None;
+        }
         found
     }
 

@@ -1,9 +1,13 @@
 //! Who may do what on the bus: the permissions of each role, written once, for the server's configuration and the docs.
 
+mod accounts;
+
+pub use accounts::{HOME_ACCOUNT, accounts_conf};
+
 use nkeys::KeyPair;
 use oddswire_protocol::{
     Feed, Subjects,
-    stream::{JOBS_CONSUMER, StreamNames},
+    stream::{GATEWAY_RECORDS, JOBS_CONSUMER, StreamNames},
 };
 use std::{
     fmt::Write as _,
@@ -99,7 +103,7 @@ fn reads(streams: &[&str]) -> Vec<String> {
 }
 
 fn provision(names: &StreamNames) -> Vec<String> {
-    let control = names.control_stream();
+    let (control, gateway) = (names.control_stream(), names.gateway_stream());
     let all = [
         &names.runs,
         &names.runs_last,
@@ -107,6 +111,7 @@ fn provision(names: &StreamNames) -> Vec<String> {
         &names.history,
         &names.jobs,
         &control,
+        &gateway,
     ];
     let of = |stream: &String| {
         ["STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE"].map(|verb| format!("$JS.API.{verb}.{stream}"))
@@ -118,11 +123,11 @@ fn provision(names: &StreamNames) -> Vec<String> {
 }
 
 fn scraper(subjects: &Subjects, names: &StreamNames) -> (Vec<String>, Vec<String>) {
-    let (jobs, control) = (&names.jobs, names.control_stream());
+    let (jobs, control, gateway) = (&names.jobs, names.control_stream(), names.gateway_stream());
     let mut publish: Vec<String> = Feed::ALL.map(|feed| subjects.feed_all(feed)).into();
     publish.push(subjects.job_all());
-    publish.extend(["source.>", "worker.>", "failed.>", "misses.>"].map(|key| names.control_subject(key)));
-    publish.extend(reads(&[&names.runs, &names.odds, jobs, &control]));
+    publish.extend(["source.*", "worker.*", "failed.*", "misses.*"].map(|key| names.record_subject(key)));
+    publish.extend(reads(&[&names.runs, &names.odds, jobs, &control, &gateway]));
     publish.extend([
         format!("$JS.API.STREAM.MSG.DELETE.{jobs}"),
         format!("$JS.API.CONSUMER.INFO.{jobs}.{JOBS_CONSUMER}"),
@@ -139,7 +144,7 @@ fn scraper(subjects: &Subjects, names: &StreamNames) -> (Vec<String>, Vec<String
 }
 
 fn gateway(subjects: &Subjects, names: &StreamNames) -> (Vec<String>, Vec<String>) {
-    let (jobs, control) = (&names.jobs, names.control_stream());
+    let (jobs, control, gateway) = (&names.jobs, names.control_stream(), names.gateway_stream());
     let mut publish = vec![
         subjects.job_all(),
         control_all(subjects),
@@ -147,7 +152,7 @@ fn gateway(subjects: &Subjects, names: &StreamNames) -> (Vec<String>, Vec<String
         subjects.feed_all(Feed::Run),
         format!("$JS.API.STREAM.MSG.DELETE.{jobs}"),
     ];
-    publish.extend(["cancel.>", "ticket.>"].map(|key| names.control_subject(key)));
+    publish.extend(GATEWAY_RECORDS.map(|word| names.record_subject(&format!("{word}.*"))));
     publish.extend(reads(&[
         &names.runs,
         &names.runs_last,
@@ -155,6 +160,7 @@ fn gateway(subjects: &Subjects, names: &StreamNames) -> (Vec<String>, Vec<String
         &names.history,
         jobs,
         &control,
+        &gateway,
     ]));
     (publish, Feed::ALL.map(|feed| subjects.live_all(feed)).into())
 }
@@ -166,32 +172,47 @@ fn control_all(subjects: &Subjects) -> String {
 /// The public key of each role.
 pub type PublicKeys<'a> = &'a [(Role, String)];
 
-/// The `authorization` block of a nats-server's configuration.
-pub fn users_conf(keys: PublicKeys<'_>, subjects: &Subjects) -> String {
-    let mut text =
-        String::from("# Made by `oddswire provision keys`. Holds no secret.\nauthorization {\n  users: [\n");
+/// How the server keeps the roles apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Separation {
+    /// Each role in an account of its own: what the server answers stays in the account of who asked.
+    Accounts,
+    /// All in the global account, apart by permissions alone, as Oddswire had it before accounts: whoever may ask
+    /// JetStream anything can have it answer to any subject. For a bus that has not gone over yet.
+    Permissions,
+}
+
+/// What a nats-server's configuration includes.
+pub fn users_conf(keys: PublicKeys<'_>, subjects: &Subjects, separation: Separation) -> String {
+    const HEAD: &str = "# Made by `oddswire provision keys`. Holds no secret.\n";
+    if separation == Separation::Accounts {
+        return format!("{HEAD}{}", accounts_conf(keys, subjects));
+    }
+    let mut text = format!("{HEAD}authorization {{\n  users: [\n");
     for (role, key) in keys {
-        let may = role.permissions(subjects);
-        let quoted = |list: &[String]| {
-            let lines: Vec<String> = list.iter().map(|s| format!("          \"{s}\"\n")).collect();
-            lines.concat()
-        };
-        let answers = if may.answers {
-            "        allow_responses: {max: 1, expires: \"5s\"}\n"
-        } else {
-            ""
-        };
-        // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            "    # {}\n    {{\n      nkey: {key}\n      permissions: {{\n        publish: {{allow: [\n{}        ]}}\n        \
-             subscribe: {{allow: [\n{}        ]}}\n{answers}      }}\n    }}\n",
-            role.name(),
-            quoted(&may.publish),
-            quoted(&may.subscribe)
-        );
+        text += &user(*role, key, &role.permissions(subjects));
     }
     text + "  ]\n}\n"
+}
+
+/// A user of the configuration.
+fn user(role: Role, key: &str, may: &Permissions) -> String {
+    let quoted = |list: &[String]| {
+        let lines: Vec<String> = list.iter().map(|s| format!("          \"{s}\"\n")).collect();
+        lines.concat()
+    };
+    let answers = if may.answers {
+        "        allow_responses: {max: 1, expires: \"5s\"}\n"
+    } else {
+        ""
+    };
+    format!(
+        "    # {}\n    {{\n      nkey: {key}\n      permissions: {{\n        publish: {{allow: [\n{}        ]}}\n        \
+         subscribe: {{allow: [\n{}        ]}}\n{answers}      }}\n    }}\n",
+        role.name(),
+        quoted(&may.publish),
+        quoted(&may.subscribe)
+    )
 }
 
 /// The permissions as a Markdown table, for the docs.
@@ -243,7 +264,12 @@ impl KeyLayout {
 ///
 /// # Errors
 /// When a file cannot be read or written, or is no seed.
-pub fn write_keys(dir: &Path, layout: KeyLayout, subjects: &Subjects) -> io::Result<Vec<(Role, String)>> {
+pub fn write_keys(
+    dir: &Path,
+    layout: KeyLayout,
+    subjects: &Subjects,
+    separation: Separation,
+) -> io::Result<Vec<(Role, String)>> {
     let mut keys = Vec::new();
     for role in Role::ALL {
         let folder = layout.folder(dir, role.name());
@@ -264,7 +290,11 @@ pub fn write_keys(dir: &Path, layout: KeyLayout, subjects: &Subjects) -> io::Res
     }
     let users = layout.folder(dir, "users");
     fs::create_dir_all(&users)?;
-    write_whole(&users.join("users.conf"), 0o644, &users_conf(&keys, subjects))?;
+    write_whole(
+        &users.join("users.conf"),
+        0o644,
+        &users_conf(&keys, subjects, separation),
+    )?;
     Ok(keys)
 }
 
@@ -290,8 +320,8 @@ mod tests {
     fn keys_are_made_once_and_only_their_owner_reads_them() {
         for layout in [KeyLayout::Together, KeyLayout::Apart] {
             let dir = tempfile::tempdir().unwrap();
-            let first = write_keys(dir.path(), layout, &Subjects::default()).unwrap();
-            let again = write_keys(dir.path(), layout, &Subjects::default()).unwrap();
+            let first = write_keys(dir.path(), layout, &Subjects::default(), Separation::Accounts).unwrap();
+            let again = write_keys(dir.path(), layout, &Subjects::default(), Separation::Accounts).unwrap();
             assert_eq!(first, again);
             let conf = layout.folder(dir.path(), "users").join("users.conf");
             assert_eq!(fs::metadata(&conf).unwrap().permissions().mode() & 0o777, 0o644);
@@ -310,7 +340,13 @@ mod tests {
     #[test]
     fn keys_apart_share_no_folder() {
         let dir = tempfile::tempdir().unwrap();
-        write_keys(dir.path(), KeyLayout::Apart, &Subjects::default()).unwrap();
+        write_keys(
+            dir.path(),
+            KeyLayout::Apart,
+            &Subjects::default(),
+            Separation::Accounts,
+        )
+        .unwrap();
         let folders: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(folders.len(), Role::ALL.len() + 1);
         for folder in folders {
@@ -324,7 +360,12 @@ mod tests {
     fn a_key_that_was_half_written_by_a_process_that_died_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("gateway.new"), "SU").unwrap();
-        let keys = write_keys(dir.path(), KeyLayout::Together, &Subjects::default());
+        let keys = write_keys(
+            dir.path(),
+            KeyLayout::Together,
+            &Subjects::default(),
+            Separation::Accounts,
+        );
         assert_eq!(keys.unwrap().len(), Role::ALL.len());
     }
 

@@ -6,7 +6,7 @@ use oddswire_kit::{
     bus::{Bus, BusOptions},
     provision::{Finding, provision},
     restore,
-    roles::{self, KeyLayout},
+    roles::{self, KeyLayout, Separation},
 };
 use oddswire_protocol::{
     Subjects,
@@ -38,6 +38,10 @@ enum Command {
         /// Each into a folder of its own, `<role>/<role>.nk` and `users/users.conf`: for a volume each.
         #[arg(long)]
         apart: bool,
+        /// Keeps the roles apart by permissions alone, as it was before each had an account: for a bus whose streams
+        /// have not moved to an account yet (docs/nats.md).
+        #[arg(long)]
+        one_account: bool,
         /// The first token of every subject.
         #[arg(long, env = "ODDSWIRE_PREFIX", default_value = Subjects::DEFAULT_PREFIX, value_name = "TOKEN")]
         prefix: String,
@@ -80,14 +84,25 @@ pub(crate) async fn run(options: ProvisionOptions) -> Result<ExitCode> {
     if let Some(Command::Restored { bus }) = &options.command {
         return restored(bus).await;
     }
-    if let Some(Command::Keys { dir, apart, prefix }) = options.command {
+    if let Some(Command::Keys {
+        dir,
+        apart,
+        one_account,
+        prefix,
+    }) = options.command
+    {
         let subjects = Subjects::new(&prefix).context("--prefix must be 1 to 64 of a-z, 0-9, _ and -")?;
         let layout = if apart {
             KeyLayout::Apart
         } else {
             KeyLayout::Together
         };
-        let keys = roles::write_keys(&dir, layout, &subjects)
+        let separation = if one_account {
+            Separation::Permissions
+        } else {
+            Separation::Accounts
+        };
+        let keys = roles::write_keys(&dir, layout, &subjects, separation)
             .with_context(|| format!("keys in {}", dir.display()))?;
         for (role, key) in keys {
             say(&format!("{}: {key}", role.name()));

@@ -119,7 +119,7 @@ pub async fn run_on_trial(
     let inner = stop.child_token();
     let streams = [&bus.names().runs, &bus.names().odds, &bus.names().jobs];
     let mut streams: Vec<String> = streams.into_iter().cloned().collect();
-    streams.push(bus.names().control_stream());
+    streams.extend([bus.names().control_stream(), bus.names().gateway_stream()]);
     let (probe, probing) = Probe::new(&bus, streams, inner.clone());
     let worker = Arc::new(Worker::new(
         bus.clone(),

@@ -340,7 +340,7 @@ fn the_definitions_of_the_repository_load_together() {
     for source in &sources {
         assert_eq!(
             source.base_url.as_str(),
-            format!("http://127.0.0.1:4600/{}", source.key)
+            format!("http://{0}.localhost:4600/{0}", source.key)
         );
     }
 }

@@ -1,6 +1,6 @@
 //! Tickets: once, at any replica, for a short time.
 
-use super::{SECRET, attacks::refused_ws, claims, on, refusal, sign, token};
+use super::{attacks::refused_ws, claims, on, refusal, sign, token};
 use crate::harness::{Ended, Gateway, World, Ws, until};
 use oddswire_protocol::{envelope::MessageType, server::ConnectionAck};
 
@@ -108,15 +108,44 @@ async fn what_stands_on_the_bus_opens_nothing() {
     let world = World::new().await;
     let gateway = world.guarded().await;
     let ticket = gateway.ticket(&token(&["odds_updates"], "")).await;
-    let stored = world.bus.kv_list("ticket").await.unwrap();
-    assert_eq!(stored.len(), 1);
-    let (key, value) = &stored[0];
-    assert!(!key.contains(&ticket));
-    let value = String::from_utf8(value.to_vec()).unwrap();
-    assert!(!value.contains(&ticket) && !value.contains(SECRET), "{value}");
-    let (status, _, _) = refusal(by_ticket(&gateway, key).await).await;
-    assert_eq!(status, 401);
-    // It is there still for its owner.
     let mut client: Ws = gateway.ws(&format!("ticket={ticket}")).await;
     client.next_of(MessageType::CaughtUp).await;
+    let stored = world.bus.kv_list("ticket").await.unwrap();
+    let [(key, value)] = &stored[..] else {
+        panic!("one ticket was used: {stored:?}")
+    };
+    assert!(!ticket.contains(key) && value.is_empty());
+    let (status, _, _) = refusal(by_ticket(&gateway, key).await).await;
+    assert_eq!(status, 401);
+    // Nor does what somebody puts there who can write to the bus.
+    let never_given = "A".repeat(ticket.len());
+    let stop = tokio_util::sync::CancellationToken::new();
+    for key in [
+        format!("ticket.{never_given}"),
+        format!("ticket.{}", "41".repeat(16)),
+    ] {
+        world.bus.kv_put(&key, "{}".into(), None, &stop).await.unwrap();
+    }
+    let (status, code, _) = refusal(by_ticket(&gateway, &never_given).await).await;
+    assert_eq!((status, code.as_str()), (401, "ticket_invalid"));
+}
+
+#[tokio::test]
+async fn tickets_that_nobody_uses_cost_the_bus_nothing() {
+    let world = World::new().await;
+    let gateway = world.guarded().await;
+    let wide: Vec<String> = (0..74)
+        .map(|n| format!("scrape_progress.{}{n:03}", "s".repeat(50)))
+        .collect();
+    let wide: Vec<&str> = wide.iter().map(String::as_str).collect();
+    let token = token(&wide, "");
+    let mut last = String::new();
+    for _ in 0..20 {
+        last = gateway.ticket(&token).await;
+    }
+    let stream = world.bus.names().gateway_stream();
+    assert_eq!(world.bus.stream_state(&stream).await.unwrap().last_seq, 0);
+    // The largest ticket is a good one.
+    assert_eq!(by_ticket(&gateway, &last).await.status(), 200);
+    assert_eq!(world.bus.stream_state(&stream).await.unwrap().last_seq, 1);
 }

@@ -4,7 +4,7 @@ use super::logs;
 use oddswire_kit::{
     bus::{BusOptions, BusSecurity},
     nats_server::NatsServer,
-    roles::{KeyLayout, Role, write_keys},
+    roles::{KeyLayout, Role, Separation, write_keys},
 };
 use oddswire_protocol::Subjects;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -15,8 +15,13 @@ use std::{
 
 /// Makes the keys of the roles; gives where they are.
 pub(crate) fn keys(dir: &Path) -> PathBuf {
+    keys_for(dir, Separation::Accounts)
+}
+
+/// The same for a bus that keeps roles apart in a way.
+pub(crate) fn keys_for(dir: &Path, separation: Separation) -> PathBuf {
     let keys = dir.join("keys");
-    write_keys(&keys, KeyLayout::Together, &Subjects::default()).unwrap();
+    write_keys(&keys, KeyLayout::Together, &Subjects::default(), separation).unwrap();
     for entry in fs::read_dir(&keys).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "nk") {

@@ -251,6 +251,11 @@ async fn robots_faults_meet_robots_txt_alone() {
     site.set_fault("alpha", r#"{"kind":"robots_crawl_delay","s":3}"#)
         .await;
     assert!(robots(&site).await.1.contains("Crawl-delay: 3\n"));
+    for (host, has) in [("alpha.localhost:4600", true), ("bravo.demo", false)] {
+        let answer = site.get_with("/robots.txt", "host", host).await;
+        let said = answer.text().await.unwrap();
+        assert_eq!(said.contains("Crawl-delay: 3\n"), has, "{host}: {said}");
+    }
     site.set_fault("alpha", r#"{"kind":"robots_error","status":503}"#)
         .await;
     assert_eq!(robots(&site).await.0, 503);

@@ -1,13 +1,10 @@
 //! Where clients are let in, by token or by ticket, and counted.
 
-use super::{Auth, Grant, Refusal, grant::Record};
+use super::{Auth, Grant, Refusal, ticket::TicketKey};
 use crate::metrics::{AuthLabel, Metrics};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use oddswire_kit::bus::Bus;
 use oddswire_protocol::Timestamp;
-use ring::digest::{SHA256, digest};
-use serde::{Deserialize, Serialize};
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -18,26 +15,31 @@ pub struct Door {
     auth: watch::Receiver<Arc<Auth>>,
     bus: Bus,
     metrics: Arc<Metrics>,
-}
-
-/// What stands on the bus for a ticket, under a hash of it: who reads the bus cannot use it.
-#[derive(Debug, Serialize, Deserialize)]
-struct Stored {
-    grant: Record,
-    until: Timestamp,
+    /// Of what this role shows the bus, which no other role has; without that, of what tokens are signed with; without
+    /// that, this gateway's own.
+    bus_key: Option<TicketKey>,
+    own_key: TicketKey,
 }
 
 /// How long the bus may take.
 const BUS_WITHIN: Duration = Duration::from_secs(3);
-/// Bytes of chance in a ticket.
-const TICKET_BYTES: usize = 32;
-/// What is left of a used ticket is forgotten after this: longer than any ticket holds.
+/// That a ticket was used is forgotten after this: longer than any ticket holds, with a minute for clocks that differ.
 const USED_FOR: Duration = Duration::from_secs(120);
 
 impl Door {
     /// A door that asks what `auth` holds at the time.
     pub fn new(auth: watch::Receiver<Arc<Auth>>, bus: Bus, metrics: Arc<Metrics>) -> Self {
-        Self { auth, bus, metrics }
+        let bus_key = bus
+            .own_secret()
+            .map(|secret| TicketKey::of_secret(secret.expose().as_bytes()));
+        let own: [u8; 32] = rand::random();
+        Self {
+            auth,
+            bus,
+            metrics,
+            bus_key,
+            own_key: TicketKey::of_secret(&own),
+        }
     }
 
     /// The rules now.
@@ -92,64 +94,35 @@ impl Door {
         self.metrics.auth.get_or_create(&label).inc();
     }
 
-    /// Makes a ticket that allows what its owner may, once; and tells for how many seconds it holds.
+    /// Makes a ticket that allows what its owner may, once; and tells for how many seconds it holds. Nothing is stored.
     ///
     /// # Errors
     /// [`Refusal::Unavailable`].
-    pub async fn issue(&self, grant: &Grant) -> Result<(String, u64), Refusal> {
-        let holds = self.auth().ticket;
-        let ticket = URL_SAFE_NO_PAD.encode(rand::random::<[u8; TICKET_BYTES]>());
-        let stored = Stored {
-            grant: grant.into(),
-            until: Timestamp::now().plus_ms(i64::try_from(holds.as_millis()).unwrap_or(0)),
-        };
-        let value = serde_json::to_vec(&stored).unwrap_or_default();
-        let stop = CancellationToken::new();
-        // The bus forgets it a moment after it has lost its force.
-        let kept = holds + Duration::from_secs(1);
-        let key = key(&ticket);
-        let put = self.bus.kv_put(&key, value.into(), Some(kept), &stop);
-        match timeout(BUS_WITHIN, put).await {
-            Ok(Ok(())) => {
-                self.note("ticket_given");
-                Ok((ticket, holds.as_secs()))
-            }
-            _ => Err(Refusal::Unavailable("the bus does not take a ticket")),
-        }
+    pub fn issue(&self, grant: &Grant) -> Result<(String, u64), Refusal> {
+        let auth = self.auth();
+        let until = Timestamp::now().plus_ms(i64::try_from(auth.ticket.as_millis()).unwrap_or(0));
+        let ticket = self.key(&auth).seal(grant, until);
+        let ticket = ticket.ok_or(Refusal::Unavailable("a ticket cannot be sealed"))?;
+        self.note("ticket_given");
+        Ok((ticket, auth.ticket.as_secs()))
+    }
+
+    fn key<'a>(&'a self, auth: &'a Auth) -> &'a TicketKey {
+        let shared = self.bus_key.as_ref().or(auth.ticket_key.as_ref());
+        shared.unwrap_or(&self.own_key)
     }
 
     async fn redeem(&self, ticket: &str) -> Result<Grant, Refusal> {
         // Anything else was never given, and the bus need not be asked.
-        if URL_SAFE_NO_PAD
-            .decode(ticket)
-            .is_ok_and(|b| b.len() == TICKET_BYTES)
-        {
-            let stop = CancellationToken::new();
-            let key = key(ticket);
-            let taken = self.bus.kv_take(&key, USED_FOR, &stop);
-            let Ok(Ok(value)) = timeout(BUS_WITHIN, taken).await else {
-                return Err(Refusal::Unavailable("the bus does not answer for a ticket"));
-            };
-            let stored = value.and_then(|value| serde_json::from_slice::<Stored>(&value).ok());
-            if let Some(stored) = stored.filter(|stored| stored.until > Timestamp::now())
-                && let Some(grant) = stored.grant.into_grant()
-            {
-                return if grant.left_ms() > 0 {
-                    Ok(grant)
-                } else {
-                    Err(Refusal::Expired)
-                };
-            }
+        let opened = self.key(&self.auth()).open(ticket).ok_or(Refusal::Ticket)?;
+        let stop = CancellationToken::new();
+        let key = format!("ticket.{}", opened.id);
+        let claimed = self.bus.kv_claim(&key, USED_FOR, &stop);
+        match timeout(BUS_WITHIN, claimed).await {
+            Ok(Ok(true)) if opened.grant.left_ms() > 0 => Ok(opened.grant),
+            Ok(Ok(true)) => Err(Refusal::Expired),
+            Ok(Ok(false)) => Err(Refusal::Ticket),
+            _ => Err(Refusal::Unavailable("the bus does not answer for a ticket")),
         }
-        Err(Refusal::Ticket)
     }
-}
-
-fn key(ticket: &str) -> String {
-    let mut key = "ticket.".to_owned();
-    for byte in digest(&SHA256, ticket.as_bytes()).as_ref() {
-        // Writing to a text does not fail.
-        let _ = write!(key, "{byte:02x}");
-    }
-    key
 }

@@ -29,13 +29,23 @@ struct Batch {
     bytes: Bytes,
     /// The frames in it, each with where it ends.
     frames: Vec<(Arc<Frame>, usize)>,
-    /// Whether it is what waited for a tick.
-    is_tick: bool,
+    take: Take,
+}
+
+/// Which frames of a batch are for a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Take {
+    /// Those that it has not got yet.
+    Next,
+    /// Those that waited for a tick since it came.
+    Waiting,
+    /// Those that waited since it came, and the end of a run behind them, which moves it on.
+    Ending,
 }
 
 impl Batch {
     /// Frames with what they look like to these clients; a single one is not copied.
-    fn of(pieces: &[(Arc<Frame>, Bytes)], is_tick: bool) -> Self {
+    fn of(pieces: &[(Arc<Frame>, Bytes)], take: Take) -> Self {
         let mut end = 0;
         let frames = pieces.iter().map(|(frame, bytes)| {
             end += bytes.len();
@@ -52,11 +62,7 @@ impl Batch {
                 all.into()
             }
         };
-        Self {
-            bytes,
-            frames,
-            is_tick,
-        }
+        Self { bytes, frames, take }
     }
 
     fn first(&self) -> u64 {
@@ -125,8 +131,8 @@ impl Shard {
     fn give(&mut self, class: usize, frames: Vec<Arc<Frame>>) {
         let kind = Arc::clone(&self.classes[class].kind);
         if kind.conflates() {
-            for frame in self.hold(class, frames) {
-                self.give_at_once(class, &kind, &frame);
+            for frames in self.hold(class, frames) {
+                self.give_at_once(class, &kind, &frames);
             }
             return;
         }
@@ -135,20 +141,22 @@ impl Shard {
             (frame, bytes)
         });
         let pieces: Vec<_> = encoded.collect();
-        self.write_to_all(class, &Batch::of(&pieces, false));
+        self.write_to_all(class, &Batch::of(&pieces, Take::Next));
     }
 
-    /// Has frames wait for the next tick; gives those that go at once.
-    fn hold(&mut self, class: usize, frames: Vec<Arc<Frame>>) -> Vec<Arc<Frame>> {
+    /// Has frames wait for the next tick; gives those that go at once: each end of a run, behind what waited of its odds.
+    fn hold(&mut self, class: usize, frames: Vec<Arc<Frame>>) -> Vec<Vec<Arc<Frame>>> {
         let mut at_once = Vec::new();
         let mut before = self.positions;
+        let trial = self.engine.trial();
         let class_of = &mut self.classes[class];
         let held = Arc::make_mut(&mut class_of.held);
         for frame in frames {
             let here = frame.positions();
             if frame.terminal {
-                held.overtake(&frame.key);
-                at_once.push(frame);
+                let mut ending = held.end_run(&frame, trial);
+                ending.push(frame);
+                at_once.push(ending);
             } else {
                 held.replace(frame, &before);
             }
@@ -162,11 +170,14 @@ impl Shard {
         at_once
     }
 
-    /// A terminal event does not wait. It has a position only where no older message waits.
-    fn give_at_once(&mut self, class: usize, kind: &Kind, frame: &Arc<Frame>) {
+    /// A terminal event does not wait. It has a position only where no older message waits; the odds before it have none.
+    fn give_at_once(&mut self, class: usize, kind: &Kind, frames: &[Arc<Frame>]) {
         let alone = self.classes[class].held.is_empty();
-        let bytes = kind.encode_with(frame, alone.then(|| kind.cursor_after(frame)));
-        let batch = Batch::of(&[(Arc::clone(frame), bytes)], false);
+        let encoded = frames.iter().map(|frame| {
+            let cursor = (alone && frame.terminal).then(|| kind.cursor_after(frame));
+            (Arc::clone(frame), kind.encode_with(frame, cursor))
+        });
+        let batch = Batch::of(&encoded.collect::<Vec<_>>(), Take::Ending);
         self.write_to_all(class, &batch);
     }
 
@@ -187,7 +198,7 @@ impl Shard {
             let cursor = (frame.number == last.number).then(|| kind.cursor_at(&self.positions));
             (Arc::clone(frame), kind.encode_with(frame, cursor))
         });
-        let batch = Batch::of(&encoded.collect::<Vec<_>>(), true);
+        let batch = Batch::of(&encoded.collect::<Vec<_>>(), Take::Waiting);
         self.write_to_all(number, &batch);
     }
 
@@ -201,8 +212,8 @@ impl Shard {
             if key != NOBODY {
                 delivered += u64::from(self.write(key, batch));
             }
-            // During a tick nobody may be given back: what waited for him is in the batch.
-            if at % WRITES_AT_ONCE == WRITES_AT_ONCE - 1 && !batch.is_tick {
+            // Nobody may be given back meanwhile when what waited for him is in the batch.
+            if at % WRITES_AT_ONCE == WRITES_AT_ONCE - 1 && batch.take == Take::Next {
                 self.look(Some(Duration::ZERO));
             }
         }
@@ -220,7 +231,7 @@ impl Shard {
             return false;
         };
         // Who came in the middle of it has the first of it already.
-        let wants_from = if batch.is_tick { joined } else { from };
+        let wants_from = if batch.take == Take::Next { from } else { joined };
         let begin = if wants_from <= batch.first() {
             0
         } else {
@@ -241,8 +252,15 @@ impl Shard {
                 }
             }
         };
+        if batch.take == Take::Ending {
+            // All of it is for this client, now or from its own loop.
+            client.state = State::Live {
+                from: batch.next(),
+                joined,
+            };
+        }
         if taken == bytes.len() {
-            if !batch.is_tick {
+            if batch.take == Take::Next {
                 client.state = State::Live {
                     from: batch.next(),
                     joined,
@@ -257,8 +275,8 @@ impl Shard {
     /// A socket took the bytes before `cut`: the rest of the message under way waits there, the others in the ring.
     fn fall_behind(&mut self, key: usize, from: u64, batch: &Batch, cut: usize) {
         self.engine.metrics().fell_behind.inc();
-        if batch.is_tick {
-            // All of a tick belongs to it. The bytes are shared with everybody whom they are for.
+        if batch.take != Take::Next {
+            // All of it is for this client. The bytes are shared with everybody whom they are for.
             self.clients[key].socket().continue_with(batch.bytes.slice(cut..));
             return self.hand_over(key);
         }

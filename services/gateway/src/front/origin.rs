@@ -6,13 +6,16 @@
 use hyper::http::Uri;
 use std::{fmt, net::IpAddr, str::FromStr};
 
-/// An origin that is allowed: `https://odds.example.org`, or `https://*.example.org` for every name below.
+/// An origin that is allowed: `https://odds.example.org`, `https://*.example.org` for every name below, or
+/// `http://localhost:*` for every port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     scheme: String,
     /// Whether names below `authority` are meant, and not itself.
     below: bool,
     authority: String,
+    /// Whether every port of it is meant.
+    any_port: bool,
 }
 
 /// Why a text is no pattern.
@@ -41,6 +44,10 @@ impl FromStr for Pattern {
             Some(domain) => (true, domain),
             None => (false, rest),
         };
+        let (authority, any_port) = match authority.strip_suffix(":*") {
+            Some(host) => (host, true),
+            None => (authority, false),
+        };
         let is_name = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         let plain =
             matches!(scheme, "http" | "https") && !authority.is_empty() && authority.chars().all(is_name);
@@ -52,6 +59,7 @@ impl FromStr for Pattern {
             scheme: scheme.to_owned(),
             below,
             authority: authority.to_ascii_lowercase(),
+            any_port,
         })
     }
 }
@@ -59,7 +67,8 @@ impl FromStr for Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let below = if self.below { "*." } else { "" };
-        write!(f, "{}://{below}{}", self.scheme, self.authority)
+        let port = if self.any_port { ":*" } else { "" };
+        write!(f, "{}://{below}{}{port}", self.scheme, self.authority)
     }
 }
 
@@ -68,7 +77,11 @@ impl Pattern {
         let Some((scheme, authority)) = origin.split_once("://") else {
             return false;
         };
-        let authority = authority.to_ascii_lowercase();
+        let mut authority = authority.to_ascii_lowercase();
+        if self.any_port {
+            let port = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+            authority.truncate(port.unwrap_or(authority.len()));
+        }
         let fits = if self.below {
             authority
                 .strip_suffix(&self.authority)
@@ -124,6 +137,30 @@ pub(super) fn is_local_name(host: &str, allowed: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_port_of_a_host_may_be_allowed() {
+        let admits = |pattern: &str, origin: &str| {
+            let pattern: Pattern = pattern.parse().unwrap();
+            assert_eq!(pattern.to_string().parse::<Pattern>().unwrap(), pattern);
+            whose(origin, None, &[pattern]) == Whose::Allowed
+        };
+        for origin in [
+            "http://localhost:3000",
+            "http://localhost",
+            "http://LOCALHOST:5173",
+        ] {
+            assert!(admits("http://localhost:*", origin), "{origin}");
+        }
+        for origin in [
+            "https://localhost:3000",
+            "http://localhost.evil:3000",
+            "http://evil:3000",
+        ] {
+            assert!(!admits("http://localhost:*", origin), "{origin}");
+        }
+        assert!(admits("http://[::1]:*", "http://[::1]:3000") && admits("http://[::1]:*", "http://[::1]"));
+    }
 
     #[test]
     fn an_origin_is_own_allowed_or_foreign() {

@@ -4,7 +4,7 @@ use super::{Gateway, error::ApiError};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, Uri, request::Parts},
 };
 use oddswire_protocol::{RunId, problem::ProblemCode};
 use serde::de::DeserializeOwned;
@@ -15,12 +15,29 @@ pub(super) struct Parameters<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
     type Rejection = ApiError;
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let query = Query::from_request_parts(parts, state).await;
-        query
-            .map(|Query(query)| Self(query))
-            .map_err(|e| ApiError::bad_query(e.body_text()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        query(&parts.uri).map(Self)
     }
+}
+
+/// The query of an address.
+///
+/// # Errors
+/// What is wrong with it, by the parameter's name.
+pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, ApiError> {
+    Query::try_from_uri(uri)
+        .map(|Query(query)| query)
+        .map_err(|rejection| {
+            let text = rejection.body_text();
+            // The library quotes the name, in words that are about a struct of ours.
+            let twice = text
+                .split_once("duplicate field `")
+                .and_then(|(_, rest)| rest.split_once('`'));
+            ApiError::bad_query(match twice {
+                Some((name, _)) => format!("{name} is given more than once: give it once"),
+                None => text,
+            })
+        })
 }
 
 /// The run that a path names.

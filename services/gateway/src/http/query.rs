@@ -63,8 +63,19 @@ impl NoTopic {
 }
 
 impl StreamQuery {
-    /// Checks what has one answer for both transports: a malformed `conflate_ms`.
+    /// Checks what has one answer for both transports: a malformed `conflate_ms`, and a `since` that is empty. Who sends
+    /// that has a variable that is not set, and wants something else than live.
     pub(super) fn check(&self) -> Result<(), ApiError> {
+        let names = [
+            ("since", &self.since),
+            ("last_event_id", &self.last_event_id),
+            ("lastEventId", &self.last_event_id_camel),
+        ];
+        if let Some((name, _)) = names.into_iter().find(|(_, text)| text.as_deref() == Some("")) {
+            return Err(ApiError::bad_query(format!(
+                "{name} is empty: since must be now, snapshot or a cursor, or be left out"
+            )));
+        }
         self.conflate().map(|_| ())
     }
 
@@ -107,7 +118,6 @@ impl StreamQuery {
             .or(self.since.as_deref())
             .or(self.last_event_id.as_deref())
             .or(self.last_event_id_camel.as_deref())
-            .filter(|text| !text.is_empty())
     }
 
     /// What the client of an event stream asks for.
@@ -253,6 +263,15 @@ mod tests {
             (request.topics.len(), request.faults[0].code),
             (2, ErrorCode::TooManyTopics)
         );
+    }
+
+    #[test]
+    fn an_empty_since_is_refused_by_its_name() {
+        for name in ["since", "last_event_id", "lastEventId"] {
+            let query: StreamQuery = serde_json::from_value(serde_json::json!({ name: "" })).unwrap();
+            assert!(query.check().is_err(), "{name}");
+        }
+        assert!(query("odds_updates").check().is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{
     Gateway,
     accept::{HEAD_BYTES_MAX, HEADERS_MAX},
     error::ApiError,
+    extract,
     guard::allow,
     query::StreamQuery,
 };
@@ -14,7 +15,6 @@ use crate::{
     wire::Form,
 };
 use axum::{
-    extract::Query,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
     response::{IntoResponse, Response},
 };
@@ -152,8 +152,7 @@ fn parse(bytes: &[u8]) -> Option<Head> {
 }
 
 async fn asked_for(gateway: &Gateway, uri: &Uri, headers: &HeaderMap) -> Result<Request, ApiError> {
-    let Query(query) =
-        Query::<StreamQuery>::try_from_uri(uri).map_err(|e| ApiError::bad_query(e.body_text()))?;
+    let query: StreamQuery = extract::query(uri)?;
     // Before anything else: who is not let in learns nothing.
     let grant = gateway.admit_stream(headers, query.ticket()).await?;
     query.events(headers, &gateway.shared.limits(), grant)

@@ -37,10 +37,11 @@ impl FeedView {
         self.at(self.high)
     }
 
-    /// A position in this history; `seq` is not above `high`.
+    /// A position in this history; without a proof above `high`, where nobody knows yet.
     pub fn at(&self, seq: u64) -> Position {
+        let mark = self.mark.filter(|_| seq <= self.high);
         Position {
-            proof: self.mark.map(|mark| Proof { end: self.high, mark }),
+            proof: mark.map(|mark| Proof { end: self.high, mark }),
             forks: self.forks,
             ..Position::new(self.epoch, seq)
         }
@@ -107,7 +108,7 @@ pub(super) struct Ring {
     pub(super) lives: u64,
     pub(super) forks: PerFeed<u32>,
     pub(super) marks: PerFeed<Marks>,
-    /// The newest frame of each key of odds, while it is here.
+    /// The newest frame of each key, while it is here.
     pub(super) newest: HashMap<EventKey, Arc<Frame>>,
 }
 
@@ -159,10 +160,8 @@ impl Ring {
         self.bytes += frame.bytes();
         self.emitted_bytes += frame.bytes() as u64;
         let frame = Arc::new(frame);
-        if frame.feed == Feed::Odds
-            && let Some(old) = self.newest.insert(frame.key.clone(), Arc::clone(&frame))
-        {
-            old.supersede();
+        if let Some(old) = self.newest.insert(frame.key.clone(), Arc::clone(&frame)) {
+            old.supersede(frame.number);
         }
         self.frames.push_back(frame);
         if let Some(stale) = self.frames.len().checked_sub(FRESH_FRAMES + 1) {
@@ -191,9 +190,7 @@ impl Ring {
     /// Empties the ring of one feed. The other's frames stay.
     pub(super) fn forget(&mut self, feed: Feed) {
         self.frames.retain(|frame| frame.feed != feed);
-        if feed == Feed::Odds {
-            self.newest.clear();
-        }
+        self.newest.retain(|key, _| key.feed() != feed);
         self.bytes = self.frames.iter().map(|frame| frame.bytes()).sum();
     }
 }

@@ -34,11 +34,14 @@ impl<T: Transport> Session<T> {
             let read = self.read_side().await;
             return self.after_read(read);
         }
-        self.notice_backlog();
+        let lap = self.lap().await?;
         let before = *self.place.positions();
-        let step = self.shared.hub.step(&mut self.place, &self.topics);
+        let step = self.shared.hub.step(&mut self.place, &self.topics, &lap);
         if let Some(feed) = step.reset {
             if self.place.position(feed) != Some(BEGINNING) {
+                if self.others_are_overdue(feed).await {
+                    return Ok(Progress::Retry(Instant::now() + BUS_RETRY));
+                }
                 self.resume(Verdict::Gap.into()).await?;
                 return Ok(Progress::More);
             }
@@ -54,13 +57,18 @@ impl<T: Transport> Session<T> {
             // It ended while this client came. It is made active again.
             return Ok(Progress::Retry(Instant::now() + BUS_RETRY));
         }
-        self.take(&step.frames, before).await?;
+        self.go_on_in(lap);
+        self.take(&step, before).await?;
         if step.more {
             return Ok(Progress::More);
         }
-        self.reach_tail().await?;
+        self.finish_lap().await?;
         self.send_caught_up().await?;
-        Ok(Progress::Idle)
+        Ok(if step.at_tail {
+            Progress::Idle
+        } else {
+            Progress::More
+        })
     }
 
     fn after_read(&mut self, read: Result<(), ReadOrEnd>) -> Result<Progress, End> {
@@ -86,6 +94,27 @@ impl<T: Transport> Session<T> {
             return Err(End::Finished);
         }
         Ok(())
+    }
+
+    /// Whether another feed that the client follows was made anew as well, and this gateway has not noticed yet. One wipe
+    /// of the bus is one `resume`: it is waited for.
+    async fn others_are_overdue(&self, reset: Feed) -> bool {
+        let (hub, logs) = (&self.shared.hub, &self.shared.logs);
+        let mut overdue = false;
+        for feed in Feed::ALL.into_iter().filter(|feed| *feed != reset) {
+            let (Some(_), Some(view)) = (self.place.position(feed), hub.view(feed)) else {
+                continue;
+            };
+            // A bus that does not answer says nothing of its streams.
+            let Ok(state) = logs.state(feed).await else {
+                continue;
+            };
+            if state.epoch != view.epoch || state.last_seq < view.high {
+                hub.ask_audit(feed);
+                overdue = true;
+            }
+        }
+        overdue
     }
 
     /// Begins a snapshot of a feed. Odds: a read of the log from its beginning, which holds last images alone. Runs:
@@ -114,6 +143,7 @@ impl<T: Transport> Session<T> {
             }
         };
         self.place.set(feed, Some(view.at(seq)));
+        self.pace.end_lap();
         Ok(())
     }
 
@@ -146,6 +176,7 @@ impl<T: Transport> Session<T> {
             }
         }
         self.place.set(feed, Some(view.at(part.reaches())));
+        self.pace.end_lap();
         Ok(())
     }
 
@@ -185,6 +216,8 @@ impl<T: Transport> Session<T> {
         }
         if reaches >= floor {
             self.sides.remove(0);
+            // What changed while they were read is owed too.
+            self.pace.end_lap();
         } else {
             self.sides[0].at = reaches;
         }
@@ -193,7 +226,7 @@ impl<T: Transport> Session<T> {
 }
 
 /// Whether what was read belongs to one of the topics: a read may have been made for more than them.
-fn wanted(topics: &[Topic], frame: &Frame) -> bool {
+pub(super) fn wanted(topics: &[Topic], frame: &Frame) -> bool {
     topics.iter().any(|topic| topic.matches(&frame.key))
 }
 

@@ -261,6 +261,7 @@ impl<T: Transport> Session<T> {
         if self.interests[feed.index()].take().is_some() {
             self.carried = self.cursor();
             self.place.set(feed, None);
+            self.pace.end_lap();
             self.waiting[feed.index()] = None;
             self.sides.retain(|side| side.feed != feed);
         }

@@ -102,8 +102,10 @@ impl<T: Transport> Session<T> {
             for feed in Feed::ALL {
                 if self.place.position(feed).is_some() {
                     self.place.set(feed, Some(BEGINNING));
+                    self.pace.catch_up(feed);
                 }
             }
+            self.pace.end_lap();
             self.sides.clear();
             self.pace.forget();
         }
@@ -122,8 +124,8 @@ impl<T: Transport> Session<T> {
                 Since::Snapshot => (BEGINNING, Verdict::Snapshot.into()),
                 Since::Malformed => (BEGINNING, Verdict::Gap.into()),
                 Since::At(cursor) => match cursor.position(*feed) {
-                    None => (view.tail(), Verdict::Live.into()),
-                    Some(BEGINNING) => (BEGINNING, Verdict::Snapshot.into()),
+                    // The client has nothing of this feed: its state is what it lacks, not only what comes.
+                    None | Some(BEGINNING) => (BEGINNING, Verdict::Snapshot.into()),
                     Some(position) => self.judge(*feed, view, *cursor, position).await?,
                 },
             };
@@ -143,7 +145,11 @@ impl<T: Transport> Session<T> {
             let joins = &self.shared.metrics.joins;
             joins.get_or_create(&JoinLabel { from }).inc();
             self.place.set(feed, Some(position));
+            if worst.verdict != Verdict::Live {
+                self.pace.catch_up(feed);
+            }
         }
+        self.pace.end_lap();
         Ok(worst)
     }
 

@@ -1,12 +1,12 @@
 //! Clients that do not get every message: they asked for less, or they are too slow.
 
-use super::{End, Session, Transport};
+use super::{End, Session, Transport, catch_up::wanted};
 use crate::{
     frame::Frame,
     held::{Held, next_tick},
-    hub::PerFeed,
+    hub::{Lap, PerFeed, Step},
 };
-use oddswire_protocol::{Cursor, Timestamp, cursor::Position};
+use oddswire_protocol::{Cursor, Feed, Timestamp, cursor::Position};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -19,6 +19,11 @@ pub(super) struct Pace {
     /// When what is held is due.
     due: Option<Instant>,
     flushed_at: Option<Instant>,
+    /// Feeds that the client follows from a position of its own, and of which it is not up to date yet. It asked for what
+    /// changed since, and gets the newest of each key.
+    catching_up: PerFeed<bool>,
+    /// The lap of the ring that is under way, and when it began.
+    lap: Option<(Lap, Timestamp)>,
     /// Since when the client is too slow.
     slow_since: Option<Timestamp>,
     /// Whether it was told that it is caught up from the log.
@@ -34,6 +39,8 @@ impl Pace {
             held: Arc::default(),
             due: None,
             flushed_at: None,
+            catching_up: PerFeed::default(),
+            lap: None,
             slow_since: None,
             told: false,
             live_at: Timestamp::now(),
@@ -75,6 +82,21 @@ impl Pace {
         self.held.is_empty() && self.slow_since.is_none() && far
     }
 
+    /// The client goes on in a feed from a position that may lie far behind.
+    pub(super) fn catch_up(&mut self, feed: Feed) {
+        self.catching_up[feed.index()] = true;
+    }
+
+    fn catches_up(&self) -> bool {
+        self.catching_up.contains(&true)
+    }
+
+    /// The client was put elsewhere, or is owed more than before: what it has at the end of the lap under way is not all
+    /// that it is owed.
+    pub(super) fn end_lap(&mut self) {
+        self.lap = None;
+    }
+
     /// Drops what waits: the client begins anew.
     pub(super) fn forget(&mut self) {
         self.held = Arc::default();
@@ -99,24 +121,46 @@ impl Pace {
 }
 
 impl<T: Transport> Session<T> {
-    /// Looks whether more waits for the client than its budget.
-    pub(super) fn notice_backlog(&mut self) {
-        // Who is still owed what it asked for is no slow client.
-        let live = self.owed.is_empty() && self.pace.slow_since.is_none();
-        if live
-            && !self.pace.conflates()
+    /// The lap under way, or a new one. What is left out of it is decided here, for all of it.
+    pub(super) async fn lap(&mut self) -> Result<Lap, End> {
+        if let Some((lap, _)) = self.pace.lap {
+            return Ok(lap);
+        }
+        let catches_up = self.pace.catches_up();
+        if catches_up {
+            // What waits for its tick comes before what the client catches up with.
+            let here = *self.place.positions();
+            self.flush_held(&here).await?;
+        } else if !self.pace.conflates()
+            && self.pace.slow_since.is_none()
             && self.shared.hub.backlog_bytes(&self.place) > self.shared.budget_bytes
         {
             self.pace.slow_since = Some(self.pace.live_at);
         }
+        let is_slow = self.pace.slow_since.is_some();
+        let mut compact = PerFeed::default();
+        if !self.shared.trial.no_compaction {
+            let catching_up = self.pace.catching_up;
+            compact[Feed::Odds.index()] = catching_up[Feed::Odds.index()] || is_slow;
+            // Every event of a run is owed, unless the client asked for fewer.
+            compact[Feed::Run.index()] = catching_up[Feed::Run.index()] && self.pace.conflates();
+        }
+        Ok(self.shared.hub.lap(compact))
     }
 
-    /// The ring does not reach back to where a client is that was live: tells it so, once.
+    /// A step was taken in this lap.
+    pub(super) fn go_on_in(&mut self, lap: Lap) {
+        self.pace.lap.get_or_insert_with(|| (lap, Timestamp::now()));
+    }
+
+    /// The ring does not reach back to where a client is that was live, or that was on its way: tells it so, once.
     pub(super) async fn notice_overtaken(&mut self) -> Result<(), End> {
         let here = *self.place.positions();
         self.flush_held(&here).await?;
-        if self.owed.is_empty() && !self.pace.told {
+        let on_its_way = self.pace.lap.take().is_some();
+        if (on_its_way || !self.pace.catches_up()) && !self.pace.told {
             self.pace.told = true;
+            self.pace.slow_since.get_or_insert(self.pace.live_at);
             self.send_lagging(0, self.pace.live_at).await?;
         }
         Ok(())
@@ -125,26 +169,22 @@ impl<T: Transport> Session<T> {
     /// Sends frames of the ring, or has them wait. `before` is the place before the first of them.
     pub(super) async fn take(
         &mut self,
-        frames: &[(Arc<Frame>, PerFeed<Option<Position>>)],
+        step: &Step,
         mut before: PerFeed<Option<Position>>,
     ) -> Result<(), End> {
-        if self.pace.conflates() {
-            for (frame, after) in frames {
+        let catches_up = self.pace.catches_up();
+        if self.pace.conflates() && !catches_up {
+            for (frame, after) in &step.frames {
                 self.take_conflated(frame, &before, after).await?;
                 before = *after;
             }
             return Ok(());
         }
-        let slow_since = self.pace.slow_since;
-        // An image that is left out is followed by a newer one: positions stay true.
-        let left_out = |frame: &Frame| slow_since.is_some() && frame.is_superseded();
-        let kept: Vec<_> = frames.iter().filter(|(frame, _)| !left_out(frame)).collect();
-        let conflated = (frames.len() - kept.len()) as u64;
-        if let (Some(since), 1..) = (slow_since, conflated) {
-            self.shared.metrics.conflated.inc_by(conflated);
-            self.send_lagging(conflated, since).await?;
+        self.shared.metrics.conflated.inc_by(step.left_out);
+        if let (Some(since), 1..) = (self.pace.slow_since, step.left_out) {
+            self.send_lagging(step.left_out, since).await?;
         }
-        for (frame, after) in kept {
+        for (frame, after) in &step.frames {
             let cursor = self.pinned.unwrap_or_else(|| self.cursor_at(after));
             self.deliver(frame, Some(cursor)).await?;
         }
@@ -158,9 +198,15 @@ impl<T: Transport> Session<T> {
         after: &PerFeed<Option<Position>>,
     ) -> Result<(), End> {
         if frame.terminal {
-            // It goes at once. While older messages wait it has no position: that would be past theirs.
+            // It goes at once, after what waits of its source's odds: the run wrote them. While older messages wait
+            // they have no position: that would be past theirs.
+            let mut first = Vec::new();
             if !self.pace.held.is_empty() {
-                Arc::make_mut(&mut self.pace.held).overtake(&frame.key);
+                first = Arc::make_mut(&mut self.pace.held).end_run(frame, self.shared.trial);
+            }
+            first.retain(|frame| wanted(&self.topics, frame));
+            for frame in &first {
+                self.deliver(frame, None).await?;
             }
             let alone = self.pace.held.is_empty();
             let cursor = alone.then(|| self.pinned.unwrap_or_else(|| self.cursor_at(after)));
@@ -174,16 +220,24 @@ impl<T: Transport> Session<T> {
         Ok(())
     }
 
-    /// The session has all there is: sends what waits, where it is time.
-    pub(super) async fn reach_tail(&mut self) -> Result<(), End> {
+    /// The session has all that there was when its lap began: sends what waits, where it is time.
+    pub(super) async fn finish_lap(&mut self) -> Result<(), End> {
         let is_due = self.pace.due.is_some_and(|due| due <= Instant::now());
         if is_due || !self.owed.is_empty() || !self.pace.conflates() {
             let here = *self.place.positions();
             self.flush_held(&here).await?;
         }
+        if self.pace.catches_up() {
+            self.pace.catching_up = PerFeed::default();
+            self.pace.flushed_at = Some(Instant::now());
+        }
         self.pace.slow_since = None;
         self.pace.told = false;
-        self.pace.live_at = Timestamp::now();
+        self.pace.live_at = self
+            .pace
+            .lap
+            .take()
+            .map_or_else(Timestamp::now, |(_, began)| began);
         Ok(())
     }
 
@@ -199,8 +253,8 @@ impl<T: Transport> Session<T> {
         let released = std::mem::take(&mut self.pace.held).released();
         self.shared.metrics.conflated.inc_by(released.conflated);
         // What was unsubscribed meanwhile is not sent any more.
-        let wanted = |frame: &Arc<Frame>| self.topics.iter().any(|topic| topic.matches(&frame.key));
-        let frames: Vec<Arc<Frame>> = released.frames.into_iter().filter(wanted).collect();
+        let frames = released.frames.into_iter();
+        let frames: Vec<Arc<Frame>> = frames.filter(|frame| wanted(&self.topics, frame)).collect();
         let position: Cursor = self.pinned.unwrap_or_else(|| self.cursor_at(here));
         for (at, frame) in frames.iter().enumerate() {
             let is_last = at + 1 == frames.len();

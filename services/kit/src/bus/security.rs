@@ -101,6 +101,21 @@ impl BusSecurity {
         })
     }
 
+    /// The secret part of what this process shows the server, if it shows anything.
+    pub(super) fn own_secret(&self, urls: &str) -> Option<Secret> {
+        let seed = self.seed().ok().flatten();
+        let creds = || read("the credentials file", self.nats_creds.as_deref()?).ok();
+        let given = || {
+            self.nats_token
+                .as_ref()
+                .or(self.nats_password.as_ref())
+                .map(|s| s.expose().to_owned())
+        };
+        let in_url = || user_in(urls).map(|(_, password)| password);
+        let text = seed.or_else(creds).or_else(given).or_else(in_url)?;
+        text.parse().ok()
+    }
+
     fn seed(&self) -> Result<Option<String>, String> {
         let (seed, whence) = match (&self.nats_nkey, &self.nats_nkey_file) {
             (Some(seed), _) => (seed.expose().trim().to_owned(), "ODDSWIRE_NATS_NKEY".to_owned()),

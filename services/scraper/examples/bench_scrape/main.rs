@@ -228,8 +228,12 @@ fn write_sources(dir: &Path) {
     for (number, book) in BOOKS.iter().enumerate() {
         let mut text = fs::read_to_string(shipped.join(format!("{book}.toml"))).unwrap();
         let host = format!("http://127.0.0.{}:{PORT}", number + 1);
+        let base = format!(
+            "${{{}_URL:-${{DEMO_URL:-http://{book}.localhost:4600}}}}",
+            book.to_uppercase()
+        );
         for (from, to) in [
-            ("${DEMO_URL:-http://127.0.0.1:4600}", host.as_str()),
+            (base.as_str(), host.as_str()),
             ("requests_per_second = 20", "requests_per_second = 1000"),
             ("burst = 4", "burst = 1000"),
             ("concurrency = 4", "concurrency = 16"),

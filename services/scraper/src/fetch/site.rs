@@ -65,8 +65,7 @@ impl Site {
         let unguarded = source.allow_private || options.allow_private;
         let client = match proxy {
             Some(proxy) => Proxy::all(proxy.clone()).map(|proxy| client.proxy(proxy)),
-            None if unguarded => Ok(client),
-            None => Ok(client.dns_resolver(guard::Guard::new())),
+            None => Ok(client.dns_resolver(guard::Guard::new(unguarded))),
         };
         let client = client.and_then(reqwest::ClientBuilder::build);
         Ok(Self {

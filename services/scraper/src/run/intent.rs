@@ -1,6 +1,6 @@
 //! Somebody's wish that a run stops.
 //!
-//! The wish is written to CONTROL first, then told to the worker. The worker listens first, then looks: so it cannot
+//! The wish is written to GATEWAY first, then told to the worker. The worker listens first, then looks: so it cannot
 //! miss both. It looks again from time to time, since what it is told is told at most once.
 
 use super::{gauge::Gauge, rein::Rein};

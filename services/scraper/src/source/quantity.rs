@@ -46,20 +46,22 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("{text:?} is no share: write a number from 0 to 100 and %, as in \"2%\""))
 }
 
-/// Puts values in the place of each `${NAME}`, `${file:PATH}` and the same with `:-default`. An empty value counts as
-/// none.
+/// Puts values in the place of each `${NAME}`, `${file:PATH}` and the same with `:-default`, where the default may have such
+/// places itself. An empty value counts as none.
 pub(super) fn substituted(text: &str, around: &Surroundings<'_>) -> Result<String, String> {
     let mut rest = text;
     let mut whole = String::new();
     while let Some((before, after)) = rest.split_once("${") {
-        let (inside, behind) = after
-            .split_once('}')
-            .ok_or_else(|| format!("{text:?} has ${{ without }}"))?;
+        let end = closing(after).ok_or_else(|| format!("{text:?} has ${{ without }}"))?;
+        let (inside, behind) = (&after[..end], &after[end + 1..]);
         let (name, default) = match inside.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (inside, None),
         };
-        let value = around.value(name)?.or_else(|| default.map(str::to_owned));
+        let value = match (around.value(name)?, default) {
+            (None, Some(default)) => Some(substituted(default, around)?),
+            (value, _) => value,
+        };
         let value = value.ok_or_else(|| match name.strip_prefix("file:") {
             Some(path) => {
                 format!("there is no file {path}, or it is empty; paths begin at the folder of this file")
@@ -72,6 +74,22 @@ pub(super) fn substituted(text: &str, around: &Surroundings<'_>) -> Result<Strin
     }
     whole.push_str(rest);
     Ok(whole)
+}
+
+/// Where the `}` stands that ends what a `${` before `text` began.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 1;
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '{' if text[..at].ends_with('$') => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
 }
 
 fn split(text: &str) -> Option<(u64, &str)> {
@@ -110,6 +128,13 @@ mod tests {
         let get = |text| substituted(text, &around);
         assert_eq!(get("http://${HOST:-a}/x").unwrap(), "http://example.org/x");
         assert_eq!(get("${NO:-http://b}/${EMPTY:-c}").unwrap(), "http://b/c");
+        assert_eq!(
+            get("${NO:-http://${NEITHER:-b}:${PORT:-1}}/c").unwrap(),
+            "http://b:1/c"
+        );
+        assert_eq!(get("${NO:-http://${HOST:-b}}/c").unwrap(), "http://example.org/c");
+        assert_eq!(get("${HOST:-http://${NO}}/c").unwrap(), "example.org/c");
+        assert!(get("${NO:-${HOST}").is_err());
         assert_eq!(get("plain $ text").unwrap(), "plain $ text");
         assert!(get("${NO}").unwrap_err().contains("NO is not set"));
         assert!(get("${HOST").is_err());

@@ -125,7 +125,7 @@ async fn a_source_that_no_scraper_has_any_more_is_listed_for_a_week() {
     let world = World::start(CALM_MS, 2, "").await;
     let _scraper = world.scraper("w-1").await;
     let control = world.bus.names().control_stream();
-    let subject = world.bus.names().control_subject("source.alpha");
+    let subject = world.bus.names().record_subject("source.alpha");
     let ttl = async || {
         let record = world.bus.leader_last_message(&control, &subject).await.ok()??;
         Some((record.seq, record.header("Nats-TTL")?.to_owned()))

@@ -104,6 +104,31 @@ async fn a_host_that_fails_again_and_again_is_left_alone_by_all_its_sources() {
 }
 
 #[tokio::test]
+async fn names_below_localhost_are_hosts_of_their_own_and_one_that_fails_is_left_alone_by_itself() {
+    let server = Server::start(|_, request| match request {
+        _ if request.contains("/down") => answer(503, "", ""),
+        _ => answer(200, "", "fine"),
+    })
+    .await;
+    let fetcher = Fetcher::default();
+    let at = |name: &str| server.url.replace("127.0.0.1", &format!("{name}.localhost"));
+    let careful =
+        "[source.retry]\nattempts = 3\nbase = \"1ms\"\nbreaker = { failures = 3, open_for = \"1h\" }";
+    let text = definitions::text(&format!("{HURRY}\n{careful}"))
+        .replace("retry = { base = \"1ms\", max = \"10ms\" }\n", "");
+    let alpha = definitions::parse_at(&at("alpha"), &text).unwrap();
+    let alpha = fetcher.site(&alpha).unwrap();
+    let bravo = site_of(&fetcher, "bravo", &at("bravo"), "");
+    assert_eq!(
+        fetch_path(&alpha, "/down").await.unwrap_err().http_status(),
+        Some(503)
+    );
+    let (result, _) = fetch(&bravo, &get(&at("bravo"), "/")).await;
+    assert_eq!(body(result), "fine");
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[tokio::test]
 async fn a_host_that_is_well_again_is_asked_again() {
     let server = Server::start(|number, _| match number {
         0..3 => answer(500, "", ""),
