@@ -25,6 +25,8 @@ struct Cli {
     no_barrier: bool,
     #[arg(long)]
     no_settling: bool,
+    #[arg(long)]
+    whole_answers: bool,
 }
 
 #[tokio::main]
@@ -37,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
         no_chain: cli.no_chain,
         no_barrier: cli.no_barrier,
         no_settling: cli.no_settling,
+        whole_answers: cli.whole_answers,
         ..Trial::default()
     };
     let clients = TcpListener::bind(cli.gateway.listen).await?;

@@ -71,7 +71,11 @@ impl Server {
                     // All clients of a scenario come from one address, and at once.
                     "--connections-per-address",
                     "0",
+                    "--handshakes-per-address",
+                    "0",
                     "--handshakes-per-s",
+                    "0",
+                    "--memory-bytes",
                     "0",
                     "--requests-per-s",
                     "0",

@@ -115,6 +115,8 @@ problem_codes! {
     InvalidQuery = "invalid_query", "Bad query parameter", [400];
     /// None of the topics asked for is valid.
     InvalidTopic = "invalid_topic", "No valid topic", [400];
+    /// The gateway holds as much memory as it may.
+    MemoryFull = "memory_full", "No memory left", [503];
     /// The address exists and does not take this method.
     MethodNotAllowed = "method_not_allowed", "Method not allowed", [405];
     /// The request is no WebSocket handshake; 426 where its version is another.
@@ -141,8 +143,8 @@ problem_codes! {
     TokenInvalid = "token_invalid", "Token refused", [401];
     /// No token came.
     TokenMissing = "token_missing", "Token needed", [401];
-    /// Too many streams are being opened at this moment.
-    TooManyHandshakes = "too_many_handshakes", "Too many clients at once", [503];
+    /// Too many streams are being opened at this moment; 429 where the address opens too many.
+    TooManyHandshakes = "too_many_handshakes", "Too many clients at once", [503, 429];
     /// The address asks more often than one may.
     TooManyRequests = "too_many_requests", "Too many requests", [429];
     /// The token allows none of the topics asked for.

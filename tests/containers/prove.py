@@ -157,7 +157,8 @@ async def verdict(engine, upgrade):
     try:
         return task.result()
     except (TimeoutError, subprocess.SubprocessError) as error:
-        return [str(error)]
+        # What a command of the engine said is why it failed.
+        return [f"{error}: {getattr(error, 'stderr', None) or ''}".rstrip(": ")]
 
 
 async def prove(engine, upgrade):

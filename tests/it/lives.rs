@@ -32,12 +32,14 @@ impl World {
     async fn fenced(&self, quote: &Quote) {
         let subjects = self.bus.subjects();
         let fence = subjects.fence(&quote.source.parse().unwrap());
-        let mut last = None;
-        until("the last fence", async || {
-            let read = self.bus.leader_last_message("ODDS", &fence).await;
-            read.map(|found| last = found).is_ok()
-        })
-        .await;
+        let asked = async {
+            loop {
+                if let Ok(last) = self.bus.leader_last_message("ODDS", &fence).await {
+                    return last;
+                }
+            }
+        };
+        let last = within("the last fence", asked).await;
         let fence = Publication {
             expected: Some(last.map_or(0, |last| last.seq)),
             ..Publication::new(fence, RunId::new().to_string(), Vec::new().into())
@@ -121,15 +123,17 @@ fn touched(topics: &str) -> &'static [Feed] {
 }
 
 async fn verdict(gateway: &Gateway, topics: &str, cursor: Cursor) -> Verdict {
-    let mut verdict = Verdict::Unavailable;
-    until("the bus to be back", async || {
-        let since = cursor.to_string();
-        let mut client = Box::pin(Connection::open(Transport::Sse, &gateway.address, topics, &since)).await;
-        verdict = Box::pin(client.acknowledged()).await.resume.verdict;
-        verdict != Verdict::Unavailable
-    })
-    .await;
-    verdict
+    let told = async {
+        loop {
+            let since = cursor.to_string();
+            let mut client = Connection::open(Transport::Sse, &gateway.address, topics, &since).await;
+            let verdict = client.acknowledged().await.resume.verdict;
+            if verdict != Verdict::Unavailable {
+                return verdict;
+            }
+        }
+    };
+    within("the bus to be back", told).await
 }
 
 /// A store is copied after `KEPT` events of each kind, goes on for `LOST`, is put back, and goes on for `after`. Gives

@@ -32,6 +32,7 @@ mod rest;
 mod resume;
 mod secured;
 mod settling;
+mod shares;
 mod siege;
 mod signals;
 mod slow;

@@ -14,7 +14,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_tungstenite::{client_async, tungstenite::Message};
 
 /// A certificate on disk, and who trusts it.
-struct Certificate {
+pub(crate) struct Certificate {
     folder: TempDir,
     pem: String,
 }
@@ -28,7 +28,7 @@ fn write(folder: &Path) -> String {
 }
 
 impl Certificate {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pem = write(folder.path());
         Self { folder, pem }
@@ -48,7 +48,20 @@ impl Certificate {
         self.connect_to(&gateway.address, alpn).await
     }
 
-    async fn connect_to(&self, address: &str, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+    /// The options of a gateway that has it.
+    pub(crate) fn flags(&self) -> [String; 2] {
+        let file = |name: &str| self.folder.path().join(name).display().to_string();
+        [
+            format!("--tls-cert={}", file("cert.pem")),
+            format!("--tls-key={}", file("key.pem")),
+        ]
+    }
+
+    pub(crate) async fn connect_to(
+        &self,
+        address: &str,
+        alpn: &[u8],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
         let mut roots = RootCertStore::empty();
         roots
@@ -220,7 +233,8 @@ async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
     .await;
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+/// A frame of HTTP/2.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     let mut bytes = vec![length[1], length[2], length[3], kind, flags];
     bytes.extend_from_slice(&stream.to_be_bytes());
@@ -265,11 +279,7 @@ async fn tls_costs_a_client_a_bounded_piece_of_memory() {
     oddswire_kit::descriptors::raise();
     let world = World::new().await;
     let certificate = Certificate::new();
-    let file = |name: &str| certificate.folder.path().join(name).display().to_string();
-    let tls = [
-        format!("--tls-cert={}", file("cert.pem")),
-        format!("--tls-key={}", file("key.pem")),
-    ];
+    let tls = certificate.flags();
     let mut each = Vec::new();
     for further in [&[][..], &tls] {
         let process = GatewayProcess::start(&world.nats_url(), further);

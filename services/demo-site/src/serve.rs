@@ -1,9 +1,10 @@
 //! Runs the site on a socket until it is told to stop.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use crate::requests::Requests;
 use crate::site::Site;
 use crate::world::World;
 
+/// Connections at the same time. When there are as many, the next one cuts the oldest: a client that holds connections
+/// without asking takes neither them nor the descriptors from others.
+const CONNECTIONS_MAX: usize = 256;
 /// How long requests in flight may take after the stop before their connections are cut.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long the cut connections get to notice.
@@ -63,6 +67,7 @@ pub async fn run(options: DemoOptions, listener: TcpListener, stop: Cancellation
     let listener = CuttableListener {
         inner: listener,
         cut: cut.clone(),
+        oldest_first: VecDeque::new(),
     };
     let server = axum::serve(listener, site.router()).with_graceful_shutdown(stop.clone().cancelled_owned());
     let mut server = std::pin::pin!(async move { server.await });
@@ -82,10 +87,27 @@ pub async fn run(options: DemoOptions, listener: TcpListener, stop: Cancellation
     }
 }
 
-/// A TCP listener whose connections fail once `cut` is cancelled.
+/// A TCP listener with a bounded number of connections, which fail once `cut` is cancelled.
 struct CuttableListener {
     inner: TcpListener,
     cut: CancellationToken,
+    /// What cuts each connection that is open.
+    oldest_first: VecDeque<Weak<CancellationToken>>,
+}
+
+impl CuttableListener {
+    /// What cuts a further connection. One of too many is cut for it.
+    fn add(&mut self) -> Arc<CancellationToken> {
+        self.oldest_first.retain(|cut| cut.strong_count() > 0);
+        if self.oldest_first.len() >= CONNECTIONS_MAX
+            && let Some(oldest) = self.oldest_first.pop_front().and_then(|cut| cut.upgrade())
+        {
+            oldest.cancel();
+        }
+        let cut = Arc::new(self.cut.child_token());
+        self.oldest_first.push_back(Arc::downgrade(&cut));
+        cut
+    }
 }
 
 impl Listener for CuttableListener {
@@ -94,13 +116,13 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let (inner, address) = Listener::accept(&mut self.inner).await;
-        (
-            CuttableStream {
-                inner,
-                cut: Box::pin(self.cut.clone().cancelled_owned()),
-            },
-            address,
-        )
+        let cut = self.add();
+        let stream = CuttableStream {
+            inner,
+            cut: Box::pin(cut.as_ref().clone().cancelled_owned()),
+            _is_open: cut,
+        };
+        (stream, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
@@ -111,6 +133,7 @@ impl Listener for CuttableListener {
 struct CuttableStream {
     inner: TcpStream,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    _is_open: Arc<CancellationToken>,
 }
 
 impl CuttableStream {

@@ -1,16 +1,21 @@
 //! The board as the bus holds it: the last image of each odds key, read when asked for.
 
-use crate::frame::Frame;
-use bytes::Bytes;
+use crate::{
+    frame::Frame,
+    listing::{Listing, PAGE_BYTES, Part, Writer},
+};
 use oddswire_kit::{
     bus::Bus,
-    log::{ReadError, Stored},
+    log::{Read, ReadError, Stored},
 };
 use oddswire_protocol::{
     Cursor, EventId, EventKey, Feed, MarketToken, SourceKey, SportKey, Timestamp,
     cursor::{Position, Proof},
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeSet, HashSet},
+    hash::{BuildHasher, RandomState},
+};
 
 /// What of the board is asked for; `None` is everything.
 #[derive(Debug, Clone, Default)]
@@ -48,135 +53,150 @@ impl Filter {
     }
 }
 
-/// A part of the board.
+/// A part of the board, read as it is sent: what is after a sequence, so many markets at most. Then the last confirmation
+/// of each source. A market that changes between two pages comes again on a later one; none is left out. One that changes
+/// while its page is read is on it once, as it was before or after.
 #[derive(Debug)]
-pub struct BoardPage {
-    /// A position at or before everything in the board: a stream from here continues it.
-    pub cursor: Cursor,
-    /// `data` of `odds_update`, as published.
-    pub markets: Vec<Bytes>,
-    /// `data` of the last `odds_confirmed` of each source, as published.
-    pub confirmed: BTreeMap<SourceKey, Bytes>,
-    /// Where the next page begins; `None` on the last.
-    pub next_page: Option<u64>,
+pub struct Board {
+    bus: Bus,
+    quotes: Read,
+    confirmed: Read,
+    limit: usize,
+    seen: Seen,
+    sources: BTreeSet<SourceKey>,
+    next_page: Option<u64>,
+    stage: Stage,
+    out: Writer,
 }
 
-/// Reads a part of the board: what is after the sequence `after`, `limit` markets at most. A market that changes
-/// between two pages comes again on a later one; none is left out.
-///
-/// # Errors
-/// [`ReadError`].
-pub async fn page(bus: &Bus, filter: &Filter, after: u64, limit: usize) -> Result<BoardPage, ReadError> {
-    let stream = bus.names().odds.as_str();
-    let state = bus.stream_state(stream).await?;
-    let mark = bus.marks(Feed::Odds, state.last_seq).await?;
-    let position = Position {
-        proof: mark.last().map(|(_, mark)| Proof {
-            end: state.last_seq,
-            mark: *mark,
-        }),
-        ..Position::new(state.epoch, state.last_seq)
-    };
-    let cursor = Cursor::at(Timestamp::now()).with(Feed::Odds, Some(position));
-    // To the tail, wherever that is when the read gets there.
-    let mut read = bus.read(
-        stream,
-        bus.subjects().feed_filter(&filter.quotes()),
-        after.saturating_add(1),
-        u64::MAX,
-    );
-    let mut latest: BTreeMap<String, Stored> = BTreeMap::new();
-    let mut next_page = None;
-    'read: while let Some(messages) = read.next_page().await? {
-        // What is not what the contract says is counted where it comes by live, and shown nowhere.
-        for message in messages
-            .into_iter()
-            .filter(|m| Frame::new(bus.subjects(), m).is_ok())
-        {
-            if latest.len() == limit && !latest.contains_key(&message.subject) {
-                next_page = Some(message.seq - 1);
-                break 'read;
+/// What of the answer comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Markets,
+    Confirmed,
+    Over,
+}
+
+/// The markets that were sent. Their subjects would need ten times the memory; two different ones look alike once in
+/// 10^31 boards.
+#[derive(Debug, Default)]
+struct Seen {
+    states: [RandomState; 2],
+    subjects: HashSet<[u64; 2]>,
+}
+
+impl Seen {
+    fn of(&self, subject: &str) -> [u64; 2] {
+        [0, 1].map(|at: usize| self.states[at].hash_one(subject))
+    }
+}
+
+impl Board {
+    /// Begins to read what is after the sequence `after`, `limit` markets at most.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn begin(bus: &Bus, filter: &Filter, after: u64, limit: usize) -> Result<Self, ReadError> {
+        let stream = bus.names().odds.as_str();
+        let state = bus.stream_state(stream).await?;
+        let marks = bus.marks(Feed::Odds, state.last_seq).await?;
+        let position = Position {
+            proof: marks.last().map(|(_, mark)| Proof {
+                end: state.last_seq,
+                mark: *mark,
+            }),
+            ..Position::new(state.epoch, state.last_seq)
+        };
+        // A position at or before everything in the board: a stream from here continues it.
+        let cursor = Cursor::at(Timestamp::now()).with(Feed::Odds, Some(position));
+        // To the tail, wherever that is when the read gets there.
+        let read = |subjects: &str, after: u64| {
+            let subjects = bus.subjects().feed_filter(subjects);
+            bus.read(stream, subjects, after.saturating_add(1), u64::MAX)
+                .in_pages_of(PAGE_BYTES)
+        };
+        Ok(Self {
+            bus: bus.clone(),
+            quotes: read(&filter.quotes(), after),
+            confirmed: read(&filter.confirmed(), 0),
+            limit,
+            seen: Seen::default(),
+            sources: BTreeSet::new(),
+            next_page: None,
+            stage: Stage::Markets,
+            out: Writer::begin(&format!("{{\"cursor\":\"{cursor}\",\"markets\":[")),
+        })
+    }
+
+    /// Takes in a page of markets. What is not what the contract says is counted where it comes by live, and shown
+    /// nowhere.
+    fn take_markets(&mut self, messages: Option<Vec<Stored>>) {
+        let is_last = messages.is_none();
+        for message in messages.into_iter().flatten() {
+            if Frame::new(self.bus.subjects(), &message).is_err() {
+                continue;
             }
-            latest.insert(message.subject.clone(), message);
+            let subject = self.seen.of(&message.subject);
+            if self.seen.subjects.contains(&subject) {
+                continue;
+            }
+            if self.seen.subjects.len() == self.limit {
+                self.next_page = Some(message.seq - 1);
+                return self.end_markets();
+            }
+            self.seen.subjects.insert(subject);
+            self.out.item(&message.payload);
+        }
+        if is_last {
+            self.end_markets();
         }
     }
-    let mut confirmed = BTreeMap::new();
-    let mut read = bus.read(
-        stream,
-        bus.subjects().feed_filter(&filter.confirmed()),
-        1,
-        u64::MAX,
-    );
-    while let Some(messages) = read.next_page().await? {
-        for message in messages
-            .into_iter()
-            .filter(|m| Frame::new(bus.subjects(), m).is_ok())
-        {
-            if let Some(EventKey::Confirmed { source }) = bus.subjects().parse(&message.subject) {
-                confirmed.insert(source, message.payload);
+
+    fn end_markets(&mut self) {
+        self.out.list("],\"confirmed\":{");
+        self.stage = Stage::Confirmed;
+    }
+
+    fn take_confirmed(&mut self, messages: Option<Vec<Stored>>) {
+        let Some(messages) = messages else {
+            self.out.end("}", self.next_page);
+            self.stage = Stage::Over;
+            return;
+        };
+        for message in messages {
+            let is_good = Frame::new(self.bus.subjects(), &message).is_ok();
+            if let Some(EventKey::Confirmed { source }) = self.bus.subjects().parse(&message.subject)
+                && is_good
+                && self.sources.insert(source.clone())
+            {
+                self.out.member(source.as_str(), &message.payload);
             }
         }
     }
-    let mut markets: Vec<Stored> = latest.into_values().collect();
-    markets.sort_by_key(|m| m.seq);
-    let markets = markets.into_iter().map(|m| m.payload).collect();
-    Ok(BoardPage {
-        cursor,
-        markets,
-        confirmed,
-        next_page,
-    })
 }
 
-impl BoardPage {
-    /// The answer's body, the publishers' bytes spliced.
-    pub fn into_json(self) -> Vec<u8> {
-        let mut out = format!("{{\"cursor\":\"{}\",\"markets\":[", self.cursor).into_bytes();
-        join(&mut out, self.markets.iter(), |out, data| {
-            out.extend_from_slice(data);
-        });
-        out.extend_from_slice(b"],\"confirmed\":{");
-        join(&mut out, self.confirmed.iter(), |out, (source, data)| {
-            out.extend_from_slice(format!("\"{source}\":").as_bytes());
-            out.extend_from_slice(data);
-        });
-        let next = self
-            .next_page
-            .map_or_else(|| "null".into(), |page| format!("\"{page}\""));
-        out.extend_from_slice(format!("}},\"next_page\":{next}}}").as_bytes());
-        out
-    }
-}
-
-/// Writes items with commas between them.
-pub(crate) fn join<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
-    for (at, item) in items.enumerate() {
-        if at > 0 {
-            out.push(b',');
+impl Listing for Board {
+    async fn next(&mut self) -> Result<Part, ReadError> {
+        while self.stage != Stage::Over && !self.out.is_full() {
+            match self.stage {
+                Stage::Markets => {
+                    let messages = self.quotes.next_page().await?;
+                    self.take_markets(messages);
+                }
+                Stage::Confirmed => {
+                    let messages = self.confirmed.next_page().await?;
+                    self.take_confirmed(messages);
+                }
+                Stage::Over => {}
+            }
         }
-        write(out, item);
+        Ok(self.out.part(self.stage == Stage::Over))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_body_is_one_json_object_of_the_publishers_bytes() {
-        let page = BoardPage {
-            cursor: Cursor::at("2026-02-06T01:30:00.123Z".parse().unwrap()),
-            markets: vec![Bytes::from_static(b"{\"a\": 1}"), Bytes::from_static(b"{}")],
-            confirmed: BTreeMap::from([("alpha".parse().unwrap(), Bytes::from_static(b"{\"b\":2}"))]),
-            next_page: Some(7),
-        };
-        let text = String::from_utf8(page.into_json()).unwrap();
-        assert!(
-            text.contains(r#""markets":[{"a": 1},{}],"confirmed":{"alpha":{"b":2}},"next_page":"7"}"#),
-            "{text}"
-        );
-        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
-    }
 
     #[test]
     fn a_filter_is_one_subject() {

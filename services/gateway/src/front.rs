@@ -5,22 +5,31 @@
 //! visitor is gone: a connection's task, a request, a stream.
 
 mod address;
+mod answers;
+mod backlog;
+mod memory;
 mod options;
 mod origin;
 mod rates;
 mod relay;
+mod shares;
 mod tls;
 
 pub use options::{FrontOptions, LimitOptions};
 pub use origin::{BadPattern, Pattern};
 pub use tls::TlsError;
 
+pub(crate) use answers::Answer;
+use backlog::Backlogs;
+pub(crate) use backlog::{Backlog, PIECE_BYTES, Turn};
+pub(crate) use memory::PROCESS_BYTES;
 pub(crate) use rates::Bucket;
 pub(crate) use relay::{pair, relay};
 pub(crate) use tls::Tls;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, trial::Trial};
 use address::{client_of, is_trusted, key_of};
+use answers::Answers;
 use hyper::{
     HeaderMap, Method,
     http::{
@@ -29,6 +38,7 @@ use hyper::{
     },
 };
 use ipnet::IpNet;
+use memory::Wish;
 use oddswire_kit::descriptors;
 use origin::{Whose, is_local_name, whose};
 use prometheus_client::{encoding::EncodeLabelValue, metrics::gauge::Gauge};
@@ -61,6 +71,12 @@ pub enum Refused {
     AddressFull,
     /// Too many streams are being opened.
     Handshakes,
+    /// This address tries to open streams too often.
+    AddressHandshakes,
+    /// This address has as many answers under way as it may.
+    Answers,
+    /// The process holds as much memory as it may.
+    Memory,
     /// Too many requests of this address.
     Requests,
     /// A page of another origin.
@@ -121,7 +137,10 @@ pub struct Front {
     tls: Option<Tls>,
     seats: Arc<Seats>,
     handshakes: Mutex<Bucket>,
+    tries: Mutex<Rates>,
     requests: Mutex<Rates>,
+    answers: Arc<Answers>,
+    trial: Trial,
     metrics: Arc<Metrics>,
 }
 
@@ -141,7 +160,10 @@ pub(crate) struct Visitor {
     pub(crate) address: IpAddr,
     /// Whether requests share the connection.
     is_shared: bool,
+    /// The address that it is limited by; none for a proxy that is trusted.
+    counted: Option<IpAddr>,
     requests: Arc<AtomicU32>,
+    backlogs: Arc<Backlogs>,
     _seat: Arc<Seat>,
     /// What this stream takes besides.
     stream: Option<Arc<Seat>>,
@@ -193,7 +215,10 @@ impl Front {
             tls: options.tls_files().map(Tls::new).transpose()?,
             seats: Arc::new(Seats::new(metrics.connections.clone())),
             handshakes: Mutex::new(Bucket::new(f64::from(limits.handshakes_per_s))),
+            tries: Mutex::default(),
             requests: Mutex::default(),
+            answers: Arc::default(),
+            trial: Trial::default(),
             rules: RwLock::new(rules),
             metrics,
         })
@@ -260,14 +285,17 @@ impl Front {
     pub(crate) fn arrive(&self, peer: SocketAddr) -> Result<Visitor, Refused> {
         let rules = self.rules();
         let peer = peer.ip().to_canonical();
-        let address = (!is_trusted(peer, &rules.trusted))
-            .then_some((key_of(peer), rules.limits.connections_per_address));
+        let counted = (!is_trusted(peer, &rules.trusted)).then_some(key_of(peer));
+        let address = counted.map(|address| (address, rules.limits.connections_per_address));
         let seat = self.seat(Some(rules.connections), address)?;
+        self.room_for(&rules, Wish::Connection)?;
         Ok(Visitor {
             peer,
             address: key_of(peer),
             is_shared: false,
+            counted,
             requests: Arc::default(),
+            backlogs: Arc::default(),
             _seat: Arc::new(seat),
             stream: None,
         })
@@ -333,25 +361,20 @@ impl Front {
         let mut visitor = visitor.clone();
         visitor.address = key_of(told.unwrap_or(visitor.peer));
         // Only what a proxy asks for itself has no limit, such as its health checks.
-        let counts = !is_by_proxy || told.is_some();
+        visitor.counted = (!is_by_proxy || told.is_some()).then_some(visitor.address);
         if !is_stream {
-            let rate = f64::from(limits.requests_per_s);
-            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            if counts && rate > 0.0 && !requests.take(visitor.address, rate) {
-                return Err(self.count(Refused::Requests));
-            }
+            self.spend_request(rules, &visitor)?;
             return Ok(visitor);
         }
+        self.spend_try(rules, &visitor)?;
+        self.room_for(rules, Wish::Stream)?;
         let max = visitor.is_shared.then_some(rules.connections);
-        let address = (counts && (visitor.is_shared || is_by_proxy))
-            .then_some((visitor.address, limits.connections_per_address));
+        let address = visitor
+            .counted
+            .filter(|_| visitor.is_shared || is_by_proxy)
+            .map(|address| (address, limits.connections_per_address));
         if max.is_some() || address.is_some() {
             visitor.stream = Some(Arc::new(self.seat(max, address)?));
-        }
-        let rate = f64::from(limits.handshakes_per_s);
-        let mut handshakes = self.handshakes.lock().unwrap_or_else(PoisonError::into_inner);
-        if rate > 0.0 && !handshakes.take(rate, rate) {
-            return Err(self.count(Refused::Handshakes));
         }
         Ok(visitor)
     }

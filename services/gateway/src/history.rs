@@ -1,82 +1,88 @@
 //! What the odds of an event were: the images of the last day, read from HISTORY when asked for.
 
 use crate::{
-    board::{Filter, join},
+    board::Filter,
     frame::Frame,
+    listing::{Listing, PAGE_BYTES, Part, Writer},
 };
-use bytes::Bytes;
-use oddswire_kit::{bus::Bus, log::ReadError};
+use oddswire_kit::{
+    bus::Bus,
+    log::{Read, ReadError, Stored},
+};
 use oddswire_protocol::{EventId, Timestamp};
 
-/// A part of the past of an event.
+/// A part of the past of an event, read as it is sent: `odds_update` envelopes, oldest first.
 #[derive(Debug)]
-pub struct HistoryPage {
-    /// The event.
-    pub event_id: EventId,
-    /// Nothing in it is older.
-    pub since: Timestamp,
-    /// `odds_update` envelopes, oldest first.
-    pub images: Vec<Bytes>,
-    /// Where the next page begins; `None` on the last.
-    pub next_page: Option<u64>,
+pub struct History {
+    bus: Bus,
+    read: Read,
+    since: Timestamp,
+    /// Images that may still come.
+    left: usize,
+    next_page: Option<u64>,
+    is_over: bool,
+    out: Writer,
 }
 
-/// Reads a part of an event's past: what HISTORY has of it after its sequence `after`, `limit` images at most.
-///
-/// # Errors
-/// [`ReadError`].
-pub async fn page(
-    bus: &Bus,
-    event_id: EventId,
-    filter: Filter,
-    since: Timestamp,
-    after: u64,
-    limit: usize,
-) -> Result<HistoryPage, ReadError> {
-    let filter = Filter {
-        event_id: Some(event_id.clone()),
-        ..filter
-    };
-    let subjects = bus.subjects().feed_filter(&filter.quotes());
-    let mut read = bus.read(&bus.names().history, subjects, after.saturating_add(1), u64::MAX);
-    let (mut images, mut next_page) = (Vec::new(), None);
-    'read: while let Some(messages) = read.next_page().await? {
-        for message in messages {
-            // What is not what the contract says is counted where it comes by live, and shown nowhere.
-            let Ok(frame) = Frame::new(bus.subjects(), &message) else {
-                continue;
-            };
-            if frame.at.is_none_or(|at| at < since) {
-                continue;
-            }
-            if images.len() == limit {
-                next_page = Some(message.seq - 1);
-                break 'read;
-            }
-            images.push(frame.envelope.bytes().clone());
+impl History {
+    /// Begins to read what HISTORY has of an event after its sequence `after`, nothing older than `since`, `limit` images
+    /// at most.
+    pub fn begin(
+        bus: &Bus,
+        event_id: &EventId,
+        filter: Filter,
+        since: Timestamp,
+        after: u64,
+        limit: usize,
+    ) -> Self {
+        let filter = Filter {
+            event_id: Some(event_id.clone()),
+            ..filter
+        };
+        let subjects = bus.subjects().feed_filter(&filter.quotes());
+        let read = bus.read(&bus.names().history, subjects, after.saturating_add(1), u64::MAX);
+        let head = format!("{{\"event_id\":\"{event_id}\",\"since\":\"{since}\",\"images\":[");
+        Self {
+            bus: bus.clone(),
+            read: read.in_pages_of(PAGE_BYTES),
+            since,
+            left: limit,
+            next_page: None,
+            is_over: false,
+            out: Writer::begin(&head),
         }
     }
-    Ok(HistoryPage {
-        event_id,
-        since,
-        images,
-        next_page,
-    })
+
+    fn take(&mut self, messages: Option<Vec<Stored>>) {
+        self.is_over = messages.is_none();
+        for message in messages.into_iter().flatten() {
+            // What is not what the contract says is counted where it comes by live, and shown nowhere.
+            let Ok(frame) = Frame::new(self.bus.subjects(), &message) else {
+                continue;
+            };
+            if frame.at.is_none_or(|at| at < self.since) {
+                continue;
+            }
+            if self.left == 0 {
+                self.next_page = Some(message.seq - 1);
+                self.is_over = true;
+                break;
+            }
+            self.left -= 1;
+            self.out.item(frame.envelope.bytes());
+        }
+        if self.is_over {
+            self.out.end("]", self.next_page);
+        }
+    }
 }
 
-impl HistoryPage {
-    /// The answer's body, the publishers' bytes spliced.
-    pub fn into_json(self) -> Vec<u8> {
-        let (event_id, since) = (&self.event_id, self.since);
-        let mut out =
-            format!("{{\"event_id\":\"{event_id}\",\"since\":\"{since}\",\"images\":[").into_bytes();
-        join(&mut out, self.images.iter(), |out, image| {
-            out.extend_from_slice(image);
-        });
-        let next = self
-            .next_page
-            .map_or_else(|| "null".into(), |page| format!("\"{page}\""));
-        out.extend_from_slice(format!("],\"next_page\":{next}}}").as_bytes());
-        out
+impl Listing for History {
+    async fn next(&mut self) -> Result<Part, ReadError> {
+        while !self.is_over && !self.out.is_full() {
+            let messages = self.read.next_page().await?;
+            self.take(messages);
+        }
+        Ok(self.out.part(self.is_over))
     }
 }

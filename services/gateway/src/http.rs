@@ -1,6 +1,7 @@
 //! The client port: routes, and nothing else.
 
 mod accept;
+mod answer;
 pub mod contract;
 mod credentials;
 mod error;
@@ -63,8 +64,8 @@ impl Gateway {
         page: Page,
     ) -> Self {
         Self {
+            runs: Arc::new(RunIndex::new(shared.metrics.run_list_bytes.clone())),
             shared,
-            runs: Arc::default(),
             sessions: TaskTracker::new(),
             farewell,
             engine,

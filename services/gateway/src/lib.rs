@@ -18,6 +18,7 @@ pub mod history;
 pub mod http;
 pub mod hub;
 pub mod jobs;
+pub mod listing;
 pub mod logs;
 pub mod metrics;
 mod options;
@@ -164,7 +165,7 @@ pub async fn run_on_trial(
 ) -> Result<(), Error> {
     let (rules, auth) = watch::channel(Arc::new(rules(&options)?));
     let metrics = Arc::new(Metrics::default());
-    let front = front(&options, &metrics)?;
+    let front = front(&options, &metrics, trial)?;
     tell(&options, &front, &auth.borrow());
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
@@ -257,6 +258,7 @@ fn tell(options: &GatewayOptions, front: &Front, auth: &Auth) {
         connections,
         descriptors,
         per_address = options.limits.connections_per_address,
+        memory_mib = options.limits.memory_bytes >> 20,
         handshakes_per_s = options.limits.handshakes_per_s,
         requests_per_s = options.limits.requests_per_s,
         topics = options.topics_max,
@@ -265,7 +267,7 @@ fn tell(options: &GatewayOptions, front: &Front, auth: &Auth) {
     );
 }
 
-fn front(options: &GatewayOptions, metrics: &Arc<Metrics>) -> Result<Arc<Front>, Error> {
+fn front(options: &GatewayOptions, metrics: &Arc<Metrics>, trial: Trial) -> Result<Arc<Front>, Error> {
     let metrics = Arc::clone(metrics);
     let front = Front::new(
         &options.front,
@@ -274,7 +276,7 @@ fn front(options: &GatewayOptions, metrics: &Arc<Metrics>) -> Result<Arc<Front>,
         options.listen,
         metrics,
     )?;
-    Ok(Arc::new(front))
+    Ok(Arc::new(front.on_trial(trial)))
 }
 
 async fn keep_certificate(front: Arc<Front>, stop: CancellationToken) -> Result<(), Error> {
@@ -336,7 +338,12 @@ async fn look_after(
     trial: Trial,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    let measured = signs::measure(Arc::clone(engine.shared()), Arc::clone(&own), stop.clone());
+    let measured = signs::measure(
+        Arc::clone(engine.shared()),
+        Arc::clone(&own),
+        Arc::clone(&front),
+        stop.clone(),
+    );
     if trial.no_own_clients {
         measured.await;
     } else {
@@ -413,12 +420,8 @@ fn readiness(
 }
 
 async fn serve_ops(listener: TcpListener, ops: Ops, stop: CancellationToken) -> Result<(), Error> {
-    ops::serve(listener, ops, stop)
-        .await
-        .map_err(|source| Error::Serve {
-            what: "operators",
-            source,
-        })
+    ops::serve(listener, ops, stop).await;
+    Ok(())
 }
 
 async fn serve_clients(

@@ -68,6 +68,12 @@ pub struct Metrics {
     pub delivered_bytes: Counter,
     /// Bytes that wait because sockets did not take them.
     pub queue_bytes: Gauge,
+    /// Bytes of the images that lists of runs are made of.
+    pub run_list_bytes: Gauge,
+    /// Bytes that the process holds, as far as it counts them.
+    pub memory_bytes: Gauge,
+    /// How many it may; 0 for no limit.
+    pub memory_bytes_max: Gauge,
     /// Joins and resumes, by verdict and transport.
     pub resumes: Family<VerdictLabel, Counter>,
     /// Feeds joined, by what the client's events came from.
@@ -121,6 +127,9 @@ impl Default for Metrics {
             delivered: Counter::default(),
             delivered_bytes: Counter::default(),
             queue_bytes: Gauge::default(),
+            run_list_bytes: Gauge::default(),
+            memory_bytes: Gauge::default(),
+            memory_bytes_max: Gauge::default(),
             resumes: Family::default(),
             joins: Family::default(),
             client_errors: Counter::default(),
@@ -144,7 +153,7 @@ impl Default for Metrics {
 /// What pages begins at 0: Prometheus cannot see a count rise to 1 from nothing.
 fn refused_so_far() -> Family<RefusedLabel, Counter> {
     let refused = Family::<RefusedLabel, Counter>::default();
-    for reason in [Refused::Full, Refused::AddressFull] {
+    for reason in [Refused::Full, Refused::AddressFull, Refused::Memory] {
         drop(refused.get_or_create(&RefusedLabel { reason }));
     }
     refused
@@ -441,6 +450,21 @@ impl Metrics {
             "log_reads_shared",
             "Times that a client got from a read of the log made for another what it would have read itself",
             self.log_shared.clone(),
+        );
+        book.register(
+            "run_list_bytes",
+            "Bytes of the images in memory that lists of runs are made of",
+            self.run_list_bytes.clone(),
+        );
+        book.register(
+            "memory_bytes",
+            "Bytes that the process holds for its clients and itself, as far as it counts them",
+            self.memory_bytes.clone(),
+        );
+        book.register(
+            "memory_limit_bytes",
+            "How many of those bytes there may be; near to it answers from the bus are refused first, then streams, then connections; 0 for no limit",
+            self.memory_bytes_max.clone(),
         );
         book.register(
             "config_reloads",

@@ -1,11 +1,14 @@
 //! How a gateway is configured.
 
 use crate::auth::{AuthOptions, Problem};
-use crate::front::{FrontOptions, LimitOptions};
+use crate::front::{FrontOptions, LimitOptions, PROCESS_BYTES};
 use crate::http::Page;
 use clap::Args;
 use oddswire_kit::bus::BusOptions;
 use std::{net::SocketAddr, path::PathBuf};
+
+/// What is left for clients at least.
+const CLIENTS_BYTES_MIN: u64 = 32 << 20;
 
 /// A gateway's configuration.
 #[derive(Debug, Clone, Args)]
@@ -138,6 +141,16 @@ impl GatewayOptions {
                 .is_none_or(|folder| folder.join("index.html").is_file()),
             "--ui-dir",
             "there is no index.html in this folder: name the one that the page was built into".to_owned(),
+        );
+        let needed = PROCESS_BYTES + self.ring_bytes + CLIENTS_BYTES_MIN;
+        must(
+            self.limits.memory_bytes == 0 || self.limits.memory_bytes >= needed,
+            "--memory-bytes",
+            format!(
+                "{} bytes are too few: without clients this gateway holds {} and its ring {} (--ring-bytes), and clients \
+                 need {} at least; give it {needed}",
+                self.limits.memory_bytes, PROCESS_BYTES, self.ring_bytes, CLIENTS_BYTES_MIN
+            ),
         );
         must(
             self.grace_ms >= self.drain_delay_ms,

@@ -42,7 +42,7 @@ pub enum ReloadOutcome {
 
 impl GatewayOptions {
     /// Whether an option takes effect without a restart, by its name in the configuration file: keys and rules of
-    /// tokens, origins, hosts, trusted proxies, and limits of connections, requests, topics and messages.
+    /// tokens, origins, hosts, trusted proxies, and limits of memory, connections, requests, topics and messages.
     pub fn is_reloadable(key: &str) -> bool {
         const OTHERS: [&str; 9] = [
             "allow_origin",
@@ -58,6 +58,8 @@ impl GatewayOptions {
         let of_limits = [
             "connections_max",
             "connections_per_address",
+            "memory_bytes",
+            "handshakes_per_address",
             "handshakes_per_s",
             "requests_per_s",
             "pings_per_s",
@@ -150,6 +152,7 @@ mod tests {
             "connections_max",
             "topics_max",
             "pings_per_s",
+            "memory_bytes",
         ] {
             assert!(
                 keys.iter().any(|known| known == key),

@@ -1,6 +1,9 @@
 //! The runs of the last days, for lists: an index that is continued when it is asked for.
 
-use crate::frame::Frame;
+use crate::{
+    frame::Frame,
+    listing::{Listing, Part, Writer},
+};
 use bytes::Bytes;
 use oddswire_kit::{
     bus::Bus,
@@ -11,6 +14,7 @@ use oddswire_protocol::{
     header::{BATCH, STATUS},
     progress::Status,
 };
+use prometheus_client::metrics::gauge::Gauge;
 use std::collections::BTreeMap;
 use tokio::sync::Mutex;
 
@@ -58,6 +62,8 @@ impl RunFilter {
 #[derive(Debug, Default)]
 pub struct RunIndex {
     state: Mutex<Index>,
+    /// The bytes of its images.
+    bytes: Gauge,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +81,14 @@ struct Index {
 const RUNS_MAX: usize = 10_000;
 
 impl RunIndex {
+    /// An index that tells in `bytes` what it holds.
+    pub fn new(bytes: Gauge) -> Self {
+        Self {
+            state: Mutex::default(),
+            bytes,
+        }
+    }
+
     /// Brings the index up to date and gives what `filter` admits and is older than `before`, newest first, `limit`
     /// at most, and whether there is more.
     ///
@@ -89,7 +103,10 @@ impl RunIndex {
     ) -> Result<(Vec<RunEntry>, bool), ReadError> {
         // Held while the log is read: others that want a list wait for the same read.
         let mut index = self.state.lock().await;
-        index.refresh(bus).await?;
+        let refreshed = index.refresh(bus).await;
+        let bytes: usize = index.runs.values().map(|run| run.image.len()).sum();
+        self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        refreshed?;
         let mut found = index
             .runs
             .values()
@@ -191,6 +208,39 @@ fn entry(bus: &Bus, message: &Stored) -> Option<RunEntry> {
         status,
         batch_id,
         seq: message.origin_seq(),
-        image: message.payload.clone(),
+        // A copy: what came from the bus is a part of a buffer with other messages in it, all of which would stay.
+        image: Bytes::copy_from_slice(&message.payload),
     })
+}
+
+/// A page of a list of runs. Their images are the index's own.
+#[derive(Debug)]
+pub struct RunList {
+    runs: std::vec::IntoIter<RunEntry>,
+    next_page: Option<RunId>,
+    out: Writer,
+}
+
+impl RunList {
+    /// These runs, and the one before which the next page begins.
+    pub fn new(runs: Vec<RunEntry>, next_page: Option<RunId>) -> Self {
+        Self {
+            runs: runs.into_iter(),
+            next_page,
+            out: Writer::begin("{\"runs\":["),
+        }
+    }
+}
+
+impl Listing for RunList {
+    async fn next(&mut self) -> Result<Part, ReadError> {
+        while !self.out.is_full() {
+            let Some(run) = self.runs.next() else {
+                self.out.end("]", self.next_page.as_ref());
+                return Ok(self.out.part(true));
+            };
+            self.out.item(&run.image);
+        }
+        Ok(self.out.part(false))
+    }
 }

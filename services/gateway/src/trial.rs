@@ -24,6 +24,10 @@ pub struct Trial {
     pub block_shards: Option<&'static AtomicBool>,
     /// The gateway has no clients of its own.
     pub no_own_clients: bool,
+    /// Nothing is counted by address, and a stream counts before anybody has looked at its request.
+    pub no_shares: bool,
+    /// Answers are made whole before they are sent, however many there are, and wait for their clients for ever.
+    pub whole_answers: bool,
     /// Who catches up or is slow gets all that the ring holds.
     pub no_compaction: bool,
     /// Of those who conflate the end of a run does not have the odds of its source sent first.

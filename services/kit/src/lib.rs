@@ -3,6 +3,7 @@
 //!
 //! Its one invariant: it knows streams, subjects and bytes, never what an event means.
 
+pub mod accept;
 mod allocator;
 pub mod bus;
 pub mod child;

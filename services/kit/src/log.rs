@@ -4,6 +4,8 @@
 //! nothing. [`Bus::read`] therefore ends only when a sequence past the floor came by, or when the leader says that
 //! nothing else is there.
 
+mod leader;
+
 use crate::bus::Bus;
 use async_nats::{
     HeaderMap, Message,
@@ -184,87 +186,6 @@ impl Bus {
         })
     }
 
-    /// The first sequence from `seq` on whose subject is under `filter`, as the leader knows it.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn leader_next(&self, stream: &str, seq: u64, filter: &str) -> Result<Option<u64>, ReadError> {
-        self.leader_get(
-            stream,
-            &serde_json::json!({ "seq": seq.max(1), "next_by_subj": filter }),
-        )
-        .await
-    }
-
-    /// The sequence of the last message of a subject, as the leader knows it.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn leader_last(&self, stream: &str, subject: &str) -> Result<Option<u64>, ReadError> {
-        self.leader_get(stream, &serde_json::json!({ "last_by_subj": subject }))
-            .await
-    }
-
-    /// The last message of a subject, as the leader knows it.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn leader_last_message(
-        &self,
-        stream: &str,
-        subject: &str,
-    ) -> Result<Option<Stored>, ReadError> {
-        let query = serde_json::json!({ "last_by_subj": subject });
-        self.leader_message_by(stream, &query).await
-    }
-
-    /// The message with exactly this sequence, as the leader knows it.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn leader_message(&self, stream: &str, seq: u64) -> Result<Option<Stored>, ReadError> {
-        self.leader_message_by(stream, &serde_json::json!({ "seq": seq }))
-            .await
-    }
-
-    async fn leader_message_by(
-        &self,
-        stream: &str,
-        query: &serde_json::Value,
-    ) -> Result<Option<Stored>, ReadError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            message: RawMessage,
-        }
-        let answer = self
-            .api::<Answer>(&format!("STREAM.MSG.GET.{stream}"), query)
-            .await;
-        match answer {
-            Ok(answer) => Stored::from_raw(answer.message).map(Some),
-            Err(ReadError::Other(text)) if text.contains("no message found") => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn leader_get(&self, stream: &str, query: &serde_json::Value) -> Result<Option<u64>, ReadError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            message: Head,
-        }
-        #[derive(Deserialize)]
-        struct Head {
-            seq: u64,
-        }
-        match self
-            .api::<Answer>(&format!("STREAM.MSG.GET.{stream}"), query)
-            .await
-        {
-            Ok(answer) => Ok(Some(answer.message.seq)),
-            Err(ReadError::Other(text)) if text.contains("no message found") => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// The last message of a subject, as any replica knows it.
     ///
     /// # Errors
@@ -322,21 +243,32 @@ impl Bus {
     /// # Errors
     /// [`ReadError`].
     pub async fn page(&self, stream: &str, seq: u64, filter: &str) -> Result<Page, ReadError> {
+        self.page_of(stream, seq, filter, PAGE_BYTES).await
+    }
+
+    async fn page_of(
+        &self,
+        stream: &str,
+        seq: u64,
+        filter: &str,
+        max_bytes: usize,
+    ) -> Result<Page, ReadError> {
         let query = serde_json::json!({
-            "seq": seq.max(1), "next_by_subj": filter, "batch": PAGE_MESSAGES, "max_bytes": PAGE_BYTES
+            "seq": seq.max(1), "next_by_subj": filter, "batch": PAGE_MESSAGES, "max_bytes": max_bytes
         });
         self.direct_get(stream, &query).await
     }
 
     /// Everything from `from` to `floor`, both included, whose subject is under `filter`; see [`Read::next_page`].
-    pub fn read<'a>(&'a self, stream: &'a str, filter: String, from: u64, floor: u64) -> Read<'a> {
+    pub fn read(&self, stream: &str, filter: String, from: u64, floor: u64) -> Read {
         Read {
-            bus: self,
-            stream,
+            bus: self.clone(),
+            stream: stream.to_owned(),
             filter,
             next: from.max(1),
             floor,
             done: from.max(1) > floor,
+            page_bytes: PAGE_BYTES,
         }
     }
 
@@ -436,16 +368,25 @@ async fn collect(replies: &mut async_nats::Subscriber) -> Result<Page, ReadError
 
 /// A read of a stream up to a floor, page by page, that ends only when it is complete.
 #[derive(Debug)]
-pub struct Read<'a> {
-    bus: &'a Bus,
-    stream: &'a str,
+pub struct Read {
+    bus: Bus,
+    stream: String,
     filter: String,
     next: u64,
     floor: u64,
     done: bool,
+    page_bytes: usize,
 }
 
-impl Read<'_> {
+impl Read {
+    /// The same in pages of at most so many bytes, and one message at least: what is in memory at once of a read whose
+    /// pages are not kept.
+    #[must_use]
+    pub fn in_pages_of(mut self, bytes: usize) -> Self {
+        self.page_bytes = bytes.min(PAGE_BYTES);
+        self
+    }
+
     /// Whether everything up to the floor was given.
     pub fn is_done(&self) -> bool {
         self.done
@@ -461,7 +402,10 @@ impl Read<'_> {
     pub async fn next_page(&mut self) -> Result<Option<Vec<Stored>>, ReadError> {
         let give_up = Instant::now() + SETTLE_WITHIN;
         while !self.done {
-            let page = self.bus.page(self.stream, self.next, &self.filter).await?;
+            let page = self
+                .bus
+                .page_of(&self.stream, self.next, &self.filter, self.page_bytes)
+                .await?;
             let newest = page.messages.last().map(|m| m.seq);
             let mut done = newest.is_some_and(|seq| seq >= self.floor);
             let next = newest.map_or(self.next, |seq| seq.saturating_add(1));
@@ -469,7 +413,7 @@ impl Read<'_> {
                 done = true;
             } else if !done && !page.more {
                 // Dry here; only the leader can tell whether that is the end.
-                let left = self.bus.leader_next(self.stream, next, &self.filter).await?;
+                let left = self.bus.leader_next(&self.stream, next, &self.filter).await?;
                 done = left.is_none_or(|seq| seq > self.floor);
                 if !done && page.messages.is_empty() {
                     if Instant::now() > give_up {

@@ -1,13 +1,22 @@
 //! The operations port: `/livez`, `/readyz`, `/metrics`.
+//!
+//! Whoever reaches it takes little: it has at most [`CONNECTIONS_MAX`] connections, of one request each.
+
+mod connections;
 
 use axum::{
     Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse,
     routing::get,
 };
+use connections::Limits;
 use prometheus_client::registry::Registry;
 use std::{fmt, sync::Arc};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// Connections at the same time. When there are as many, the next one ends the oldest of the address that has most. The
+/// descriptors for them are kept apart from those of clients.
+pub const CONNECTIONS_MAX: usize = 64;
 
 type Check = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 
@@ -61,18 +70,17 @@ pub struct Ops {
 }
 
 /// Serves the operations port until `stop`.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(listener: TcpListener, ops: Ops, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, ops: Ops, stop: CancellationToken) {
+    serve_within(Limits::PORT, listener, ops, stop).await;
+}
+
+async fn serve_within(limits: Limits, listener: TcpListener, ops: Ops, stop: CancellationToken) {
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(ops);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+    connections::serve(listener, router, limits, stop).await;
 }
 
 async fn readyz(State(ops): State<Ops>) -> impl IntoResponse {
@@ -99,3 +107,6 @@ async fn metrics(State(ops): State<Ops>) -> impl IntoResponse {
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,10 +135,10 @@ pub async fn run_on_trial(
     };
 
     let mut parts = Parts::default();
-    let serving = ops::serve(ops_listener, ops, ops_stop.clone());
-    parts.add_fallible("the operations port", async {
-        serving.await.map_err(|error| error.to_string())
-    });
+    parts.add(
+        "the operations port",
+        ops::serve(ops_listener, ops, ops_stop.clone()),
+    );
     parts.add("the bus probe", probing);
     if !options.no_schedule {
         let ticking = schedule::run(bus, Arc::clone(&shelf), metrics, inner.clone());
@@ -173,23 +173,15 @@ fn health(worker: &Arc<Worker>, probe: Probe, stop: CancellationToken) -> Health
 /// The parts that live as long as the process.
 #[derive(Default)]
 struct Parts {
-    tasks: JoinSet<(&'static str, Result<(), String>)>,
+    tasks: JoinSet<&'static str>,
 }
 
 impl Parts {
     fn add(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
-        self.add_fallible(name, async {
+        self.tasks.spawn(async move {
             part.await;
-            Ok(())
+            name
         });
-    }
-
-    fn add_fallible(
-        &mut self,
-        name: &'static str,
-        part: impl Future<Output = Result<(), String>> + Send + 'static,
-    ) {
-        self.tasks.spawn(async move { (name, part.await) });
     }
 
     fn add_worker(&mut self, worker: Arc<Worker>, concurrency: usize, stop: &CancellationToken) {
@@ -228,9 +220,9 @@ impl Parts {
         self.tasks.shutdown().await;
         match early {
             None => Ok(()),
-            Some(Ok((part, result))) => Err(Error::Ended {
+            Some(Ok(part)) => Err(Error::Ended {
                 part,
-                reason: result.err().unwrap_or_else(|| "without a reason".into()),
+                reason: "without a reason".into(),
             }),
             Some(Err(error)) => Err(Error::Ended {
                 part: "a part",

@@ -54,3 +54,26 @@ async fn a_speed_out_of_range_is_an_error() {
     .await;
     assert!(matches!(site.ended().await, Err(Error::Options(_))));
 }
+
+#[tokio::test]
+async fn connections_that_ask_half_a_question_make_room_for_those_that_ask() {
+    let site = Site::start(DemoOptions::default()).await;
+    let address = site.base.trim_start_matches("http://");
+    let mut halves = Vec::new();
+    for _ in 0..300 {
+        let mut half = TcpStream::connect(address).await.unwrap();
+        half.write_all(b"GET /robots.txt HTTP/1.1\r\n").await.unwrap();
+        halves.push(half);
+    }
+    site.get("/robots.txt").await;
+    // 300 and one are more than 256: the oldest are cut off, and the youngest are not.
+    let mut rest = Vec::new();
+    let _ = halves[0].read_to_end(&mut rest).await;
+    assert!(rest.is_empty());
+    halves[299]
+        .write_all(b"host: demo\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    halves[299].read_to_end(&mut rest).await.unwrap();
+    assert!(rest.starts_with(b"HTTP/1.1 200"));
+}

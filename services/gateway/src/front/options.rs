@@ -57,6 +57,9 @@ impl FrontOptions {
     }
 }
 
+/// What a gateway may hold in memory unless it is told otherwise: three quarters of a pod's limit of 1 GiB.
+pub(super) const MEMORY_BYTES: u64 = 768 << 20;
+
 /// How much clients may take. 0 switches a limit off, where it says so.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct LimitOptions {
@@ -71,7 +74,27 @@ pub struct LimitOptions {
         value_name = "N"
     )]
     pub connections_per_address: u32,
-    /// Streams that are opened a second, over all clients, 0 for no limit; one second's worth may come at once.
+    /// Bytes that this process may hold in memory: the ring, connections, what waits for clients, answers under way; 0 for
+    /// no limit. Near to it answers from the bus are refused first, then new streams, then new connections. Give a
+    /// container a third more.
+    #[arg(
+        long,
+        env = "ODDSWIRE_MEMORY_BYTES",
+        default_value_t = MEMORY_BYTES,
+        value_name = "BYTES"
+    )]
+    pub memory_bytes: u64,
+    /// Tries a second to open a stream from one address (IPv6: one /64), good or bad, 0 for no limit; five times as many
+    /// may come at once.
+    #[arg(
+        long,
+        env = "ODDSWIRE_HANDSHAKES_PER_ADDRESS",
+        default_value_t = 200,
+        value_name = "N"
+    )]
+    pub handshakes_per_address: u32,
+    /// Streams that are opened a second, over all clients, 0 for no limit; one second's worth may come at once. Only those
+    /// count whose request and token are good.
     #[arg(
         long,
         env = "ODDSWIRE_HANDSHAKES_PER_S",
@@ -112,6 +135,8 @@ impl Default for LimitOptions {
         Self {
             connections_max: 0,
             connections_per_address: 1_000,
+            memory_bytes: MEMORY_BYTES,
+            handshakes_per_address: 200,
             handshakes_per_s: 2_000,
             requests_per_s: 100,
             head_ms: 10_000,

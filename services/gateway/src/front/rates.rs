@@ -40,23 +40,32 @@ impl Bucket {
     }
 }
 
-/// Addresses that are kept in mind at most. When there are more all are forgotten: memory matters more than the rate of
-/// somebody who has as many addresses as that.
+/// Addresses that are kept in mind at most. Beyond that those are forgotten that were not heard of for longest: memory
+/// matters more than the rate of somebody who has as many addresses as that.
 const ADDRESSES_MAX: usize = 65_536;
 
-/// A bucket for each address.
+/// A bucket for each address, in two generations of half as many each: when the young one is full, the old one is
+/// forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Rates {
-    buckets: HashMap<IpAddr, Bucket>,
+    young: HashMap<IpAddr, Bucket>,
+    old: HashMap<IpAddr, Bucket>,
 }
 
 impl Rates {
-    pub(super) fn take(&mut self, address: IpAddr, per_s: f64) -> bool {
-        let burst = per_s * 2.0;
-        if self.buckets.len() >= ADDRESSES_MAX && !self.buckets.contains_key(&address) {
-            self.buckets = HashMap::new();
+    /// Takes one of what an address may do `per_s` times a second, and `burst` times at once; tells whether there was one.
+    pub(super) fn take(&mut self, address: IpAddr, per_s: f64, burst: f64) -> bool {
+        if let Some(bucket) = self.young.get_mut(&address) {
+            return bucket.take(per_s, burst);
         }
-        let bucket = self.buckets.entry(address).or_insert_with(|| Bucket::new(burst));
+        if self.young.len() >= ADDRESSES_MAX / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        let known = self.old.remove(&address);
+        let bucket = self
+            .young
+            .entry(address)
+            .or_insert_with(|| known.unwrap_or_else(|| Bucket::new(burst)));
         bucket.take(per_s, burst)
     }
 }
@@ -92,6 +101,11 @@ impl Seats {
             open,
             ..Self::default()
         }
+    }
+
+    /// How many are taken in all.
+    pub(super) fn count(&self) -> u64 {
+        self.all.load(SeqCst) as u64
     }
 
     /// Takes a seat: one of `max` in all, one of `per_address`. `None` counts nothing.
@@ -166,15 +180,30 @@ mod tests {
         assert_eq!(taken(&mut bucket), 20);
     }
 
+    fn address(n: u32) -> IpAddr {
+        IpAddr::from(n.to_be_bytes())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn one_address_takes_nothing_from_another_and_memory_is_bounded() {
         let mut rates = Rates::default();
-        let address = |n: u32| IpAddr::from(n.to_be_bytes());
-        assert_eq!((0..10).filter(|_| rates.take(address(1), 1.0)).count(), 2);
-        assert!(rates.take(address(2), 1.0));
+        assert_eq!((0..10).filter(|_| rates.take(address(1), 1.0, 2.0)).count(), 2);
+        assert!(rates.take(address(2), 1.0, 2.0));
         for n in 0..200_000 {
-            rates.take(address(n), 1.0);
-            assert!(rates.buckets.len() <= ADDRESSES_MAX);
+            rates.take(address(n), 1.0, 2.0);
+            assert!(rates.young.len() + rates.old.len() <= ADDRESSES_MAX);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_goes_on_asking_is_remembered_however_many_addresses_ask_once() {
+        let mut rates = Rates::default();
+        assert!(rates.take(address(0), 1.0, 1.0));
+        for n in 1..200_000 {
+            rates.take(address(n), 1.0, 1.0);
+            if n % 10_000 == 0 {
+                assert!(!rates.take(address(0), 1.0, 1.0), "a fresh bucket after {n}");
+            }
         }
     }
 

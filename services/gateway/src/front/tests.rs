@@ -220,9 +220,9 @@ async fn streams_that_share_a_connection_count_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_are_opened_so_often_a_second() {
+async fn good_streams_are_opened_so_often_a_second() {
     let door = door(|_, limits| limits.handshakes_per_s = 5);
-    let opened = |door: &Door| (0..20).filter(|_| door.get("/api/ws", &[HERE]).is_ok()).count();
+    let opened = |door: &Door| (0..20).filter(|_| door.front.open_stream().is_ok()).count();
     assert_eq!(opened(&door), 5);
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(opened(&door), 5);
@@ -232,6 +232,106 @@ async fn streams_are_opened_so_often_a_second() {
     };
     door.front.reload(&FrontOptions::default(), &limits, false);
     assert_eq!(opened(&door), 20);
+}
+
+fn other_address(door: &Door) -> Visitor {
+    door.front.arrive("[2001:db8::1]:1".parse().unwrap()).unwrap()
+}
+
+/// How many of a hundred good handshakes of another address succeed while one floods with bad ones.
+fn good_beside_a_flood(door: &mut Door) -> usize {
+    let flood = door.visitor.clone();
+    let other = other_address(door);
+    let mut good = 0;
+    for _ in 0..100 {
+        door.visitor = flood.clone();
+        for _ in 0..100 {
+            // Nobody opens the stream: the handshake was none, or the token was bad.
+            drop(door.get("/api/ws", &[HERE]));
+        }
+        door.visitor = other.clone();
+        let is_tried = door.get("/api/ws", &[HERE]).is_ok();
+        good += usize::from(is_tried && door.front.open_stream().is_ok());
+    }
+    good
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_address_tries_in_vain_costs_no_other_a_stream() {
+    let mut door = door(|_, _| {});
+    assert_eq!(good_beside_a_flood(&mut door), 100);
+    assert_eq!(door.get("/api/ws", &[HERE]).err(), None);
+    door.visitor = door.front.arrive("127.0.0.1:9".parse().unwrap()).unwrap();
+    let refused = door.get("/api/ws", &[HERE]).unwrap_err();
+    assert_eq!(refused, Refused::AddressHandshakes, "its own budget is spent");
+}
+
+/// The control: counted for all and before anybody looked, the flood takes everything.
+#[tokio::test(start_paused = true)]
+async fn without_shares_a_flood_takes_the_streams_of_all() {
+    let mut door = door(|_, _| {});
+    door.front = door.front.on_trial(Trial {
+        no_shares: true,
+        ..Trial::default()
+    });
+    assert!(good_beside_a_flood(&mut door) < 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_of_ipv6_is_one_address_and_a_client_of_a_trusted_proxy_has_its_own() {
+    let mut door = door(|options, limits| {
+        options.trust_proxy = vec!["127.0.0.0/8".parse().unwrap()];
+        limits.handshakes_per_address = 1;
+    });
+    let tried = |door: &Door, headers: &[(&str, &str)]| {
+        (0..20).filter(|_| door.get("/api/ws", headers).is_ok()).count()
+    };
+    assert_eq!(tried(&door, &[HERE, ("x-forwarded-for", "2001:db8::1")]), 5);
+    assert_eq!(tried(&door, &[HERE, ("x-forwarded-for", "2001:db8::2")]), 0);
+    assert_eq!(tried(&door, &[HERE, ("x-forwarded-for", "2001:db8:0:1::2")]), 5);
+    assert_eq!(tried(&door, &[HERE]), 20, "the proxy itself has no limit");
+    door.visitor = other_address(&door);
+    assert_eq!(tried(&door, &[]), 0, "the same network without the proxy");
+}
+
+#[tokio::test]
+async fn as_memory_runs_out_answers_are_refused_first_then_streams_then_connections() {
+    let door = door(|_, limits| limits.memory_bytes = 800 << 20);
+    let granted = |held_mib: i64| {
+        door.front.waiting().set(held_mib << 20);
+        [
+            door.front.begin_answer(Some(&door.visitor)).is_ok(),
+            door.get("/api/events", &[HERE]).is_ok(),
+            door.front.arrive("192.0.2.1:1".parse().unwrap()).is_ok(),
+        ]
+    };
+    let process = i64::try_from(PROCESS_BYTES >> 20).unwrap();
+    assert_eq!(granted(0), [true, true, true]);
+    assert_eq!(granted(601 - process), [false, true, true]);
+    assert_eq!(granted(701 - process), [false, false, true]);
+    assert_eq!(granted(801 - process), [false, false, false]);
+    assert_eq!(granted(0), [true, true, true], "room again");
+    let (held, most) = door.front.memory();
+    assert!(held >= PROCESS_BYTES && most == 800 << 20);
+}
+
+#[tokio::test]
+async fn answers_are_refused_by_address_before_all_of_them_are_taken() {
+    let door = door(|_, _| {});
+    let begun = |visitor: &Visitor| {
+        let begin = || door.front.begin_answer(Some(visitor));
+        (0..1_000).map_while(|_| begin().ok()).collect::<Vec<_>>()
+    };
+    let first = begun(&door.visitor);
+    let refused = door.front.begin_answer(Some(&door.visitor)).unwrap_err();
+    assert_eq!(refused, Refused::Answers);
+    let second = begun(&other_address(&door));
+    assert!(
+        second.len() > first.len() / 2,
+        "{} and {}",
+        first.len(),
+        second.len()
+    );
 }
 
 #[tokio::test]

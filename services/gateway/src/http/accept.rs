@@ -17,19 +17,17 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use socket2::SockRef;
-use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::server::TlsStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the kernel may hold for one client. Left to itself it takes up to several MiB for one that reads slowly.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
-/// After an error that is not of one connection: most likely no file descriptor is left.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// The head of a request, and what is read of a body at once.
 pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Headers of a request.
@@ -67,21 +65,9 @@ pub(super) async fn accept(
         connections: connections.clone(),
     };
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        tokio::select! {
+            (stream, peer) = oddswire_kit::accept::accept(&listener) => door.take_in(stream, peer, &refusing),
             () = stop.cancelled() => break,
-        };
-        match accepted {
-            Ok((stream, peer)) => door.take_in(stream, peer, &refusing),
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
-                ) => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                sleep(ACCEPT_AGAIN).await;
-            }
         }
     }
     connections.close();
@@ -213,13 +199,19 @@ impl Door {
             .max_send_buf_size(H2_SEND_BYTES)
             .keep_alive_interval(H2_PING_EVERY)
             .keep_alive_timeout(H2_PING_EVERY)
-            .serve_connection(TokioIo::new(stream), self.service(visitor));
+            .serve_connection(TokioIo::new(stream), self.service(visitor.clone()));
         tokio::pin!(connection);
+        let answers_stall = front.answers_stall(&visitor, self.gateway.shared.patience);
+        tokio::pin!(answers_stall);
         let ended = tokio::select! {
             ended = &mut connection => ended,
+            () = &mut answers_stall => return,
             () = self.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    ended = connection => ended,
+                    () = answers_stall => return,
+                }
             }
         };
         if let Err(error) = ended {

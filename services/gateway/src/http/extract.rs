@@ -1,6 +1,7 @@
 //! Parts of a request, refused with problem documents.
 
 use super::{Gateway, error::ApiError};
+use crate::front::{Answer, Visitor};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
@@ -50,6 +51,17 @@ impl<S: Send + Sync> FromRequestParts<S> for RunPath {
             return Err(ApiError::unknown_run("?"));
         };
         text.parse().map(Self).map_err(|_| ApiError::unknown_run(&text))
+    }
+}
+
+/// A place among the answers that are read from the bus, for as long as it takes to make this one.
+pub(super) struct Reading(pub(super) Answer);
+
+impl FromRequestParts<Gateway> for Reading {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, ApiError> {
+        let visitor = parts.extensions.get::<Visitor>();
+        Ok(Self(gateway.front.begin_answer(visitor)?))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every request passes here first: what the front decides, as answers and headers.
 
 use super::{Gateway, error::ApiError};
-use crate::front::{Asked, Refused, TARGET_BYTES_MAX, Visitor};
+use crate::front::{Asked, Backlog, PIECE_BYTES, Refused, TARGET_BYTES_MAX, Turn, Visitor};
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{Request, State},
@@ -10,9 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::{Frame, SizeHint};
 use oddswire_protocol::problem::ProblemCode;
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -21,6 +23,7 @@ const COME_BACK_AFTER_S: std::ops::RangeInclusive<u64> = 1..=5;
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
 const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, last-event-id");
 const EXPOSED: HeaderValue = HeaderValue::from_static("location, retry-after");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 /// Seconds for which a browser need not ask again.
 const REMEMBER_S: HeaderValue = HeaderValue::from_static("600");
 
@@ -44,6 +47,8 @@ pub(super) async fn guard(State(gateway): State<Gateway>, mut request: Request, 
     let visitor = entry.visitor;
     tracing::debug!(client = %visitor.address, method = %request.method(), path = request.uri().path(), "request");
     request.extensions_mut().insert(visitor.clone());
+    let backlog = gateway.front.backlog(&visitor);
+    request.extensions_mut().insert(Arc::clone(&backlog));
     let is_http1 = request.version() < Version::HTTP_2;
     let mut response = if entry.is_preflight && entry.cors.is_some() {
         preflight()
@@ -55,10 +60,15 @@ pub(super) async fn guard(State(gateway): State<Gateway>, mut request: Request, 
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
+    let is_stream = response.headers().get(header::CONTENT_TYPE) == Some(&EVENT_STREAM);
+    backlog.is_turn_of(Turn::Client);
     // A stream sits in its place until its last byte is gone.
     response.map(|body| {
         Body::new(Seated {
             body: UnsyncBoxBody::new(body),
+            rest: Bytes::new(),
+            making: if is_stream { Turn::Stream } else { Turn::Gateway },
+            backlog,
             _visitor: visitor,
         })
     })
@@ -82,8 +92,14 @@ pub(super) fn allow(headers: &mut HeaderMap, cors: Option<HeaderValue>) {
     }
 }
 
+/// An answer in small pieces, each of them counted until its client has it.
 struct Seated {
     body: UnsyncBoxBody<Bytes, axum::Error>,
+    /// What was taken of the body and is no piece yet.
+    rest: Bytes,
+    /// Whose turn it is while the next one is made.
+    making: Turn,
+    backlog: Arc<Backlog>,
     _visitor: Visitor,
 }
 
@@ -94,16 +110,34 @@ impl HttpBody for Seated {
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context)? else {
+                self.backlog.is_turn_of(self.making);
+                return Poll::Pending;
+            };
+            match frame.map(Frame::into_data) {
+                None => return Poll::Ready(None),
+                Some(Ok(data)) => self.rest = data,
+                Some(Err(trailers)) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        self.backlog.is_turn_of(Turn::Client);
+        let count = self.rest.len().min(PIECE_BYTES);
+        let piece = self.rest.split_to(count);
+        Poll::Ready(Some(Ok(Frame::data(self.backlog.hold(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
-    fn size_hint(&self) -> hyper::body::SizeHint {
-        self.body.size_hint()
+    fn size_hint(&self) -> SizeHint {
+        if self.rest.is_empty() {
+            self.body.size_hint()
+        } else {
+            SizeHint::default()
+        }
     }
 }
 
@@ -123,6 +157,19 @@ impl From<Refused> for ApiError {
             Refused::Handshakes => later(
                 ProblemCode::TooManyHandshakes,
                 "too many streams are being opened at this moment",
+            ),
+            Refused::AddressHandshakes => later(
+                ProblemCode::TooManyHandshakes,
+                "your address tries to open streams more often than one may",
+            )
+            .with_status(StatusCode::TOO_MANY_REQUESTS),
+            Refused::Answers => later(
+                ProblemCode::TooManyRequests,
+                "your address has as many answers under way as one may: read those first",
+            ),
+            Refused::Memory => later(
+                ProblemCode::MemoryFull,
+                "this gateway holds as much memory for its clients as it may",
             ),
             Refused::Requests => later(
                 ProblemCode::TooManyRequests,

@@ -1,9 +1,13 @@
 //! `GET /api/odds`: the board now; `GET /api/odds/{event_id}/history`: what it was.
 
-use super::{Gateway, error::ApiError, extract::Parameters};
+use super::{
+    Gateway, answer,
+    error::ApiError,
+    extract::{Parameters, Reading},
+};
 use crate::{
-    board::{self, Filter},
-    history,
+    board::{Board, Filter},
+    history::History,
 };
 use axum::{
     extract::{Path, State, rejection::PathRejection},
@@ -42,6 +46,7 @@ const LIMIT_MAX: usize = 5_000;
 pub(super) async fn board(
     State(gateway): State<Gateway>,
     Parameters(query): Parameters<BoardQuery>,
+    Reading(place): Reading,
 ) -> Result<Response, ApiError> {
     let filter = Filter {
         sport: token("sport", query.sport.as_deref())?,
@@ -51,8 +56,8 @@ pub(super) async fn board(
     };
     let limit = super::scrapes::limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let after = after(query.page.as_deref())?;
-    let page = board::page(gateway.shared.logs.bus(), &filter, after, limit).await?;
-    Ok(super::scrapes::json(page.into_json()))
+    let board = Board::begin(gateway.shared.logs.bus(), &filter, after, limit).await?;
+    answer::listing(&gateway, place, board).await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -81,6 +86,7 @@ pub(super) async fn history(
     State(gateway): State<Gateway>,
     event_id: Result<Path<String>, PathRejection>,
     Parameters(query): Parameters<HistoryQuery>,
+    Reading(place): Reading,
 ) -> Result<Response, ApiError> {
     // An event without a past has no images, and is no error.
     let event_id: EventId = event_id
@@ -100,8 +106,8 @@ pub(super) async fn history(
     };
     let limit = super::scrapes::limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let after = after(query.page.as_deref())?;
-    let page = history::page(gateway.shared.logs.bus(), event_id, filter, since, after, limit).await?;
-    Ok(super::scrapes::json(page.into_json()))
+    let history = History::begin(gateway.shared.logs.bus(), &event_id, filter, since, after, limit);
+    answer::listing(&gateway, place, history).await
 }
 
 /// Where a page begins: behind this sequence.

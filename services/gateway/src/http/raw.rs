@@ -57,9 +57,10 @@ pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway, visitor: Visi
     let mut cors = HeaderMap::new();
     let asked = match head {
         Ok((uri, headers)) => match enter(&gateway, &visitor, &uri, &headers, &mut cors) {
-            Ok(visitor) => asked_for(&gateway, &uri, &headers)
-                .await
-                .map(|request| (request, visitor)),
+            Ok(visitor) => asked_for(&gateway, &uri, &headers).await.and_then(|request| {
+                gateway.front.open_stream()?;
+                Ok((request, visitor))
+            }),
             Err(error) => Err(error),
         },
         Err(error) => Err(error),

@@ -2,17 +2,17 @@
 
 use super::{
     Gateway,
+    answer::{self, json},
     error::ApiError,
-    extract::{Body, Parameters, RunPath},
+    extract::{Body, Parameters, Reading, RunPath},
 };
 use crate::{
-    board::join,
     jobs::{self, Start},
-    runs::{self, RunEntry, RunFilter},
+    runs::{self, RunEntry, RunFilter, RunList},
 };
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use oddswire_kit::{
@@ -181,6 +181,7 @@ const LIMIT_MAX: usize = 500;
 pub(super) async fn list(
     State(gateway): State<Gateway>,
     Parameters(query): Parameters<ListQuery>,
+    Reading(place): Reading,
 ) -> Result<Response, ApiError> {
     let filter = RunFilter {
         status: parameter("status", query.status.as_deref())?,
@@ -198,13 +199,7 @@ pub(super) async fn list(
     let next_page = more
         .then(|| entries.last().map(|run| run.run_id.clone()))
         .flatten();
-    let mut out = b"{\"runs\":[".to_vec();
-    join(&mut out, entries.iter(), |out, run| {
-        out.extend_from_slice(&run.image);
-    });
-    let next = next_page.map_or_else(|| "null".into(), |page| format!("\"{page}\""));
-    out.extend_from_slice(format!("],\"next_page\":{next}}}").as_bytes());
-    Ok(json(out))
+    answer::listing(&gateway, place, RunList::new(entries, next_page)).await
 }
 
 /// Runs that no worker has begun, newest first: there is no event of them yet.
@@ -252,8 +247,9 @@ async fn find(gateway: &Gateway, id: &RunId) -> Result<RunEntry, ApiError> {
 pub(super) async fn show(
     State(gateway): State<Gateway>,
     RunPath(run_id): RunPath,
+    Reading(_place): Reading,
 ) -> Result<Response, ApiError> {
-    Ok(json(find(&gateway, &run_id).await?.image.to_vec()))
+    Ok(json(find(&gateway, &run_id).await?.image))
 }
 
 pub(super) async fn cancel(
@@ -276,12 +272,18 @@ pub(super) async fn cancel(
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
 }
 
-pub(super) async fn sources(State(gateway): State<Gateway>) -> Result<Response, ApiError> {
+pub(super) async fn sources(
+    State(gateway): State<Gateway>,
+    Reading(_place): Reading,
+) -> Result<Response, ApiError> {
     let sources = records(&gateway, "source").await?;
     Ok(axum::Json(Sources { sources }).into_response())
 }
 
-pub(super) async fn workers(State(gateway): State<Gateway>) -> Result<Response, ApiError> {
+pub(super) async fn workers(
+    State(gateway): State<Gateway>,
+    Reading(_place): Reading,
+) -> Result<Response, ApiError> {
     let workers = records(&gateway, "worker").await?;
     Ok(axum::Json(Workers { workers }).into_response())
 }
@@ -314,15 +316,4 @@ pub(super) fn limit(text: Option<&str>, default: usize, most: usize) -> Result<u
         Some(Ok(limit)) if (1..=most).contains(&limit) => Ok(limit),
         Some(_) => Err(ApiError::bad_query(format!("limit must be 1 to {most}"))),
     }
-}
-
-pub(super) fn json(body: Vec<u8>) -> Response {
-    (
-        [
-            (header::CONTENT_TYPE, "application/json"),
-            (header::CACHE_CONTROL, "no-store"),
-        ],
-        body,
-    )
-        .into_response()
 }

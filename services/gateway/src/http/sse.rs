@@ -9,12 +9,14 @@ use super::{
 };
 use crate::{
     frame::is_terminal,
+    front::{Backlog, Turn},
     logs::Past,
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
     wire::Form,
 };
 use axum::{
+    Extension,
     body::Body,
     extract::State,
     http::{HeaderMap, StatusCode, header},
@@ -30,12 +32,14 @@ use tokio::{sync::mpsc, time::timeout};
 pub(super) async fn connect(
     State(gateway): State<Gateway>,
     Parameters(query): Parameters<StreamQuery>,
+    backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // Before anything else: who is not let in learns nothing.
     let grant = gateway.admit_stream(&headers, query.ticket()).await?;
     let request = query.events(&headers, &gateway.shared.limits(), grant)?;
-    Ok(open(&gateway, request))
+    gateway.front.open_stream()?;
+    Ok(open(&gateway, request, backlog.map(|Extension(backlog)| backlog)))
 }
 
 /// Whether a client at this position has had the run message of a sequence, in the present history of the log.
@@ -61,6 +65,7 @@ pub(super) async fn connect_run(
     State(gateway): State<Gateway>,
     RunPath(id): RunPath,
     Parameters(query): Parameters<StreamQuery>,
+    backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     query.check()?;
@@ -108,10 +113,11 @@ pub(super) async fn connect_run(
         grant,
         reference: None,
     };
-    Ok(open(&gateway, request))
+    gateway.front.open_stream()?;
+    Ok(open(&gateway, request, backlog.map(|Extension(backlog)| backlog)))
 }
 
-fn open(gateway: &Gateway, request: Request) -> Response {
+fn open(gateway: &Gateway, request: Request, backlog: Option<Arc<Backlog>>) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(CHUNKS_MAX);
     let gateway = gateway.clone();
     let sessions = gateway.sessions.clone();
@@ -133,6 +139,10 @@ fn open(gateway: &Gateway, request: Request) -> Response {
         let mut transport = session.into_transport();
         // A client that takes no bytes is not waited for: the socket's own limit ends it.
         let _ = timeout(LAST_WORDS_WITHIN, transport.flush()).await;
+        if let Some(backlog) = backlog {
+            // What is left is the client's to take.
+            backlog.is_turn_of(Turn::Client);
+        }
         gateway.shared.metrics.sessions.dec();
         let label = CloseLabel::new(&label, end);
         gateway.shared.metrics.closed.get_or_create(&label).inc();

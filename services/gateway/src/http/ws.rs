@@ -51,6 +51,9 @@ pub(super) async fn connect(
         .filter_map(|value| value.to_str().ok());
     let deflate = deflate_response(offers);
     let admission = admit(&gateway, headers, &query).await;
+    if matches!(admission, Admission::In(..)) {
+        gateway.front.open_stream()?;
+    }
     let names_subprotocol = offers_subprotocol(headers);
     let headers = headers.clone();
     let upgrade = request
@@ -153,6 +156,9 @@ impl Greeting {
     async fn go_on(self, mut socket: Socket, admission: Admission) {
         let admission = match admission {
             Admission::Waits => match self.first_message(&mut socket).await {
+                Ok(Admission::In(..)) if self.gateway.front.open_stream().is_err() => {
+                    return socket.close(End::Close(CloseCode::TryAgain)).await;
+                }
                 Ok(admission) => admission,
                 Err(end) => return socket.close(end).await,
             },

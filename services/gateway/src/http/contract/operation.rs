@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 const EVERYWHERE: &[ProblemCode] = &[
     ProblemCode::HeadTooLarge,
     ProblemCode::HostNotAllowed,
+    ProblemCode::MemoryFull,
     ProblemCode::TargetTooLong,
 ];
 const STREAMS: &[ProblemCode] = &[
