@@ -25,6 +25,7 @@ mod front;
 mod hostile;
 mod http;
 mod interest;
+mod lives;
 mod outage;
 mod prometheus;
 mod proxies;

@@ -310,6 +310,7 @@ fn share(
         limits: RwLock::new(reload::limits(options)),
         patience: Duration::from_millis(options.patience_ms),
         budget_bytes: options.client_bytes,
+        proofs: !trial.no_proofs,
         lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
         trial,
     }

@@ -64,6 +64,8 @@ pub struct Shared {
     pub patience: Duration,
     /// Bytes that may wait for a slow client before it is conflated.
     pub budget_bytes: u64,
+    /// Whether positions have to prove that they are of the stream's present history.
+    pub proofs: bool,
     /// How old a connection may become, at most; a random part of it less for each.
     pub lifetime: Option<Duration>,
     /// What is broken on purpose.

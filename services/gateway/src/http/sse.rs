@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     front::{Backlog, Turn, Visitor},
+    logs::Past,
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
     wire::{self, Form},
@@ -22,7 +23,8 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
-use oddswire_protocol::{EventKey, Feed, Topic, problem::ProblemCode};
+use oddswire_kit::log::ReadError;
+use oddswire_protocol::{Cursor, EventKey, Feed, Topic, problem::ProblemCode};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -42,6 +44,24 @@ pub(super) async fn connect(
     gateway.front.open_stream()?;
     let backlog = backlog.map(|Extension(backlog)| backlog);
     Ok(open(&gateway, version, request, backlog))
+}
+
+/// Whether a client at this position has had the run message of a sequence, in the present history of the log.
+async fn has_had(gateway: &Gateway, at: Cursor, seq: u64) -> Result<bool, ReadError> {
+    let logs = &gateway.shared.logs;
+    let Some(at) = at.position(Feed::Run).filter(|at| at.seq >= seq) else {
+        return Ok(false);
+    };
+    let state = logs.state(Feed::Run).await?;
+    let end = at.proof.map_or(at.seq, |proof| proof.end);
+    if state.epoch != at.epoch || state.last_seq < end {
+        return Ok(false);
+    }
+    match at.proof.filter(|_| gateway.shared.proofs) {
+        // Of no life of the feed: what was asked before may be of another history.
+        Some(proof) => Ok(logs.past(Feed::Run, rand::random(), proof).await? == Past::Same),
+        None => Ok(true),
+    }
 }
 
 /// The stream of one run: its last image, or everything after the cursor, to its end.
@@ -82,14 +102,9 @@ pub(super) async fn connect_run(
         let detail = format!("{topic}: the token does not allow it");
         return Err(ApiError::new(ProblemCode::TopicForbidden, detail));
     }
-    if let Some(last) = &last {
-        let epoch = bus.stream_state(&bus.names().runs).await?.epoch;
-        let had_it = |at: oddswire_protocol::Cursor| {
-            at.position(Feed::Run)
-                .is_some_and(|p| p.epoch == epoch && p.seq >= last.seq)
-        };
-        let ends = gateway.shared.logs.quarantine().admit(Feed::Run, last);
-        if ends.is_some_and(|frame| frame.terminal) && matches!(since, Since::At(at) if had_it(at)) {
+    if let (Some(last), Since::At(at)) = (&last, since) {
+        let end = gateway.shared.logs.quarantine().admit(Feed::Run, last);
+        if end.is_some_and(|frame| frame.terminal) && has_had(&gateway, at, last.seq).await? {
             // An EventSource that gets 204 stops coming back.
             return Ok(StatusCode::NO_CONTENT.into_response());
         }

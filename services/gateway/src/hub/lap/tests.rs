@@ -82,7 +82,7 @@ struct Client {
 impl Client {
     fn at(from: PerFeed<u64>, compact: PerFeed<bool>) -> Self {
         Self {
-            place: Place::at(from.map(|seq| Some(Position { epoch: 1, seq })), 0),
+            place: Place::at(from.map(|seq| Some(Position::new(1, seq))), 0),
             lap: None,
             compact,
             from,
@@ -124,11 +124,11 @@ impl Client {
             let floor = hub.view(feed).unwrap().floor;
             let at = self.place.position(feed).unwrap().seq;
             for (number, seq) in bus.read(feed, at, floor) {
-                self.place.set(feed, Some(Position { epoch: 1, seq }));
+                self.place.set(feed, Some(Position::new(1, seq)));
                 let after = *self.place.positions();
                 self.take(bus, feed, number, seq, &after);
             }
-            self.place.set(feed, Some(Position { epoch: 1, seq: floor }));
+            self.place.set(feed, Some(Position::new(1, floor)));
             return false;
         }
         for (frame, after) in &step.frames {
