@@ -11,6 +11,7 @@ use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a mechanism of its own")]
 struct Cli {
     #[command(flatten)]
     gateway: GatewayOptions,
@@ -26,6 +27,8 @@ struct Cli {
     #[arg(long)]
     no_settling: bool,
     #[arg(long)]
+    no_turns: bool,
+    #[arg(long)]
     whole_answers: bool,
 }
 
@@ -39,6 +42,7 @@ async fn main() -> anyhow::Result<()> {
         no_chain: cli.no_chain,
         no_barrier: cli.no_barrier,
         no_settling: cli.no_settling,
+        no_turns: cli.no_turns,
         whole_answers: cli.whole_answers,
         ..Trial::default()
     };

@@ -99,7 +99,7 @@ impl Wanted {
         match self.transport {
             Transport::Sse => {
                 format!(
-                    "GET /api/events?{query} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n"
+                    "GET /api/events?{query} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
                 )
             }
             Transport::Ws => {
@@ -109,7 +109,7 @@ impl Wanted {
                     ""
                 };
                 format!(
-                    "GET /api/ws?{query} HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                    "GET /api/ws?{query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
                 )
             }

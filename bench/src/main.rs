@@ -9,6 +9,7 @@
 mod audience;
 mod author;
 mod bench;
+mod check;
 mod clock;
 mod crowd;
 mod figures;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
+        Some(Command::Check) => check::run(),
         Some(Command::Floor(options)) => floor::run(options),
         Some(Command::Launch(options)) => launch::run(options),
         None => measure(cli.run),

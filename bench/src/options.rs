@@ -21,6 +21,8 @@ pub(crate) struct Cli {
 /// What the bench starts itself with.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// What the check of an event at ingest costs, in nanoseconds. Needs no server.
+    Check,
     /// The floor.
     #[command(hide = true)]
     Floor(FloorOptions),

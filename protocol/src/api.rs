@@ -123,6 +123,34 @@ pub struct History {
     pub next_page: Option<String>,
 }
 
+/// Answer to `GET /quarantine` of the operations port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuarantinedEvents {
+    /// How many messages this gateway has met since it started that are not what the contract says.
+    pub count: u64,
+    /// The newest of them, the newest first; 256 at most.
+    pub events: Vec<Quarantined>,
+}
+
+/// A message of the bus that is not what the contract says, and is shown to no client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Quarantined {
+    /// `run` or `odds`.
+    pub feed: String,
+    /// Its sequence in the feed's stream.
+    pub seq: u64,
+    /// The subject that it was published to, control characters escaped.
+    pub subject: String,
+    /// `subject`, `header`, `size`, `json`, `schema` or `mismatch`.
+    pub reason: String,
+    /// Where and why, for a person.
+    pub detail: String,
+    /// When the bus stored it.
+    pub stored_at: Timestamp,
+    /// When this gateway met it.
+    pub met_at: Timestamp,
+}
+
 /// Answer to `GET /api/schemas/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Schemas {

@@ -106,7 +106,7 @@ impl Envelope {
 
     /// The message of a bus event: the publisher's own time and the publisher's own bytes, spliced, not parsed.
     ///
-    /// The event must have passed [`crate::header::check_event`].
+    /// The event must have passed [`crate::event::check_event`].
     pub fn from_bus(message_type: MessageType, ce_time: &str, payload: &[u8]) -> Self {
         let mut bytes = BytesMut::with_capacity(payload.len() + 80);
         bytes.put_slice(b"{\"type\":\"");
@@ -156,7 +156,6 @@ impl Envelope {
 
 /// A message as a reader in Rust takes it apart: tests, the command line's clients.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Received<D = Box<serde_json::value::RawValue>> {
     /// The type.
     #[serde(rename = "type")]
@@ -192,8 +191,7 @@ impl<D: Data + JsonSchema> JsonSchema for Received<D> {
             "description": format!("A message of type {}.", D::TYPE.as_str()),
             "type": "object",
             "properties": { "type": { "const": D::TYPE.as_str() }, "timestamp": timestamp, "data": data },
-            "required": ["type", "timestamp", "data"],
-            "additionalProperties": false
+            "required": ["type", "timestamp", "data"]
         });
         if D::TYPE.is_of_the_bus()
             && let Some(properties) = schema.get_mut("properties").and_then(|p| p.as_object_mut())

@@ -2,7 +2,7 @@
 //!
 //! A reader who knows this crate knows both sides of every wire: the message envelope that clients see
 //! ([`envelope`]), the events that the scraper publishes ([`progress`], [`odds`]), where they go on the bus
-//! ([`subject`], [`header`], [`stream`]), what clients may ask for ([`topic`], [`client`], [`api`]) and how they
+//! ([`subject`], [`header`], [`event`], [`stream`]), what clients may ask for ([`topic`], [`client`], [`api`]) and how they
 //! come back after a cut ([`cursor`]).
 //!
 //! Its one invariant: a value of these types is valid. Whatever is malformed is refused while it is read.
@@ -12,6 +12,7 @@ pub mod client;
 pub mod close;
 pub mod cursor;
 pub mod envelope;
+pub mod event;
 pub mod header;
 pub mod id;
 pub mod job;
@@ -27,6 +28,7 @@ pub mod subject;
 mod thousandths;
 mod time;
 pub mod topic;
+pub mod validator;
 
 pub use cursor::Cursor;
 pub use id::{BatchId, EventId, MarketKey, MarketToken, Period, RunId, SourceKey, SportKey};

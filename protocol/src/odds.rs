@@ -10,7 +10,6 @@ pub const UNCONFIRMED_MAX: usize = 500;
 /// `data` of `odds_update`: the **image** of one market of one event at one source. Published when it changed, never
 /// otherwise; the newest image replaces the one before it whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct OddsUpdate {
     /// The one event.
     pub event_ids: [EventId; 1],
@@ -35,7 +34,6 @@ impl OddsUpdate {
 
 /// A sporting event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Event {
     /// Its id, the same at every source.
     pub event_id: EventId,
@@ -55,7 +53,6 @@ pub struct Event {
 
 /// A market of an event: one row a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Market {
     /// What is bet on: `h2h`, `totals`, `spreads`, `btts`, `double_chance`.
     pub key: MarketKey,
@@ -79,7 +76,6 @@ pub enum QuoteStatus {
 
 /// The prices of one line of a market.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Quote {
     /// The line; null for a market without one. Null is not 0.
     pub line: Option<Line>,
@@ -97,7 +93,6 @@ pub struct Quote {
 
 /// One thing that can happen, and its price.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Outcome {
     /// In our words: `home` `draw` `away` `over` `under` `yes` `no`, and of `double_chance` `home_draw` `home_away`
     /// `draw_away`.
@@ -115,7 +110,6 @@ pub struct Outcome {
 /// `data` of `odds_confirmed`: a source was checked, and all that is shown of it stands as of `confirmed_at`, but
 /// for the listed events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct OddsConfirmed {
     /// The source.
     pub source: SourceKey,

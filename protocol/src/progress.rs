@@ -130,7 +130,6 @@ pub enum Unit {
 
 /// `data` of `scrape_progress`: the state of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ScrapeProgress {
     /// The run.
     pub run_id: RunId,
@@ -213,7 +212,6 @@ impl ScrapeProgress {
 
 /// One phase of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PhaseProgress {
     /// Which.
     pub phase: Phase,
@@ -259,7 +257,6 @@ pub enum ErrorType {
 
 /// Things that went wrong in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ErrorGroup {
     /// The kind.
     pub error_type: ErrorType,

@@ -67,8 +67,7 @@ fn envelope() -> Schema {
             "data": { "type": "object" },
             "id": { "type": "string", "description": "Only for WebSocket clients that sent since, on messages that have a position." }
         },
-        "required": ["type", "timestamp", "data"],
-        "additionalProperties": false
+        "required": ["type", "timestamp", "data"]
     })
 }
 

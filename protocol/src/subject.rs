@@ -197,7 +197,7 @@ impl Subjects {
 
     /// Whether what is published under `feed` comes by under `live`.
     pub fn is_live_of(&self, live: &str, feed: &str) -> bool {
-        let behind = |subject: &'_ str, side| {
+        let behind = |subject: &str, side| {
             let rest = subject.strip_prefix(&self.prefix)?.strip_prefix(side)?;
             Some(subject.len() - rest.len())
         };

@@ -14,6 +14,9 @@ pub enum NumberError {
     /// A number, but outside the range of the type.
     #[error("outside the allowed range")]
     Range,
+    /// A JSON number with more than three decimals.
+    #[error("more than three decimals")]
+    Places,
 }
 
 /// Reads a decimal text as thousandths. Digits past the third place are rounded half to even.
@@ -70,7 +73,11 @@ pub(crate) fn serialize<S: Serializer>(value: i64, serializer: S) -> Result<S::O
     }
 }
 
-/// Deserialises a JSON number as thousandths, rounded to the nearest.
+/// How far a double is from a whole number of thousandths at most, when it stands for one of at most a million: less than
+/// 2^-22 by rounding.
+const ROUNDING: f64 = 1e-6;
+
+/// Deserialises a JSON number of at most three decimals as thousandths.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     struct Number;
     impl de::Visitor<'_> for Number {
@@ -94,6 +101,9 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
             let scaled = (v * 1000.0).round();
             if scaled.abs() > 1e15 || scaled.is_nan() {
                 return Err(E::custom(NumberError::Range));
+            }
+            if (v * 1000.0 - scaled).abs() > ROUNDING && scaled.abs() <= 1e9 {
+                return Err(E::custom(NumberError::Places));
             }
             Ok(scaled as i64)
         }

@@ -81,6 +81,35 @@ impl FromStr for Timestamp {
     }
 }
 
+/// Whether a text is a [`Timestamp`], without making one.
+pub(crate) fn is_timestamp(text: &str) -> bool {
+    const FORM: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+    let text = text.as_bytes();
+    let is_of_form = text.len() == FORM.len()
+        && text.iter().zip(FORM).all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            sign => byte == sign,
+        });
+    if !is_of_form {
+        return false;
+    }
+    let number = |from, to| {
+        text[from..to]
+            .iter()
+            .fold(0, |n, digit| n * 10 + u32::from(digit - b'0'))
+    };
+    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
+    let is_leap_year = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap_year => 29,
+        2 => 28,
+        _ => 0,
+    };
+    (1..=days).contains(&day) && number(11, 13) < 24 && number(14, 16) < 60 && number(17, 19) < 60
+}
+
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -129,6 +158,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_a_time_can_be_told_without_making_one(
+            text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]\\.[0-9]{3}Z|.{0,30}"
+        ) {
+            prop_assert_eq!(is_timestamp(&text), text.parse::<Timestamp>().is_ok(), "{}", text);
+        }
         #[test]
         fn text_round_trips_and_orders_like_time(a in -62_167_219_200_000i64..=253_402_300_799_999, b in -62_167_219_200_000i64..=253_402_300_799_999) {
             let (a, b) = (Timestamp::from_unix_ms(a).unwrap(), Timestamp::from_unix_ms(b).unwrap());

@@ -8,7 +8,7 @@ use oddswire_gateway::trial::Trial;
 use oddswire_protocol::{
     RunId, Timestamp,
     envelope::{MessageType, Received},
-    header::{AFTER, ATTEMPT, STATUS},
+    header::{AFTER, ATTEMPT, BATCH, STATUS},
     odds::OddsUpdate,
     progress::{ScrapeProgress, Status},
     server::{CaughtUp, ConnectionAck, ErrorCode, ErrorData, Heartbeat},
@@ -117,6 +117,7 @@ impl World {
         let headers = vec![
             (STATUS, Status::Completed.as_str().to_owned()),
             (ATTEMPT, "1".to_owned()),
+            (BATCH, image.batch_id.to_string()),
             (AFTER, last.to_string()),
         ];
         let payload = serde_json::to_vec(&image).unwrap();

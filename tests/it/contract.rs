@@ -465,5 +465,6 @@ async fn notice_alterations(gateway: &Gateway, contract: &Contract, listener: &L
     }
     let mut more = message.clone();
     more["more"] = json!(1);
-    assert!(!listener.faults(&more).is_empty());
+    more["data"]["more"] = json!(1);
+    assert_eq!(listener.faults(&more), [""; 0], "later releases may add keys");
 }

@@ -64,7 +64,7 @@ async fn a_batch_is_shown_without_its_fence_and_leaves_no_hole() {
     assert!((2..=3).contains(&images.count()));
     let metrics = reqwest::get(format!("{}/metrics", gateway.ops)).await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    for name in ["skipped", "holes"] {
+    for name in ["quarantined", "holes"] {
         let mut lines = metrics
             .lines()
             .filter(|line| line.starts_with(&format!("oddswire_gateway_{name}_total")));

@@ -198,8 +198,8 @@ async fn flood(gateway: &Gateway) -> Vec<u16> {
         let all = get("/api/ws").repeat(50);
         write.write_all(all.as_bytes()).await.unwrap();
         let mut said = String::new();
+        let mut bytes = vec![0; 16 * 1024];
         while said.matches("HTTP/1.1 ").count() < 50 || !said.ends_with('}') {
-            let mut bytes = [0; 16 * 1024];
             let count = within("answers", read.read(&mut bytes)).await.unwrap();
             if count == 0 {
                 break;

@@ -80,9 +80,19 @@ impl Piped {
         }
     }
 
-    fn follow(urls: &[&str], words: &[&str]) -> Self {
+    pub(crate) fn follow(urls: &[&str], words: &[&str]) -> Self {
         let options: FollowOptions = options(urls, words);
         Self::start(|console, stop| follow::run(options, console, stop))
+    }
+
+    pub(crate) fn odds(urls: &[&str], words: &[&str]) -> Self {
+        let options: OddsOptions = options(urls, words);
+        Self::start(|console, stop| odds::run(options, console, stop))
+    }
+
+    /// What it told a person besides.
+    pub(crate) fn told(&self) -> Vec<String> {
+        self.aside.lines()
     }
 
     pub(crate) async fn ended(&mut self) -> Result<u8, Error> {

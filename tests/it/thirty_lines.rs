@@ -1,6 +1,7 @@
 //! The clients that `docs/protocol.md` shows, run as they stand there, while gateways are killed.
 
-use crate::harness::{GatewayProcess, PATIENCE, World};
+use crate::harness::{Gateway, GatewayProcess, PATIENCE, World, odds_key};
+use oddswire_gateway::trial::Trial;
 use oddswire_protocol::{
     RunId,
     envelope::{MessageType, Received},
@@ -27,6 +28,8 @@ struct Language {
     file: &'static str,
     /// The line that keeps the cursor, and what it is without it.
     keeps: (&'static str, &'static str),
+    /// What is done about an event that cannot be read, and what it is without it.
+    leaves_out: (&'static str, &'static str),
 }
 
 const PYTHON: Language = Language {
@@ -37,6 +40,7 @@ const PYTHON: Language = Language {
         "cursor, failures, fields = fields.get(\"id\", cursor), 0, {}",
         "failures, fields = 0, {}",
     ),
+    leaves_out: ("except Exception as error:", "except SystemError as error:"),
 };
 
 const JAVASCRIPT: Language = Language {
@@ -44,6 +48,10 @@ const JAVASCRIPT: Language = Language {
     program: "node",
     file: "client.mjs",
     keeps: ("cursor = field(\"id\") ?? cursor;", ""),
+    leaves_out: (
+        "console.error(\"left out:\", error.message);",
+        "throw Object.assign(error, { final: true });",
+    ),
 };
 
 impl Language {
@@ -61,11 +69,10 @@ impl Language {
         code.to_owned()
     }
 
-    fn forgetful(&self) -> String {
-        let (keeps, not) = self.keeps;
+    fn without(&self, (part, instead): (&str, &str)) -> String {
         let code = self.code();
-        assert_eq!(code.matches(keeps).count(), 1);
-        code.replace(keeps, not)
+        assert_eq!(code.matches(part).count(), 1);
+        code.replace(part, instead)
     }
 }
 
@@ -77,17 +84,13 @@ struct Running {
 }
 
 impl Running {
-    fn start(language: &Language, code: &str, gateways: &[GatewayProcess]) -> Self {
+    fn start(language: &Language, code: &str, gateways: impl IntoIterator<Item = String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(language.file);
         std::fs::write(&file, code).unwrap();
         let mut child = Command::new(language.program)
             .arg(file)
-            .args(
-                gateways
-                    .iter()
-                    .map(|gateway| format!("http://{}", gateway.address())),
-            )
+            .args(gateways)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -138,7 +141,10 @@ async fn through_deaths(language: &Language, code: &str) -> Vec<u64> {
     for gateway in &gateways {
         gateway.wait_ready().await;
     }
-    let mut client = Running::start(language, code, &gateways);
+    let addresses = gateways
+        .iter()
+        .map(|gateway| format!("http://{}", gateway.address()));
+    let mut client = Running::start(language, code, addresses);
     client.caught_up().await;
     let run = RunId::new();
     let publish = async {
@@ -173,7 +179,7 @@ async fn misses_nothing(language: &Language) {
 
 /// With a snapshot in the place of the cursor it has the newest image of the run, and not those between.
 async fn misses_events_without_its_cursor(language: &Language) {
-    let seen = through_deaths(language, &language.forgetful()).await;
+    let seen = through_deaths(language, &language.without(language.keeps)).await;
     assert_ne!(seen, (1..=ALL).collect::<Vec<_>>());
 }
 
@@ -195,4 +201,55 @@ async fn the_javascript_client_of_the_protocol_page_misses_nothing() {
 #[tokio::test]
 async fn control_the_javascript_client_without_its_cursor_misses_events() {
     misses_events_without_its_cursor(&JAVASCRIPT).await;
+}
+
+/// Whether a client goes on when a gateway of another make has shown it what is no event.
+async fn goes_on_past_what_it_cannot_read(language: &Language, code: &str) -> bool {
+    let world = World::new().await;
+    let unchecked = Trial {
+        no_quarantine: true,
+        ..Trial::default()
+    };
+    let gateway = Gateway::start_on_trial(&world.nats_url(), unchecked, |_| {}).await;
+    world
+        .event(&odds_key("bad", "alpha"), "bad", Vec::new(), b"{}")
+        .await;
+    let mut client = Running::start(language, code, [gateway.url("")]);
+    loop {
+        let line = timeout(PATIENCE, client.lines.next_line()).await;
+        let Some(line) = line.expect("a line of the client, or its end").unwrap() else {
+            return false;
+        };
+        let message: Received = serde_json::from_str(&line).unwrap();
+        match message.message_type {
+            MessageType::CaughtUp => {
+                world.run_event("alpha", &RunId::new(), 1, Status::Running).await;
+            }
+            MessageType::ScrapeProgress => return true,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clients_of_the_protocol_page_go_on_past_an_event_that_they_cannot_read() {
+    for language in [PYTHON, JAVASCRIPT] {
+        assert!(
+            goes_on_past_what_it_cannot_read(&language, &language.code()).await,
+            "{}",
+            language.program
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_a_client_that_does_not_leave_it_out_ends() {
+    for language in [PYTHON, JAVASCRIPT] {
+        let code = language.without(language.leaves_out);
+        assert!(
+            !goes_on_past_what_it_cannot_read(&language, &code).await,
+            "{}",
+            language.program
+        );
+    }
 }

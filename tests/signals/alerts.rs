@@ -96,12 +96,12 @@ pub const ALERTS: &[Alert] = &[
         section: "clients-that-come-back-are-told-gap",
     },
     Alert {
-        name: "OddswireEventsSkipped",
-        expr: "increase(oddswire_gateway_skipped_total[10m]) > 0",
+        name: "OddswireEventsQuarantined",
+        expr: "increase(oddswire_gateway_quarantined_total[10m]) > 0",
         held: "0s",
         severity: "ticket",
-        summary: "Somebody publishes events that break the contract; {{ $labels.instance }} does not show them.",
-        section: "events-are-skipped",
+        summary: "Somebody publishes events that break the contract ({{ $labels.feed }}, {{ $labels.reason }}); {{ $labels.instance }} does not show them.",
+        section: "events-are-quarantined",
     },
     Alert {
         name: "OddswireGatewayFull",

@@ -7,7 +7,7 @@ use crate::{
     clock::{now_ns, seconds},
     crowd::{Crowd, GENTLY},
     report::short,
-    server::Kind,
+    server::{Kind, Server},
 };
 use anyhow::{Result, bail};
 
@@ -22,77 +22,14 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
     let (mut join, mut bytes, mut back) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.options.rounds() {
         let server = bench.server(Kind::Gateway, &[])?;
-        let first = bench.author.next();
-        let client = |since: &str| Wanted {
-            transport: Transport::Ws,
-            query: format!("topics={ALL_ODDS}&since={since}"),
-            deflate: false,
-            share: Share::ALL,
-            first,
-        };
-        let mut follower = Crowd::new()?;
-        follower.tally.cursors = Some(Vec::new());
-        follower.open(
-            server.address,
-            vec![client("now")],
-            1,
-            WITHIN_S,
-            &bench.author,
-            || Ok(()),
-        )?;
-        let begun = now_ns();
-        while follower.tally.delivered < EVENTS * IMAGES {
-            let sent = (follower.tally.delivered + OUTSTANDING).min(EVENTS * IMAGES);
-            while bench.author.next() < first + sent {
-                bench.author.odds(&mut bench.nats, now_ns());
-            }
-            bench.nats.flush()?;
-            bench.nats.read(|_| {})?;
-            follower.turn(&bench.author)?;
-            if seconds(begun, now_ns()) > WITHIN_S {
-                bail!(
-                    "only {} of {} events came",
-                    follower.tally.delivered,
-                    EVENTS * IMAGES
-                );
-            }
-        }
-        let Some(before) = follower
-            .tally
-            .cursors
-            .as_ref()
-            .and_then(|cursors| cursors.first())
-            .cloned()
-        else {
-            bail!("the acknowledgement has no cursor");
-        };
-        let mut sent = Vec::new();
-        for since in ["snapshot", &before] {
-            let mut crowd = Crowd::new()?;
-            let opening = crowd.open(
-                server.address,
-                vec![client(since)],
-                GENTLY,
-                WITHIN_S,
-                &bench.author,
-                || Ok(()),
-            )?;
-            if opening.failed > 0 {
-                bail!("a client was not caught up within {WITHIN_S} s");
-            }
-            eprintln!(
-                "  {} images in {} s",
-                grouped(usize::try_from(crowd.tally.delivered).unwrap_or(usize::MAX)),
-                short(opening.seconds)
-            );
-            sent.push((crowd.tally.delivered, crowd.tally.bytes));
-        }
-        join.push(sent[0].0 as f64 / EVENTS as f64);
-        bytes.push(sent[0].1 as f64 / 1024.0);
-        back.push(sent[1].0 as f64 / EVENTS as f64);
+        let (_follower, before) = make_past(bench, &server)?;
+        let by_snapshot = caught_up(bench, &server, "snapshot")?;
+        let by_cursor = caught_up(bench, &server, &before)?;
+        join.push(by_snapshot.0 / EVENTS as f64);
+        bytes.push(by_snapshot.1 / 1024.0);
+        back.push(by_cursor.0 / EVENTS as f64);
     }
-    let keys = usize::try_from(EVENTS).unwrap_or(usize::MAX);
-    let all = usize::try_from(EVENTS * IMAGES).unwrap_or(usize::MAX);
+    let [keys, all] = [EVENTS, EVENTS * IMAGES].map(|count| usize::try_from(count).unwrap_or(usize::MAX));
     let scenario = format!("join {} keys after {} images", grouped(keys), grouped(all));
     bench.rows(
         &scenario,
@@ -107,4 +44,62 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         ],
     );
     Ok(())
+}
+
+fn client(since: &str, first: u64) -> Wanted {
+    Wanted {
+        transport: Transport::Ws,
+        query: format!("topics={ALL_ODDS}&since={since}"),
+        deflate: false,
+        share: Share::ALL,
+        first,
+    }
+}
+
+/// Publishes all images while somebody listens, so that the ring holds them: the one who listens, and the cursor from
+/// before them.
+fn make_past(bench: &mut Bench, server: &Server) -> Result<(Crowd, String)> {
+    let first = bench.author.next();
+    let mut follower = Crowd::new()?;
+    follower.tally.cursors = Some(Vec::new());
+    let wanted = vec![client("now", first)];
+    let opening = follower.open(server.address, wanted, 1, WITHIN_S, &bench.author, || Ok(()))?;
+    if opening.failed > 0 {
+        bail!("the client that listens meanwhile could not connect");
+    }
+    let begun = now_ns();
+    while follower.tally.delivered < EVENTS * IMAGES {
+        let sent = (follower.tally.delivered + OUTSTANDING).min(EVENTS * IMAGES);
+        while bench.author.next() < first + sent {
+            bench.author.odds(&mut bench.nats, now_ns());
+        }
+        bench.nats.flush()?;
+        bench.nats.read(|_| {})?;
+        follower.turn(&bench.author)?;
+        if seconds(begun, now_ns()) > WITHIN_S {
+            bail!(
+                "only {} of {} events came",
+                follower.tally.delivered,
+                EVENTS * IMAGES
+            );
+        }
+    }
+    let cursors = follower.tally.cursors.take().unwrap_or_default();
+    let Some(before) = cursors.into_iter().next() else {
+        bail!("the acknowledgement has no cursor");
+    };
+    Ok((follower, before))
+}
+
+/// The images, and the bytes, that a client is sent until it is caught up.
+fn caught_up(bench: &Bench, server: &Server, since: &str) -> Result<(f64, f64)> {
+    let mut crowd = Crowd::new()?;
+    let wanted = vec![client(since, bench.author.next())];
+    let opening = crowd.open(server.address, wanted, GENTLY, WITHIN_S, &bench.author, || Ok(()))?;
+    if opening.failed > 0 {
+        bail!("a client was not caught up within {WITHIN_S} s");
+    }
+    let images = crowd.tally.delivered as f64;
+    eprintln!("  {} images in {} s", short(images), short(opening.seconds));
+    Ok((images, crowd.tally.bytes as f64))
 }

@@ -205,10 +205,11 @@ impl Follower {
         match happening {
             Happening::Message(event) => {
                 self.runs.notice(&event);
-                if let Some(trouble) = self.runs.trouble() {
+                let news = self.runs.news(&event);
+                while let Some(trouble) = self.runs.trouble() {
                     self.view.note(&trouble, &mut self.console);
                 }
-                if let Some(run) = self.runs.news(&event) {
+                if let Some(run) = news {
                     self.view.run(&event.data, &run, &mut self.console)?;
                 }
                 if event.event == "caught_up" && !std::mem::replace(&mut self.is_started, true) {

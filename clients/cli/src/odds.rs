@@ -8,8 +8,8 @@ mod picture;
 use crate::{
     connection::{Clock, ConnectOptions, Error, Gateways},
     console::Console,
-    image::{Confirmation, OddsImage},
-    stream::{Envelope, Happening, Stream, Wanted, lost},
+    image::OddsImage,
+    stream::{Envelope, Happening, LeftOut, Stream, Wanted, lost},
     text::{TextLine, Tone},
 };
 use board::Board;
@@ -105,8 +105,8 @@ struct Part<'a> {
     cursor: String,
     #[serde(borrow)]
     markets: Vec<&'a RawValue>,
-    #[serde(default)]
-    confirmed: HashMap<SourceKey, Confirmation>,
+    #[serde(default, borrow)]
+    confirmed: HashMap<SourceKey, &'a RawValue>,
     next_page: Option<String>,
 }
 
@@ -116,9 +116,9 @@ struct Part<'a> {
 /// When no gateway is there, one refuses, or nothing can be written.
 pub async fn run(options: OddsOptions, mut console: Console, stop: CancellationToken) -> Result<u8, Error> {
     let gateways = Gateways::new(&options.connect)?;
-    let mut board = Board::default();
+    let (mut board, mut left_out) = (Board::default(), LeftOut::default());
     let (cursor, clock) = tokio::select! {
-        read = read(&options, &gateways, &mut board, &mut console) => read?,
+        read = read(&options, &gateways, &mut board, &mut console, &mut left_out) => read?,
         () = stop.cancelled() => return Ok(130),
     };
     if !options.json {
@@ -139,7 +139,8 @@ pub async fn run(options: OddsOptions, mut console: Console, stop: CancellationT
     }
     console.out.flush()?;
     if options.watch {
-        watch(&options, gateways, cursor, &mut board, &mut console, stop).await?;
+        let view = (&mut board, &mut console, &mut left_out);
+        watch(&options, gateways, cursor, view, stop).await?;
     }
     Ok(0)
 }
@@ -150,6 +151,7 @@ async fn read(
     gateways: &Gateways,
     board: &mut Board,
     console: &mut Console,
+    left_out: &mut LeftOut,
 ) -> Result<(String, Clock), Error> {
     let mut query = options.query();
     let mut first = None;
@@ -157,15 +159,21 @@ async fn read(
         let answer = gateways.read("api/odds", &query).await?;
         let part: Part<'_> = answer.understood()?;
         for raw in part.markets {
-            let image: OddsImage = serde_json::from_str(raw.get()).map_err(|error| answer.strange(&error))?;
-            if options.is_wanted(&image) {
+            let read = left_out.unless("an image of the board", serde_json::from_str(raw.get()));
+            if let Some(image) = read.filter(|image| options.is_wanted(image)) {
                 if options.json {
                     writeln!(console.out, "{}", raw.get())?;
                 }
                 board.put(image);
             }
         }
-        board.confirmed.extend(part.confirmed);
+        for (source, raw) in part.confirmed {
+            let read = left_out.unless("what was confirmed", serde_json::from_str(raw.get()));
+            board.confirmed.extend(read.map(|confirmed| (source, confirmed)));
+        }
+        if let Some(news) = left_out.news() {
+            console.tell(&news);
+        }
         // The stream goes on from the first page.
         let first = first.get_or_insert((part.cursor, answer.clock));
         match part.next_page {
@@ -182,8 +190,7 @@ async fn watch(
     options: &OddsOptions,
     gateways: Gateways,
     cursor: String,
-    board: &mut Board,
-    console: &mut Console,
+    (board, console, left_out): (&mut Board, &mut Console, &mut LeftOut),
     stop: CancellationToken,
 ) -> Result<(), Error> {
     let wanted = Wanted {
@@ -201,7 +208,7 @@ async fn watch(
             match next {
                 Happening::Message(event) => {
                     if let Some(envelope) = Envelope::of(&event) {
-                        changed(options, &envelope, board, console)?;
+                        changed(options, &envelope, board, console, left_out)?;
                     }
                 }
                 Happening::Lost { why, wait, next } => {
@@ -222,14 +229,16 @@ fn changed(
     envelope: &Envelope<'_>,
     board: &mut Board,
     console: &mut Console,
+    left_out: &mut LeftOut,
 ) -> Result<(), Error> {
     if envelope.message_type != "odds_update" {
         return Ok(());
     }
-    let Some(image) = envelope
-        .read::<OddsImage>()
-        .filter(|image| options.is_wanted(image))
-    else {
+    let read = envelope.read_event::<OddsImage>(left_out);
+    if let Some(news) = left_out.news() {
+        console.tell(&news);
+    }
+    let Some(image) = read.filter(|image| options.is_wanted(image)) else {
         return Ok(());
     };
     // The same image may come again after a cut.

@@ -61,6 +61,37 @@ impl<'a> Envelope<'a> {
     pub(crate) fn read<T: Deserialize<'a>>(&self) -> Option<T> {
         serde_json::from_str(self.data.get()).ok()
     }
+
+    /// The same of an event, which tells what it left out.
+    pub(crate) fn read_event<T: Deserialize<'a>>(&self, left_out: &mut LeftOut) -> Option<T> {
+        left_out.unless(&self.message_type, serde_json::from_str(self.data.get()))
+    }
+}
+
+/// What could not be read: one of it costs itself and not the command, and a person is told of the first.
+#[derive(Debug, Default)]
+pub(crate) struct LeftOut {
+    is_told: bool,
+    news: Option<String>,
+}
+
+impl LeftOut {
+    /// What was read, unless it could not be.
+    pub(crate) fn unless<T>(&mut self, what: &str, read: serde_json::Result<T>) -> Option<T> {
+        read.inspect_err(|error| {
+            if !std::mem::replace(&mut self.is_told, true) {
+                self.news = Some(format!(
+                    "left out what cannot be read, and will not say so again: {what}: {error}"
+                ));
+            }
+        })
+        .ok()
+    }
+
+    /// What a person should know, once.
+    pub(crate) fn news(&mut self) -> Option<String> {
+        self.news.take()
+    }
 }
 
 /// What is asked for.

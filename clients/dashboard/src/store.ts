@@ -1,5 +1,6 @@
 // What the page knows, and how what comes gets into it: queued, and taken over in slices of a few milliseconds, once a
-// frame. A new whole state is built aside and shown when it is whole.
+// frame. The first state is drawn as it comes. A later one is built aside and shown when it is whole: what is on the page
+// until then is worth more than a part.
 
 import {
   type Client,
@@ -28,13 +29,21 @@ const LOOK_AGAIN_MS = 15_000;
 // What another token may mend.
 const NEED_TOKEN = ["token_missing", "token_invalid", "token_expired", "topic_forbidden"];
 
-type Item = EventMessage | Snapshot;
+// A part of the first state, or where it begins.
+interface Part {
+  readonly type: "part";
+  readonly message: EventMessage | null;
+}
+
+type Item = EventMessage | Snapshot | Part;
 
 // Both are made anew for another token.
 export let client: Client = createClient();
 export let feed: Feed = client.subscribe({ since: "snapshot" });
 
 export const link = signal<FeedState>(feed.state);
+// The first state that was whole: its parts were drawn as they came.
+let first: Snapshot | null = null;
 /** Whether the state on the page ever was whole. */
 export const isWhole = signal(false);
 /** When the connection was last known to be good, in the gateway's milliseconds; null while it is. */
@@ -89,8 +98,14 @@ function listen(own: Feed): void {
     if (state.status !== "closed" || state.error === null) return;
     if (!isSignInAsked(state.error)) notice.value = { text: `The gateway refused this page, and it does not try again: ${state.error.message}`, bad: true };
   });
+  own.on("part", (message) => {
+    if (first === null) put({ type: "part", message });
+  });
   own.on("event", put);
-  own.on("snapshot", put);
+  own.on("snapshot", (snapshot) => {
+    first ??= snapshot;
+    put(snapshot);
+  });
   own.on("caught_up", () => void look());
   own.on("fault", ({ code, detail }) => {
     if (code === "token_expiring") isEnding.value = typeof source() === "string";
@@ -117,6 +132,7 @@ function endSession(why: string): void {
   queue.length = 0;
   taken = 0;
   aside = null;
+  first = null;
   dirty.clear();
   batch(() => {
     board.value = new Board();
@@ -189,13 +205,26 @@ function allDrawnAgain(): void {
 
 // Takes an item, or a part of a large one; true when it is done.
 function takeSome(item: Item): boolean {
+  if (item.type === "part") {
+    if (item.message === null) {
+      board.value = new Board();
+      runs.value = new Runs(tellEnd);
+    } else {
+      takeEvent(item.message, board.value, runs.value, { isNews: false, isShown: true });
+    }
+    return true;
+  }
   if (item.type !== "snapshot") {
-    takeEvent(item, board.value, runs.value, true);
+    takeEvent(item, board.value, runs.value, { isNews: true, isShown: true });
+    return true;
+  }
+  if (item === first) {
+    if (item.verdict === "gap") gapAt.value = client.now();
     return true;
   }
   aside ??= { board: new Board(), runs: new Runs(tellEnd), snapshot: item, taken: 0 };
   const end = Math.min(aside.taken + 100, item.messages.length);
-  for (; aside.taken < end; aside.taken += 1) takeEvent(item.messages[aside.taken] as EventMessage, aside.board, aside.runs, false);
+  for (; aside.taken < end; aside.taken += 1) takeEvent(item.messages[aside.taken] as EventMessage, aside.board, aside.runs, { isNews: false, isShown: false });
   if (aside.taken < item.messages.length) return false;
   if (item.verdict === "gap") gapAt.value = client.now();
   board.value = aside.board;
@@ -204,13 +233,13 @@ function takeSome(item: Item): boolean {
   return true;
 }
 
-function takeEvent(message: EventMessage, board: Board, runs: Runs, isNews: boolean): void {
+function takeEvent(message: EventMessage, board: Board, runs: Runs, { isNews, isShown }: { isNews: boolean; isShown: boolean }): void {
   if (message.type === "odds_update") {
     const row = board.take(message.data, client.now(), isNews && document.visibilityState === "visible");
-    if (isNews) dirty.add(row);
+    if (isShown) dirty.add(row);
   } else if (message.type === "odds_confirmed") {
     board.confirm(message.data);
-    if (isNews) allDrawnAgain();
+    if (isShown) allDrawnAgain();
   } else {
     runs.take(message.data, Date.parse(message.timestamp));
     if (isNews && message.data.seq === 1 && !records.value.has(message.data.source)) void look();

@@ -5,7 +5,7 @@ import { OddswireError } from "./errors.js";
 import type { ErrorData, Heartbeat, Lagging, Verdict } from "./generated.js";
 import { Inbox } from "./inbox.js";
 import { type CursorStorage, Keeper } from "./keeper.js";
-import { type ConfirmedMessage, type EventMessage, type Message, type OddsMessage, type RunMessage, isEvent, isOver } from "./messages.js";
+import { type ConfirmedMessage, type EventMessage, type Message, type OddsMessage, type RunMessage, isEvent, isOver, isReadable } from "./messages.js";
 import { Route } from "./route.js";
 import { type FeedState, IDLE } from "./state.js";
 import type { Tokens } from "./token.js";
@@ -24,6 +24,8 @@ export interface Snapshot {
 export interface FeedEvents {
   /** A whole state, in place of what was held. */
   snapshot: Snapshot;
+  /** Each image of a state under way, for who draws it before it is whole; null: it begins, and what came before is void. */
+  part: EventMessage | null;
   /** Each event that is no part of a snapshot. */
   event: EventMessage;
   scrape_progress: RunMessage;
@@ -39,6 +41,8 @@ export interface FeedEvents {
   fault: ErrorData;
   /** Messages of a type that this version does not know. */
   unknown: Message;
+  /** An event that is not what the protocol says: it is left out, and the stream goes on. */
+  unreadable: Message;
 }
 
 export interface FeedOptions {
@@ -356,6 +360,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
       // The worse one stays: a resume may follow an acknowledgement before anything is whole.
       const lost = verdict === "gap" || this.#snapshot?.verdict === "gap";
       this.#snapshot = { verdict: lost ? "gap" : "snapshot", messages: [] };
+      this.#tell("part", null);
     }
     const down = verdict === "unavailable";
     this.#set({
@@ -368,9 +373,14 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   }
 
   #event(message: EventMessage): void {
+    if (!isReadable(message)) {
+      if (message.id !== undefined && this.#snapshot === null) this.#moved(message.id);
+      return this.#tell("unreadable", message);
+    }
     if (this.#snapshot !== null) {
       this.#snapshot.messages.push(message);
       this.#count();
+      this.#tell("part", message);
       return;
     }
     if (message.type === "scrape_progress" && !this.#isNews(message)) {

@@ -101,6 +101,7 @@ home_team: string
  */
 league: string
 sport_key: SportKey
+[k: string]: unknown
 }
 /**
  * A market of an event: one row a line.
@@ -112,6 +113,7 @@ period: Period
  * The quotes, ordered by line, none first.
  */
 quotes: Quote[]
+[k: string]: unknown
 }
 /**
  * The prices of one line of a market.
@@ -132,6 +134,7 @@ outcomes: Outcome[]
  */
 source_updated_at?: (Timestamp | null)
 status: QuoteStatus
+[k: string]: unknown
 }
 /**
  * One thing that can happen, and its price.
@@ -155,6 +158,7 @@ previous_price?: (Price | null)
  */
 price?: (Price | null)
 status: QuoteStatus
+[k: string]: unknown
 }
 /**
  * `data` of `odds_confirmed`: a source was checked, and all that is shown of it stands as of `confirmed_at`, but
@@ -175,6 +179,7 @@ source: SourceKey
  * Events whose pages could not be read. At most [`UNCONFIRMED_MAX`].
  */
 unconfirmed_event_ids: EventId[]
+[k: string]: unknown
 }
 /**
  * `data` of `odds_update`: the **image** of one market of one event at one source. Published when it changed, never
@@ -196,6 +201,7 @@ run_id: RunId
  */
 snapshot_count: number
 source: SourceKey
+[k: string]: unknown
 }
 /**
  * Answer to `GET /api/odds`: the board now.
@@ -234,6 +240,7 @@ data: OddsUpdate
 id?: Cursor
 timestamp: Timestamp
 type: "odds_update"
+[k: string]: unknown
 }
 /**
  * Answer to `GET /api/odds/{event_id}/history`.
@@ -303,6 +310,7 @@ recoverable: boolean
  * Milliseconds until the next try, where there is one.
  */
 retry_in_ms?: (number | null)
+[k: string]: unknown
 }
 /**
  * One phase of a run.
@@ -322,6 +330,7 @@ phase: Phase
  */
 total?: (number | null)
 unit: Unit
+[k: string]: unknown
 }
 /**
  * `data` of `scrape_progress`: the state of a run.
@@ -401,6 +410,7 @@ unit: Unit
  * The worker, null while queued.
  */
 worker_id?: (string | null)
+[k: string]: unknown
 }
 /**
  * Answer to `GET /api/scrapes`.
@@ -645,6 +655,7 @@ data: {
 id?: string
 timestamp: Timestamp1
 type: ("connection_ack" | "caught_up" | "scrape_progress" | "odds_update" | "odds_confirmed" | "subscription_ack" | "resume" | "heartbeat" | "lagging" | "reconnect" | "pong" | "error")
+[k: string]: unknown
 }
 /**
  * The body of a job. Its subject names the source; until it is acknowledged it is the source's lock.

@@ -48,5 +48,25 @@ const EVENTS: ReadonlySet<string> = new Set(["scrape_progress", "odds_update", "
 
 export const isEvent = (message: Message): message is EventMessage => EVENTS.has(message.type);
 
+/**
+ * Whether an event has what it is held and ordered by. A gateway shows no other; one of another make might, and a message
+ * that cannot be read must cost that message and not the stream.
+ */
+export const isReadable = ({ type, timestamp, data }: EventMessage): boolean => {
+  const texts = (...values: unknown[]): boolean => values.every((value) => typeof value === "string");
+  if (typeof timestamp !== "string") return false;
+  switch (type) {
+    case "scrape_progress":
+      return texts(data.run_id, data.source, data.status, data.phase) && Number.isSafeInteger(data.seq) && Array.isArray(data.errors);
+    case "odds_update":
+      return texts(data.source, data.event?.event_id, data.event?.sport_key, data.market?.key, data.market?.period) && quotes(data.market.quotes);
+    case "odds_confirmed":
+      return texts(data.source, data.confirmed_at) && Array.isArray(data.unconfirmed_event_ids);
+  }
+};
+
+const quotes = (list: unknown): boolean =>
+  Array.isArray(list) && list.every((quote: { outcomes?: unknown } | null) => Array.isArray(quote?.outcomes) && quote.outcomes.every((outcome: unknown) => typeof outcome === "object" && outcome !== null));
+
 /** Whether a run with this status has had its last event. */
 export const isOver = (status: string): boolean => status === "completed" || status === "failed" || status === "cancelled";

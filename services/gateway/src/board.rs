@@ -1,13 +1,11 @@
 //! The board as the bus holds it: the last image of each odds key, read when asked for.
 
 use crate::{
-    frame::Frame,
     listing::{Listing, PAGE_BYTES, Part, Writer},
+    logs::Logs,
+    quarantine::Quarantine,
 };
-use oddswire_kit::{
-    bus::Bus,
-    log::{Read, ReadError, Stored},
-};
+use oddswire_kit::log::{Read, ReadError, Stored};
 use oddswire_protocol::{
     Cursor, EventId, EventKey, Feed, MarketToken, SourceKey, SportKey, Timestamp,
     cursor::{Position, Proof},
@@ -15,6 +13,7 @@ use oddswire_protocol::{
 use std::{
     collections::{BTreeSet, HashSet},
     hash::{BuildHasher, RandomState},
+    sync::Arc,
 };
 
 /// What of the board is asked for; `None` is everything.
@@ -58,7 +57,7 @@ impl Filter {
 /// while its page is read is on it once, as it was before or after.
 #[derive(Debug)]
 pub struct Board {
-    bus: Bus,
+    quarantine: Arc<Quarantine>,
     quotes: Read,
     confirmed: Read,
     limit: usize,
@@ -96,7 +95,8 @@ impl Board {
     ///
     /// # Errors
     /// [`ReadError`].
-    pub async fn begin(bus: &Bus, filter: &Filter, after: u64, limit: usize) -> Result<Self, ReadError> {
+    pub async fn begin(logs: &Logs, filter: &Filter, after: u64, limit: usize) -> Result<Self, ReadError> {
+        let bus = logs.bus();
         let stream = bus.names().odds.as_str();
         let state = bus.stream_state(stream).await?;
         let marks = bus.marks(Feed::Odds, state.last_seq).await?;
@@ -116,7 +116,7 @@ impl Board {
                 .in_pages_of(PAGE_BYTES)
         };
         Ok(Self {
-            bus: bus.clone(),
+            quarantine: Arc::clone(logs.quarantine()),
             quotes: read(&filter.quotes(), after),
             confirmed: read(&filter.confirmed(), 0),
             limit,
@@ -128,12 +128,11 @@ impl Board {
         })
     }
 
-    /// Takes in a page of markets. What is not what the contract says is counted where it comes by live, and shown
-    /// nowhere.
+    /// Takes in a page of markets.
     fn take_markets(&mut self, messages: Option<Vec<Stored>>) {
         let is_last = messages.is_none();
         for message in messages.into_iter().flatten() {
-            if Frame::new(self.bus.subjects(), &message).is_err() {
+            if self.quarantine.admit(Feed::Odds, &message).is_none() {
                 continue;
             }
             let subject = self.seen.of(&message.subject);
@@ -164,9 +163,8 @@ impl Board {
             return;
         };
         for message in messages {
-            let is_good = Frame::new(self.bus.subjects(), &message).is_ok();
-            if let Some(EventKey::Confirmed { source }) = self.bus.subjects().parse(&message.subject)
-                && is_good
+            let frame = self.quarantine.admit(Feed::Odds, &message);
+            if let Some(EventKey::Confirmed { source }) = frame.map(|frame| frame.key)
                 && self.sources.insert(source.clone())
             {
                 self.out.member(source.as_str(), &message.payload);

@@ -9,12 +9,7 @@ mod past;
 
 pub use health::FeedHealth;
 
-use crate::{
-    frame::{Frame, FrameFault, is_terminal},
-    hub::Hub,
-    metrics::Metrics,
-    trial::Trial,
-};
+use crate::{hub::Hub, metrics::Metrics, quarantine::Quarantine, trial::Trial};
 use oddswire_kit::{
     bus::{Bus, Signals},
     live::Listener,
@@ -41,6 +36,8 @@ pub struct FeedContext {
     pub hub: Arc<Hub>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Checks what comes.
+    pub quarantine: Arc<Quarantine>,
     /// How the feeds do.
     pub health: Arc<FeedHealth>,
     /// How long a feed stays active after its last client left.
@@ -365,27 +362,16 @@ impl FeedActor {
     }
 
     async fn emit(&mut self, message: &Stored) {
-        let frame = match Frame::new(self.context.bus.subjects(), message) {
-            Ok(frame) => Some(frame),
-            Err(FrameFault::Fence) => None,
-            Err(fault) => {
-                self.context.metrics.skipped.inc();
-                tracing::debug!(feed = %self.feed, seq = message.seq, subject = message.subject, %fault, "event skipped");
-                None
-            }
-        };
+        let frame = self.context.quarantine.admit(self.feed, message);
         let _span = frame.as_ref().map(|frame| {
             let name = frame.envelope.message_type().as_str();
             Span::receive(name, message.header(TRACEPARENT))
         });
-        let after = message
-            .header(AFTER)
-            .filter(|_| is_terminal(message))
-            .and_then(|text| text.parse().ok());
-        if let Some(after) = after {
-            self.wait_for_odds(after).await;
-        }
         if let Some(frame) = &frame {
+            let after = message.header(AFTER).filter(|_| frame.terminal);
+            if let Some(after) = after.and_then(|text| text.parse().ok()) {
+                self.wait_for_odds(after).await;
+            }
             self.context.metrics.ingested(frame, Timestamp::now());
         }
         self.witness(message);

@@ -2,19 +2,18 @@
 
 use crate::{
     board::Filter,
-    frame::Frame,
     listing::{Listing, PAGE_BYTES, Part, Writer},
+    logs::Logs,
+    quarantine::Quarantine,
 };
-use oddswire_kit::{
-    bus::Bus,
-    log::{Read, ReadError, Stored},
-};
-use oddswire_protocol::{EventId, Timestamp};
+use oddswire_kit::log::{Read, ReadError, Stored};
+use oddswire_protocol::{EventId, Feed, Timestamp};
+use std::sync::Arc;
 
 /// A part of the past of an event, read as it is sent: `odds_update` envelopes, oldest first.
 #[derive(Debug)]
 pub struct History {
-    bus: Bus,
+    quarantine: Arc<Quarantine>,
     read: Read,
     since: Timestamp,
     /// Images that may still come.
@@ -28,7 +27,7 @@ impl History {
     /// Begins to read what HISTORY has of an event after its sequence `after`, nothing older than `since`, `limit` images
     /// at most.
     pub fn begin(
-        bus: &Bus,
+        logs: &Logs,
         event_id: &EventId,
         filter: Filter,
         since: Timestamp,
@@ -39,11 +38,12 @@ impl History {
             event_id: Some(event_id.clone()),
             ..filter
         };
+        let bus = logs.bus();
         let subjects = bus.subjects().feed_filter(&filter.quotes());
         let read = bus.read(&bus.names().history, subjects, after.saturating_add(1), u64::MAX);
         let head = format!("{{\"event_id\":\"{event_id}\",\"since\":\"{since}\",\"images\":[");
         Self {
-            bus: bus.clone(),
+            quarantine: Arc::clone(logs.quarantine()),
             read: read.in_pages_of(PAGE_BYTES),
             since,
             left: limit,
@@ -56,8 +56,7 @@ impl History {
     fn take(&mut self, messages: Option<Vec<Stored>>) {
         self.is_over = messages.is_none();
         for message in messages.into_iter().flatten() {
-            // What is not what the contract says is counted where it comes by live, and shown nowhere.
-            let Ok(frame) = Frame::new(self.bus.subjects(), &message) else {
+            let Some(frame) = self.quarantine.admit(Feed::Odds, &message) else {
                 continue;
             };
             if frame.at.is_none_or(|at| at < self.since) {

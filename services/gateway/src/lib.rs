@@ -4,7 +4,7 @@
 //! keeps it in a ring, a [`session`] walks the ring from its position, [`http`] writes it to a socket. Gateways share
 //! nothing but the bus, so any of them continues any client.
 //!
-//! Its invariants: it parses no event's payload, and nothing in it waits for a client but that client's own session.
+//! Its invariants: it makes no value of an event's payload, and nothing in it waits for a client but that client's own session.
 
 pub mod auth;
 pub mod board;
@@ -23,6 +23,9 @@ pub mod logs;
 pub mod metrics;
 mod options;
 pub mod own_client;
+mod pace;
+mod progress;
+pub mod quarantine;
 mod reload;
 pub mod runs;
 pub mod session;
@@ -46,6 +49,7 @@ use crate::{
     logs::Logs,
     metrics::Metrics,
     own_client::OwnClients,
+    quarantine::Quarantine,
     reload::Reloading,
     session::Shared,
     stopping::Stopping,
@@ -176,6 +180,8 @@ pub async fn run_on_trial(
     if trial.no_settling {
         (live, reads) = (live.without_settling(), reads.without_settling());
     }
+    let quarantine = Quarantine::new(live.subjects().clone(), Arc::clone(&metrics));
+    let quarantine = Arc::new(quarantine.without_check(trial.no_quarantine));
     let health = Arc::new(FeedHealth::new(live.clone()));
     // What serves the sessions ends after them.
     let inner = CancellationToken::new();
@@ -190,6 +196,7 @@ pub async fn run_on_trial(
         bus: live,
         hub: Arc::clone(&hub),
         metrics: Arc::clone(&metrics),
+        quarantine: Arc::clone(&quarantine),
         health: Arc::clone(&health),
         linger: Duration::from_millis(options.linger_ms),
         trial,
@@ -197,14 +204,13 @@ pub async fn run_on_trial(
     follow_feeds(&context, &mut core, &inner);
     let own = Arc::new(OwnClients::new(shards(&options), Arc::clone(&metrics)));
     let ready = readiness(probe, Arc::clone(&health), &own, trial, stop.clone());
-    let ops = Ops {
-        health: Arc::new(ready),
-        registry: Arc::new(metrics.book().into_registry()),
-    };
+    let ops = Ops::new(ready, metrics.book().into_registry())
+        .with(http::operators::routes(Arc::clone(&quarantine)));
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
     core.spawn(keep_fresh(auth, inner.clone()));
-    let shared = Arc::new(share(&options, hub, reads, health, metrics, door, trial));
+    let logs = Logs::new(reads, Arc::clone(&metrics), quarantine);
+    let shared = Arc::new(share(&options, hub, logs, health, metrics, door, trial));
     let reloading = Reloading {
         rules,
         front: Arc::clone(&front),
@@ -288,7 +294,7 @@ async fn keep_certificate(front: Arc<Front>, stop: CancellationToken) -> Result<
 fn share(
     options: &GatewayOptions,
     hub: Arc<Hub>,
-    reads: Bus,
+    logs: Logs,
     health: Arc<FeedHealth>,
     metrics: Arc<Metrics>,
     door: Door,
@@ -296,7 +302,7 @@ fn share(
 ) -> Shared {
     Shared {
         hub,
-        logs: Logs::new(reads, Arc::clone(&metrics)),
+        logs,
         health,
         metrics,
         door,

@@ -12,11 +12,7 @@ pub use images::{Image, Images};
 pub use part::Part;
 pub use proof::Past;
 
-use crate::{
-    frame::{Frame, FrameFault},
-    hub::FeedView,
-    metrics::Metrics,
-};
+use crate::{frame::Frame, hub::FeedView, metrics::Metrics, quarantine::Quarantine};
 use images::{ImagesRead, ImagesWanted};
 use oddswire_kit::{
     bus::Bus,
@@ -51,6 +47,7 @@ type Filters = BTreeSet<String>;
 pub struct Logs {
     bus: Bus,
     metrics: Arc<Metrics>,
+    quarantine: Arc<Quarantine>,
     admission: Semaphore,
     // By the life of the feed as well: another chain is another log.
     parts: std::sync::Mutex<HashMap<(Feed, u64, Filters), Arc<PartsRead>>>,
@@ -95,10 +92,11 @@ impl<T: Clone> Shared<T> {
 
 impl Logs {
     /// Reads over this connection, which is not the one that listens.
-    pub fn new(bus: Bus, metrics: Arc<Metrics>) -> Self {
+    pub fn new(bus: Bus, metrics: Arc<Metrics>, quarantine: Arc<Quarantine>) -> Self {
         Self {
             bus,
             metrics,
+            quarantine,
             admission: Semaphore::new(READS_AT_ONCE),
             parts: std::sync::Mutex::default(),
             images: std::sync::Mutex::default(),
@@ -110,6 +108,11 @@ impl Logs {
     /// The bus itself, for reads that no other client shares.
     pub fn bus(&self) -> &Bus {
         &self.bus
+    }
+
+    /// The check that every message passes before it is shown.
+    pub fn quarantine(&self) -> &Arc<Quarantine> {
+        &self.quarantine
     }
 
     /// The state of a feed's stream as its leader knows it now, asked once for all who ask at the same time.
@@ -198,16 +201,9 @@ impl Logs {
         }
     }
 
-    /// Encodes what was read; what is no event of ours is counted and left out.
-    fn frame(&self, message: &Stored) -> Option<Arc<Frame>> {
-        match Frame::new(self.bus.subjects(), message) {
-            Ok(frame) => Some(Arc::new(frame)),
-            Err(FrameFault::Fence) => None,
-            Err(_) => {
-                self.metrics.skipped.inc();
-                None
-            }
-        }
+    /// Encodes what was read of a feed; what is not what the contract says is left out.
+    fn frame(&self, feed: Feed, message: &Stored) -> Option<Arc<Frame>> {
+        self.quarantine.admit(feed, message).map(Arc::new)
     }
 }
 

@@ -1,6 +1,12 @@
 //! What the gateway counts. docs/metrics.md is written from this, see `tests/signals.rs`.
 
-use crate::{frame::Frame, front::Refused, reload::ReloadLabel, session::End};
+use crate::{
+    frame::Frame,
+    front::Refused,
+    quarantine::{self, QuarantineLabel},
+    reload::ReloadLabel,
+    session::End,
+};
 use oddswire_kit::metrics::{Book, Entry, FloatGauge, LabelNames};
 use oddswire_protocol::{Feed, Timestamp, close::CloseCode};
 use prometheus_client::{
@@ -40,8 +46,8 @@ pub struct Metrics {
     pub holes: Counter,
     /// Events read from the log because they did not come by live.
     pub repaired: Counter,
-    /// Events that are not what the contract says, and were not shown.
-    pub skipped: Counter,
+    /// Messages that are not what the contract says, by feed and reason.
+    pub quarantined: Family<QuarantineLabel, Counter>,
     /// Terminal run events shown before the run's odds were.
     pub overtaken: Counter,
     /// Checks whether a feed misses something, by outcome.
@@ -113,7 +119,7 @@ impl Default for Metrics {
         Self {
             holes: Counter::default(),
             repaired: Counter::default(),
-            skipped: Counter::default(),
+            quarantined: quarantine::none_yet(),
             overtaken: Counter::default(),
             audits: Family::default(),
             upstream_connected: Gauge::default(),
@@ -350,9 +356,9 @@ impl Metrics {
             self.repaired.clone(),
         );
         book.register(
-            "skipped",
-            "Events that break the contract and were not shown",
-            self.skipped.clone(),
+            "quarantined",
+            "Messages of the feeds that are not what docs/protocol.md says and are not shown, each once: by feed, and by reason (subject, header, size, json, schema, mismatch)",
+            self.quarantined.clone(),
         );
         book.register(
             "overtaken",

@@ -3,6 +3,7 @@
 use crate::{
     frame::Frame,
     listing::{Listing, Part, Writer},
+    quarantine::Quarantine,
 };
 use bytes::Bytes;
 use oddswire_kit::{
@@ -10,12 +11,12 @@ use oddswire_kit::{
     log::{ReadError, Stored, StreamState},
 };
 use oddswire_protocol::{
-    BatchId, EventKey, RunId, SourceKey,
+    BatchId, EventKey, Feed, RunId, SourceKey,
     header::{BATCH, STATUS},
     progress::Status,
 };
 use prometheus_client::metrics::gauge::Gauge;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::Mutex;
 
 /// One run in a list.
@@ -74,11 +75,15 @@ struct Index {
     seq: u64,
     /// Everything up to this sequence of the copy is in.
     copy_seq: u64,
+    /// Subjects of runs of which nothing good was read yet.
+    behind: BTreeSet<String>,
     runs: BTreeMap<RunId, RunEntry>,
 }
 
 /// Runs that the index holds at most: the newest.
 const RUNS_MAX: usize = 10_000;
+/// Runs whose last event is not what the contract says, of which one before is looked for in one go: each is a read.
+pub(crate) const BEHIND_MAX: usize = 64;
 
 impl RunIndex {
     /// An index that tells in `bytes` what it holds.
@@ -97,13 +102,14 @@ impl RunIndex {
     pub async fn list(
         &self,
         bus: &Bus,
+        quarantine: &Quarantine,
         filter: &RunFilter,
         before: Option<&RunId>,
         limit: usize,
     ) -> Result<(Vec<RunEntry>, bool), ReadError> {
         // Held while the log is read: others that want a list wait for the same read.
         let mut index = self.state.lock().await;
-        let refreshed = index.refresh(bus).await;
+        let refreshed = index.refresh(bus, quarantine).await;
         let bytes: usize = index.runs.values().map(|run| run.image.len()).sum();
         self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         refreshed?;
@@ -123,7 +129,7 @@ impl RunIndex {
 }
 
 impl Index {
-    async fn refresh(&mut self, bus: &Bus) -> Result<(), ReadError> {
+    async fn refresh(&mut self, bus: &Bus, quarantine: &Quarantine) -> Result<(), ReadError> {
         let names = bus.names();
         let log = bus.stream_state(&names.runs).await?;
         let copy = bus.stream_state(&names.runs_last).await?;
@@ -136,31 +142,49 @@ impl Index {
         // Asked first: whatever moves on in the copy while it is read moves to its end, and is read there.
         let copied = bus.copied_to(&names.runs_last, &log).await?;
         self.copy_seq = self
-            .read(bus, &names.runs_last, &log, self.copy_seq, u64::MAX)
+            .read(bus, quarantine, &names.runs_last, &log, self.copy_seq)
             .await?;
         // The copy holds one message a run; what it does not have yet is read from the log itself.
         let log_seq = self
-            .read(bus, &names.runs, &log, copied.max(self.seq), u64::MAX)
+            .read(bus, quarantine, &names.runs, &log, copied.max(self.seq))
             .await?;
+        self.look_behind(bus, quarantine).await?;
         self.seq = log_seq.max(log.last_seq);
         Ok(())
     }
 
-    /// Takes in what is after `after`, up to `to`, of this life of the log; gives the last sequence seen.
+    /// A run whose last event is not what the contract says is what the event before says.
+    async fn look_behind(&mut self, bus: &Bus, quarantine: &Quarantine) -> Result<(), ReadError> {
+        for subject in std::mem::take(&mut self.behind).into_iter().take(BEHIND_MAX) {
+            let known = match bus.subjects().parse(&subject) {
+                Some(EventKey::Run { run_id, .. }) => self.runs.contains_key(&run_id),
+                _ => true,
+            };
+            if !known && let Some((message, frame)) = last_good(bus, quarantine, &subject, u64::MAX).await? {
+                self.take(entry(&message, frame));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what is after `after` of this life of the log; gives the last sequence seen.
     async fn read(
         &mut self,
         bus: &Bus,
+        quarantine: &Quarantine,
         stream: &str,
         log: &StreamState,
         after: u64,
-        to: u64,
     ) -> Result<u64, ReadError> {
-        let mut read = bus.read(stream, bus.subjects().feed_filter("run.>"), after + 1, to);
+        let mut read = bus.read(stream, bus.subjects().feed_filter("run.>"), after + 1, u64::MAX);
         let mut last = after;
         while let Some(page) = read.next_page().await? {
             for message in &page {
                 if message.is_of(log) {
-                    self.take(bus, message);
+                    match quarantine.admit(Feed::Run, message) {
+                        Some(frame) => self.take(entry(message, frame)),
+                        None => _ = self.behind.insert(message.subject.clone()),
+                    }
                 }
                 last = message.seq;
             }
@@ -168,8 +192,8 @@ impl Index {
         Ok(last)
     }
 
-    fn take(&mut self, bus: &Bus, message: &Stored) {
-        let Some(entry) = entry(bus, message) else { return };
+    fn take(&mut self, entry: Option<RunEntry>) {
+        let Some(entry) = entry else { return };
         if self
             .runs
             .get(&entry.run_id)
@@ -188,18 +212,45 @@ impl Index {
 ///
 /// # Errors
 /// [`ReadError`].
-pub async fn find(bus: &Bus, run_id: &RunId) -> Result<Option<RunEntry>, ReadError> {
+pub async fn find(bus: &Bus, quarantine: &Quarantine, run_id: &RunId) -> Result<Option<RunEntry>, ReadError> {
     let filter = bus.subjects().feed_filter(&format!("run.*.{run_id}"));
-    let last = bus.leader_last_message(&bus.names().runs, &filter).await?;
-    Ok(last.and_then(|message| entry(bus, &message)))
+    let Some(last) = bus.leader_last_message(&bus.names().runs, &filter).await? else {
+        return Ok(None);
+    };
+    let good = match quarantine.admit(Feed::Run, &last) {
+        Some(frame) => Some((last, frame)),
+        None => last_good(bus, quarantine, &last.subject, last.seq).await?,
+    };
+    Ok(good.and_then(|(message, frame)| entry(&message, frame)))
 }
 
-fn entry(bus: &Bus, message: &Stored) -> Option<RunEntry> {
-    let EventKey::Run { source, run_id } = bus.subjects().parse(&message.subject)? else {
+/// The last event of a run, up to a sequence of the log, that is what the contract says. Reads the whole run.
+///
+/// # Errors
+/// [`ReadError`].
+pub(crate) async fn last_good(
+    bus: &Bus,
+    quarantine: &Quarantine,
+    subject: &str,
+    to: u64,
+) -> Result<Option<(Stored, Frame)>, ReadError> {
+    let mut read = bus.read(&bus.names().runs, subject.to_owned(), 1, to);
+    let mut good = None;
+    while let Some(page) = read.next_page().await? {
+        for message in page {
+            good = quarantine
+                .admit(Feed::Run, &message)
+                .map(|frame| (message, frame))
+                .or(good);
+        }
+    }
+    Ok(good)
+}
+
+fn entry(message: &Stored, frame: Frame) -> Option<RunEntry> {
+    let EventKey::Run { source, run_id } = frame.key else {
         return None;
     };
-    // Its bytes are spliced into answers: what is not what the contract says is not.
-    Frame::new(bus.subjects(), message).ok()?;
     let status = message.header(STATUS)?.parse().ok()?;
     let batch_id = message.header(BATCH).and_then(|text| text.parse().ok());
     Some(RunEntry {

@@ -1,4 +1,4 @@
-//! The operations port: `/livez`, `/readyz`, `/metrics`.
+//! The operations port: `/livez`, `/readyz`, `/metrics`, and what a service adds.
 //!
 //! Whoever reaches it takes little: it has at most [`CONNECTIONS_MAX`] connections, of one request each.
 
@@ -63,10 +63,27 @@ impl fmt::Debug for Health {
 /// What the operations port shows.
 #[derive(Debug, Clone)]
 pub struct Ops {
-    /// Whether the service is ready.
-    pub health: Arc<Health>,
-    /// Its metrics.
-    pub registry: Arc<Registry>,
+    health: Arc<Health>,
+    registry: Arc<Registry>,
+    further: Router,
+}
+
+impl Ops {
+    /// Whether the service is ready, and its metrics.
+    pub fn new(health: Health, registry: Registry) -> Self {
+        Self {
+            health: Arc::new(health),
+            registry: Arc::new(registry),
+            further: Router::new(),
+        }
+    }
+
+    /// The same with routes of this service besides.
+    #[must_use]
+    pub fn with(mut self, routes: Router) -> Self {
+        self.further = self.further.merge(routes);
+        self
+    }
 }
 
 /// Serves the operations port until `stop`.
@@ -75,11 +92,13 @@ pub async fn serve(listener: TcpListener, ops: Ops, stop: CancellationToken) {
 }
 
 async fn serve_within(limits: Limits, listener: TcpListener, ops: Ops, stop: CancellationToken) {
+    let further = ops.further.clone();
     let router = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(ops);
+        .with_state(ops)
+        .merge(further);
     connections::serve(listener, router, limits, stop).await;
 }
 

@@ -70,7 +70,10 @@ impl LastOfRun {
     }
 
     fn of(stored: &Stored) -> Self {
-        let image: Option<ScrapeProgress> = serde_json::from_slice(&stored.payload).ok();
+        let image = serde_json::from_slice::<ScrapeProgress>(&stored.payload).inspect_err(|error| {
+            tracing::error!(subject = stored.subject, seq = stored.seq, %error, "the last event of a run cannot be read");
+        });
+        let image = image.ok();
         let by_header = stored
             .header(STATUS)
             .and_then(|status| status.parse::<Status>().ok());
@@ -126,5 +129,11 @@ fn image(bus: &Bus, stored: &Stored) -> Option<(QuoteKey, Option<Arc<OddsUpdate>
         market,
         sport,
     };
-    Some((key, serde_json::from_slice(&stored.payload).ok().map(Arc::new)))
+    let image = serde_json::from_slice(&stored.payload).map(Arc::new);
+    // What it said is lost: when the site shows the market it is published without its history, and until then what
+    // clients hold of it is not confirmed.
+    let image = image.inspect_err(|error| {
+        tracing::error!(subject = stored.subject, seq = stored.seq, %error, "an image on the bus cannot be read");
+    });
+    Some((key, image.ok()))
 }

@@ -176,7 +176,7 @@ pub(crate) fn trace_of(run_id: &RunId, traceparent: Option<&str>) -> Trace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oddswire_protocol::header::check_event;
+    use oddswire_protocol::event::check_event;
 
     fn author(run_id: &RunId) -> Author {
         let trace = trace_of(run_id, None);
@@ -213,8 +213,7 @@ mod tests {
         let author = author(&run_id);
         let message = author.confirmed(&confirmed, claim).unwrap();
         let key = Subjects::default().parse(&message.subject).unwrap();
-        let (ce_type, ce_time) = (header(&message, CE_TYPE), header(&message, CE_TIME));
-        assert!(check_event(&key, ce_type, ce_time, &message.payload).is_ok());
+        check_event(&key, |name| header(&message, name), &message.payload).unwrap();
         assert_eq!(header(&message, CE_ID), Some(message.id.as_str()));
         assert_eq!(header(&message, FENCE), Some("17"));
         assert_eq!((message.expected, message.ttl), (None, None));

@@ -129,10 +129,7 @@ pub async fn run_on_trial(
         Arc::clone(&metrics),
         trial,
     ));
-    let ops = Ops {
-        health: Arc::new(health(&worker, probe, inner.clone())),
-        registry: Arc::new(book.into_registry()),
-    };
+    let ops = Ops::new(health(&worker, probe, inner.clone()), book.into_registry());
 
     let mut parts = Parts::default();
     parts.add(

@@ -4,7 +4,7 @@ use crate::harness::{odds_key, run_image, run_key, update};
 use oddswire_kit::{bus::Bus, publish::Publication};
 use oddswire_protocol::{
     EventId, EventKey, Price, RunId, Timestamp,
-    header::{ATTEMPT, STATUS, cloud_event},
+    header::{ATTEMPT, BATCH, STATUS, cloud_event},
     progress::Status,
 };
 use std::{
@@ -73,7 +73,11 @@ impl Publisher {
                     Status::Running
                 };
                 let image = run_image(source, &run, seq, status);
-                let headers = vec![(STATUS, status.as_str().to_owned()), (ATTEMPT, "1".to_owned())];
+                let headers = vec![
+                    (STATUS, status.as_str().to_owned()),
+                    (ATTEMPT, "1".to_owned()),
+                    (BATCH, image.batch_id.to_string()),
+                ];
                 self.publish(
                     &key,
                     &format!("{run}:1:{seq}"),

@@ -1,7 +1,11 @@
 //! What is known of runs: which are waited for, what was shown.
 
 use super::exit;
-use crate::{image::RunImage, sse::SseEvent, stream::Envelope};
+use crate::{
+    image::RunImage,
+    sse::SseEvent,
+    stream::{Envelope, LeftOut},
+};
 use oddswire_protocol::RunId;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -23,6 +27,7 @@ pub(crate) struct Runs {
     /// Whether history was lost since the last look.
     has_gap: bool,
     trouble: Option<String>,
+    left_out: LeftOut,
 }
 
 impl Runs {
@@ -34,6 +39,7 @@ impl Runs {
             is_snapshot: false,
             has_gap: false,
             trouble: None,
+            left_out: LeftOut::default(),
         }
     }
 
@@ -85,7 +91,7 @@ impl Runs {
 
     /// What a person should know of the connection, once.
     pub(crate) fn trouble(&mut self) -> Option<String> {
-        self.trouble.take()
+        self.trouble.take().or_else(|| self.left_out.news())
     }
 
     /// The run of an event that is to be shown: one that was not shown, of a run that somebody wants to see.
@@ -93,7 +99,7 @@ impl Runs {
         if event.event != "scrape_progress" {
             return None;
         }
-        let run: RunImage = Envelope::of(event)?.read()?;
+        let run: RunImage = Envelope::of(event)?.read_event(&mut self.left_out)?;
         let is_awaited = self.awaited.contains_key(&run.run_id);
         if !is_awaited && !self.shows_all {
             return None;

@@ -10,7 +10,7 @@ use oddswire_protocol::{
     api::{Sources, Workers},
     job::{SourceRecord, WorkerRecord},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 
@@ -30,13 +30,18 @@ pub(super) struct Snapshot {
 
 #[derive(Deserialize)]
 struct RunList {
-    runs: Vec<RunImage>,
+    runs: Vec<Value>,
 }
 
 #[derive(Deserialize)]
 struct BoardHead {
     #[serde(default)]
-    confirmed: HashMap<SourceKey, Confirmation>,
+    confirmed: HashMap<SourceKey, Value>,
+}
+
+/// What can be read of an answer's parts: one that cannot is left out.
+fn readable<T: DeserializeOwned>(part: Value) -> Option<T> {
+    serde_json::from_value(part).ok()
 }
 
 /// As many runs as are asked for: the last ones of all sources are among them, as a rule.
@@ -61,8 +66,11 @@ impl Snapshot {
             clock: sources.clock,
             sources: sources.understood::<Sources>()?.sources,
             workers,
-            runs,
-            confirmed,
+            runs: runs.into_iter().filter_map(readable).collect(),
+            confirmed: confirmed
+                .into_iter()
+                .filter_map(|(source, part)| Some((source, readable(part)?)))
+                .collect(),
             gateways: signs,
         })
     }

@@ -5,7 +5,7 @@ use crate::{
     connection::Error,
     image::{Confirmation, RunImage},
     sse::SseEvent,
-    stream::Envelope,
+    stream::{Envelope, LeftOut},
 };
 use oddswire_protocol::{SourceKey, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +27,7 @@ pub(super) struct State {
     pub(super) before: VecDeque<(Timestamp, Vec<Sign>)>,
     /// When `snapshot` was taken.
     pub(super) taken_at: Timestamp,
+    left_out: LeftOut,
 }
 
 impl State {
@@ -37,6 +38,7 @@ impl State {
             over: BTreeMap::new(),
             trouble: None,
             before: VecDeque::new(),
+            left_out: LeftOut::default(),
             snapshot,
         };
         state.put_runs();
@@ -85,18 +87,21 @@ impl State {
         };
         match envelope.message_type.as_str() {
             "scrape_progress" => {
-                if let Some(run) = envelope.read() {
+                if let Some(run) = envelope.read_event(&mut self.left_out) {
                     self.put(run);
                 }
             }
             "odds_confirmed" => {
-                if let Some(confirmed) = envelope.read::<Confirmation>() {
+                if let Some(confirmed) = envelope.read_event::<Confirmation>(&mut self.left_out) {
                     let source = confirmed.source.clone();
                     self.snapshot.confirmed.insert(source, confirmed);
                 }
             }
             "connection_ack" => self.trouble = None,
             _ => {}
+        }
+        if let Some(news) = self.left_out.news() {
+            self.trouble = Some(news);
         }
     }
 

@@ -440,6 +440,34 @@ test("an abort ends every feed, begun or not", async (t) => {
   assert.equal(getEventListeners(stop.signal, "abort").length, 0);
 });
 
+test("an event that cannot be read is told, costs itself, and its position is passed", async (t) => {
+  const { feed, sockets, told } = await live(t);
+  const unreadable = [];
+  feed.on("unreadable", ({ type, data }) => unreadable.push([type, data]));
+  const bad = [
+    ["odds_update", {}],
+    ["odds_update", { ...odds(1), market: { key: "h2h", period: "ft", quotes: [null] } }],
+    ["scrape_progress", { ...run(1), seq: "1" }],
+    ["odds_confirmed", { source: "alpha" }],
+  ];
+  bad.forEach(([type, data], at) => sockets[0].say(type, data, `bad${at}`));
+  assert.deepEqual([unreadable, told, feed.cursor], [bad, [], "bad3"]);
+  sockets[0].say("odds_update", odds(1), "c1");
+  assert.deepEqual([told, feed.cursor, feed.state.status], [["odds e1"], "c1", "live"]);
+});
+
+test("an event that cannot be read is no part of a state", async (t) => {
+  const { client, sockets } = stage(t);
+  const feed = client.subscribe({ since: "snapshot" });
+  const { told } = follow(feed);
+  await settle();
+  sockets[0].ack("snapshot");
+  sockets[0].say("odds_update", {}, "c0");
+  sockets[0].say("odds_update", odds(1), "c0");
+  sockets[0].caughtUp("c2", 2);
+  assert.deepEqual(told, ["snapshot of 1 at c2", "caught up at c2"]);
+});
+
 test("a message that is none, or of a later release, disturbs nothing", async (t) => {
   const { sockets, feed, told } = await live(t);
   const unknown = [];

@@ -17,8 +17,14 @@ export const ack = (verdict, more = {}) => ({
   topics: ["scrape_progress", "odds_updates"], connection_id: "x", heartbeat_ms: 20_000, conflate_ms: 0,
   limits: { topics: 100, message_bytes: 65_536, messages_per_s: 20 }, cursor: "c0", resume: { verdict }, ...more,
 });
-export const run = (seq, status = "running", run_id = "r1") => ({ run_id, source: "alpha", seq, status });
-export const odds = (n) => ({ event_ids: [`e${n}`], source: "alpha", n });
+export const run = (seq, status = "running", run_id = "r1") => ({ run_id, source: "alpha", seq, status, phase: "scraping", errors: [] });
+export const odds = (n) => ({
+  event_ids: [`e${n}`],
+  source: "alpha",
+  event: { event_id: `e${n}`, sport_key: "soccer" },
+  market: { key: "h2h", period: "ft", quotes: [] },
+  n,
+});
 
 class FakeSocket {
   static all = [];

@@ -56,7 +56,7 @@ pub(super) async fn board(
     };
     let limit = super::scrapes::limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let after = after(query.page.as_deref())?;
-    let board = Board::begin(gateway.shared.logs.bus(), &filter, after, limit).await?;
+    let board = Board::begin(&gateway.shared.logs, &filter, after, limit).await?;
     answer::listing(&gateway, place, board).await
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn history(
     };
     let limit = super::scrapes::limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let after = after(query.page.as_deref())?;
-    let history = History::begin(gateway.shared.logs.bus(), &event_id, filter, since, after, limit);
+    let history = History::begin(&gateway.shared.logs, &event_id, filter, since, after, limit);
     answer::listing(&gateway, place, history).await
 }
 

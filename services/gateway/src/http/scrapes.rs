@@ -63,11 +63,11 @@ pub(super) async fn start(
     headers: HeaderMap,
     Body(wish): Body<StartScrapes>,
 ) -> Result<Response, ApiError> {
-    let bus = gateway.shared.logs.bus();
+    let (bus, quarantine) = (gateway.shared.logs.bus(), gateway.shared.logs.quarantine());
     let known: Vec<SourceRecord> = records(&gateway, "source").await?;
     let sources = match (&wish.retry_of, &wish.sources) {
         (Some(run_id), None) => {
-            let run = runs::find(bus, run_id)
+            let run = runs::find(bus, quarantine, run_id)
                 .await?
                 .ok_or_else(|| ApiError::unknown_run(run_id.as_str()))?;
             has_something_to_retry(&run)?;
@@ -190,8 +190,11 @@ pub(super) async fn list(
     };
     let before: Option<RunId> = parameter("page", query.page.as_deref())?;
     let limit = limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
-    let bus = gateway.shared.logs.bus();
-    let (mut entries, more) = gateway.runs.list(bus, &filter, before.as_ref(), limit).await?;
+    let (bus, quarantine) = (gateway.shared.logs.bus(), gateway.shared.logs.quarantine());
+    let listed = gateway
+        .runs
+        .list(bus, quarantine, &filter, before.as_ref(), limit);
+    let (mut entries, more) = listed.await?;
     if before.is_none() {
         let waiting = queued_entries(&gateway, &filter).await?;
         entries.splice(0..0, waiting);
@@ -204,14 +207,11 @@ pub(super) async fn list(
 
 /// Runs that no worker has begun, newest first: there is no event of them yet.
 async fn queued_entries(gateway: &Gateway, filter: &RunFilter) -> Result<Vec<RunEntry>, ApiError> {
+    let (bus, quarantine) = (gateway.shared.logs.bus(), gateway.shared.logs.quarantine());
     let mut entries = Vec::new();
-    for job in jobs::all(gateway.shared.logs.bus()).await? {
+    for job in jobs::all(bus).await? {
         let entry = queued_entry(&job);
-        if filter.admits(&entry)
-            && runs::find(gateway.shared.logs.bus(), &job.run_id)
-                .await?
-                .is_none()
-        {
+        if filter.admits(&entry) && runs::find(bus, quarantine, &job.run_id).await?.is_none() {
             entries.push(entry);
         }
     }
@@ -234,8 +234,8 @@ fn queued_entry(job: &Job) -> RunEntry {
 }
 
 async fn find(gateway: &Gateway, id: &RunId) -> Result<RunEntry, ApiError> {
-    let bus = gateway.shared.logs.bus();
-    if let Some(run) = runs::find(bus, id).await? {
+    let (bus, quarantine) = (gateway.shared.logs.bus(), gateway.shared.logs.quarantine());
+    if let Some(run) = runs::find(bus, quarantine, id).await? {
         return Ok(run);
     }
     match jobs::queued(bus, id).await? {

@@ -8,7 +8,6 @@ use super::{
     query::StreamQuery,
 };
 use crate::{
-    frame::is_terminal,
     front::{Backlog, Turn},
     logs::Past,
     metrics::{CloseLabel, Transport as Label, TransportLabel},
@@ -19,7 +18,7 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -31,6 +30,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 pub(super) async fn connect(
     State(gateway): State<Gateway>,
+    version: Version,
     Parameters(query): Parameters<StreamQuery>,
     backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
@@ -39,7 +39,8 @@ pub(super) async fn connect(
     let grant = gateway.admit_stream(&headers, query.ticket()).await?;
     let request = query.events(&headers, &gateway.shared.limits(), grant)?;
     gateway.front.open_stream()?;
-    Ok(open(&gateway, request, backlog.map(|Extension(backlog)| backlog)))
+    let backlog = backlog.map(|Extension(backlog)| backlog);
+    Ok(open(&gateway, version, request, backlog))
 }
 
 /// Whether a client at this position has had the run message of a sequence, in the present history of the log.
@@ -63,6 +64,7 @@ async fn has_had(gateway: &Gateway, at: Cursor, seq: u64) -> Result<bool, ReadEr
 /// The stream of one run: its last image, or everything after the cursor, to its end.
 pub(super) async fn connect_run(
     State(gateway): State<Gateway>,
+    version: Version,
     RunPath(id): RunPath,
     Parameters(query): Parameters<StreamQuery>,
     backlog: Option<Extension<Arc<Backlog>>>,
@@ -81,8 +83,9 @@ pub(super) async fn connect_run(
         other => other,
     };
     if let Some(last) = &last {
+        let ends = gateway.shared.logs.quarantine().admit(Feed::Run, last);
         if let Since::At(at) = since
-            && is_terminal(last)
+            && ends.is_some_and(|frame| frame.terminal)
             && has_had(&gateway, at, last.seq).await?
         {
             // An EventSource that gets 204 stops coming back.
@@ -114,10 +117,11 @@ pub(super) async fn connect_run(
         reference: None,
     };
     gateway.front.open_stream()?;
-    Ok(open(&gateway, request, backlog.map(|Extension(backlog)| backlog)))
+    let backlog = backlog.map(|Extension(backlog)| backlog);
+    Ok(open(&gateway, version, request, backlog))
 }
 
-fn open(gateway: &Gateway, request: Request, backlog: Option<Arc<Backlog>>) -> Response {
+fn open(gateway: &Gateway, version: Version, request: Request, backlog: Option<Arc<Backlog>>) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(CHUNKS_MAX);
     let gateway = gateway.clone();
     let sessions = gateway.sessions.clone();
@@ -130,7 +134,7 @@ fn open(gateway: &Gateway, request: Request, backlog: Option<Arc<Backlog>>) -> R
         let transport = SseTransport {
             sender,
             chunk: b":\n\n".to_vec(),
-            patience: gateway.shared.patience,
+            patience: (version >= Version::HTTP_2).then_some(gateway.shared.patience),
         };
         let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);
         // The first byte goes out at once, before anything is waited for.
@@ -165,14 +169,16 @@ fn open(gateway: &Gateway, request: Request, backlog: Option<Arc<Backlog>>) -> R
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 /// Chunks that wait for a slow client at most.
 const CHUNKS_MAX: usize = 2;
+/// A slow client takes one after the other: that it takes some is noticed.
+const PIECE_BYTES: usize = 8 * 1024;
 /// Bytes after which a chunk is handed over without waiting for the end of the step.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 struct SseTransport {
     sender: mpsc::Sender<Bytes>,
     chunk: Vec<u8>,
-    /// How long a client is waited for that takes nothing.
-    patience: Duration,
+    /// How long a client is waited for that gives this stream no room (HTTP/2). Otherwise its socket is looked at.
+    patience: Option<Duration>,
 }
 
 impl Transport for SseTransport {
@@ -189,9 +195,17 @@ impl Transport for SseTransport {
         if self.chunk.is_empty() {
             return Ok(());
         }
-        let chunk = std::mem::take(&mut self.chunk).into();
-        let taken = timeout(self.patience, self.sender.send(chunk)).await;
-        taken.map_err(|_| Gone)?.map_err(|_| Gone)
+        let mut rest = Bytes::from(std::mem::take(&mut self.chunk));
+        while !rest.is_empty() {
+            let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+            let taken = self.sender.send(piece);
+            match self.patience {
+                Some(patience) => timeout(patience, taken).await.map_err(|_| Gone::Stalled)?,
+                None => taken.await,
+            }
+            .map_err(|_| Gone::Left)?;
+        }
+        Ok(())
     }
 
     fn kind(&self) -> Label {

@@ -1,10 +1,16 @@
 //! The last images of runs, shared by the clients that begin with them.
 
 use super::{Filters, Logs, is_fresh};
-use crate::frame::{Frame, is_terminal};
+use crate::{
+    frame::{Frame, is_terminal},
+    runs,
+};
 use oddswire_kit::log::{ReadError, Stored};
 use oddswire_protocol::{Feed, Timestamp, header::CE_TIME};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::{sync::Mutex, time::Instant};
 
 /// The last image of each run, as of one moment.
@@ -110,6 +116,7 @@ async fn read(logs: &Logs, filters: &Filters, want: &ImagesWanted) -> Result<Ima
     let log = logs.state(Feed::Run).await?;
     let copied = bus.copied_to(&names.runs_last, &log).await?;
     let mut last: BTreeMap<String, Image> = BTreeMap::new();
+    let mut behind: BTreeSet<String> = BTreeSet::new();
     for filter in filters {
         let subject = bus.subjects().feed_filter(filter);
         for (stream, from, to) in [(&names.runs_last, 1, u64::MAX), (&names.runs, copied + 1, floor)] {
@@ -122,18 +129,29 @@ async fn read(logs: &Logs, filters: &Filters, want: &ImagesWanted) -> Result<Ima
                 for message in known {
                     // The copy has every run of a day, and a message as it came needs several times a frame's memory:
                     // nothing but what is shown is held until the end of the read.
-                    let worth = want.everything || worth_showing(&message, now);
-                    match worth.then(|| logs.frame(&message)).flatten() {
-                        Some(frame) => {
-                            let seq = message.origin_seq();
-                            last.insert(message.subject, Image { seq, frame });
-                        }
-                        None => {
-                            last.remove(&message.subject);
-                        }
+                    let Some(frame) = logs.frame(Feed::Run, &message) else {
+                        // What the run was before it still stands.
+                        behind.insert(message.subject);
+                        continue;
+                    };
+                    if want.everything || worth_showing(&message, now) {
+                        let seq = message.origin_seq();
+                        last.insert(message.subject, Image { seq, frame });
+                    } else {
+                        last.remove(&message.subject);
                     }
                 }
             }
+        }
+    }
+    behind.retain(|subject| !last.contains_key(subject));
+    for subject in behind.into_iter().take(runs::BEHIND_MAX) {
+        let good = runs::last_good(bus, logs.quarantine(), &subject, floor).await?;
+        if let Some((message, frame)) = good
+            && (want.everything || worth_showing(&message, now))
+        {
+            let (seq, frame) = (message.seq, Arc::new(frame));
+            last.insert(subject, Image { seq, frame });
         }
     }
     let mut images: Vec<Image> = last.into_values().collect();

@@ -132,7 +132,7 @@ async fn read(logs: &Logs, feed: Feed, filters: &Filters, at: u64, floor: u64) -
         if !read.is_done() {
             reaches = reaches.min(page.last().map_or(at, |message| message.seq));
         }
-        frames.extend(page.iter().filter_map(|message| logs.frame(message)));
+        frames.extend(page.iter().filter_map(|message| logs.frame(feed, message)));
     }
     frames.retain(|frame| frame.seq <= reaches);
     frames.sort_by_key(|frame| frame.seq);

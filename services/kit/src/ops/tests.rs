@@ -19,10 +19,7 @@ struct Port {
 async fn port(limits: Limits) -> Port {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let ops = Ops {
-        health: Arc::new(Health::new()),
-        registry: Arc::default(),
-    };
+    let ops = Ops::new(Health::new(), Registry::default());
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
     serving.spawn(serve_within(limits, listener, ops, stop.clone()));

@@ -123,10 +123,13 @@ pub(crate) fn plan(
         read.insert(event.event.event_id.clone(), (Arc::clone(event), keys));
     }
     for (key, image) in known {
-        let live = image.as_deref().is_some_and(|image| !is_withdrawn(image));
         match read.get(&key.event_id) {
-            _ if !live => {}
             Some((_, keys)) if keys.contains(key) => {}
+            // It cannot be read, so it can neither be compared nor withdrawn: what clients hold of it is not confirmed.
+            _ if image.is_none() => {
+                planner.plan.unconfirmed.insert(key.event_id.clone());
+            }
+            _ if image.as_deref().is_some_and(is_withdrawn) => {}
             Some((event, _)) => {
                 planner.missing(key, Missing::Market(&key.event_id, &key.market), Some(event));
             }

@@ -3,7 +3,7 @@
 use super::operation::Operation;
 use crate::http::routes::{Route, routes};
 use axum::http::StatusCode;
-use oddswire_protocol::schema;
+use oddswire_protocol::{api::QuarantinedEvents, schema};
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
@@ -68,7 +68,7 @@ fn of(routes: &[Route]) -> Value {
     })
 }
 
-/// What `oddswire_kit::ops` serves, the same for every service.
+/// What `oddswire_kit::ops` serves, the same for every service, and what the gateway adds.
 fn operations_port(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value)> {
     let text = || json!({ "type": "string" });
     let mut item = |describe: &dyn Fn(Operation<'_>) -> Value| {
@@ -106,7 +106,19 @@ fn operations_port(generator: &mut SchemaGenerator) -> Vec<(&'static str, Value)
             .answer_of(StatusCode::OK, media, text(), "docs/metrics.md names them.");
         security(operation.finish_plain())
     });
-    vec![("/livez", livez), ("/readyz", readyz), ("/metrics", metrics)]
+    let quarantine = item(&|operation| {
+        let about = "What the bus holds that is not what the contract says";
+        let operation = operation
+            .named("quarantine", "operations", about)
+            .answer::<QuarantinedEvents>(StatusCode::OK, "The newest of it.");
+        security(operation.finish_plain())
+    });
+    vec![
+        ("/livez", livez),
+        ("/readyz", readyz),
+        ("/metrics", metrics),
+        ("/quarantine", quarantine),
+    ]
 }
 
 #[cfg(test)]

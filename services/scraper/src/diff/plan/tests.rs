@@ -132,6 +132,30 @@ fn what_is_missing_twice_is_withdrawn_and_meanwhile_unconfirmed() {
 }
 
 #[test]
+fn an_image_that_cannot_be_read_is_published_again_where_the_market_is_seen_and_unconfirmed_where_not() {
+    let mut world = World::default();
+    world.run(&harvest(vec![event(1, FULL)]));
+    for image in world.known.values_mut() {
+        *image = None;
+    }
+    for _ in 0..3 {
+        assert_eq!(world.run(&harvest(vec![])), (vec![], [event_id(1)].into()));
+    }
+    // The market is there, so there is an image again; the other one cannot be told about.
+    let one: &[(&str, &[Option<i64>])] = &[("h2h", &[None])];
+    assert_eq!(
+        world.run(&harvest(vec![event(1, one)])),
+        (vec![], [event_id(1)].into())
+    );
+    let readable = world.known.values().filter(|image| image.is_some()).count();
+    assert_eq!((readable, world.known.len()), (1, 2));
+    assert_eq!(
+        world.run(&harvest(vec![event(1, FULL)])),
+        (vec![], BTreeSet::new())
+    );
+}
+
+#[test]
 fn what_comes_back_in_between_is_counted_from_the_start_again() {
     let mut world = World::default();
     world.run(&harvest(vec![event(1, FULL)]));

@@ -1,0 +1,213 @@
+//! The check of every message of the feeds, and what is known of those that failed it.
+//!
+//! All that reads a feed asks here for a [`Frame`]: the live side, reads of the log, the board, the past, lists of runs.
+//! A message that is not what docs/protocol.md says is shown on none of these ways. It keeps its place in the chain of
+//! sequences. It is counted and logged when it is met first, however often it is met again, and the newest are kept for
+//! operators, who ask for them at `/quarantine` of the operations port.
+
+use crate::{
+    frame::{Frame, FrameFault},
+    metrics::Metrics,
+};
+use oddswire_kit::{log::Stored, metrics::LabelNames};
+use oddswire_protocol::{
+    Feed, Subjects, Timestamp,
+    api::{Quarantined, QuarantinedEvents},
+};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+};
+use std::{
+    collections::{HashSet, VecDeque},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Messages that operators are shown, the newest.
+const SHOWN_MAX: usize = 256;
+/// Messages that are remembered, so that they count once: some 400 KiB.
+const REMEMBERED_MAX: usize = 10_000;
+/// Bytes of a subject that are kept. One of the contract is shorter.
+const SUBJECT_MAX: usize = 400;
+
+/// Checks messages, and remembers those that failed.
+#[derive(Debug)]
+pub struct Quarantine {
+    subjects: Subjects,
+    metrics: Arc<Metrics>,
+    /// Only on trial: whether what fails is shown nevertheless.
+    unchecked: bool,
+    met: Mutex<Met>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Met {
+    count: u64,
+    shown: VecDeque<Quarantined>,
+    known: HashSet<Identity>,
+    order: VecDeque<Identity>,
+}
+
+/// The same message, wherever it is read: a feed, its sequence there, and a hash of what it says, since a stream that
+/// was made anew uses sequences again.
+type Identity = (usize, u64, u64);
+
+impl Quarantine {
+    /// An empty one.
+    pub fn new(subjects: Subjects, metrics: Arc<Metrics>) -> Self {
+        Self {
+            subjects,
+            metrics,
+            unchecked: false,
+            met: Mutex::default(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Only on trial: the same, but what fails is shown nevertheless.
+    #[must_use]
+    pub fn without_check(mut self, unchecked: bool) -> Self {
+        self.unchecked = unchecked;
+        self
+    }
+
+    /// The event that a stored message of a feed, or of a copy of its stream, is. `None` when it is none, or not what
+    /// the contract says.
+    pub fn admit(&self, feed: Feed, stored: &Stored) -> Option<Frame> {
+        match Frame::new(&self.subjects, stored) {
+            Ok(frame) => Some(frame),
+            Err(FrameFault::Fence) => None,
+            Err(_) if self.unchecked => Frame::unchecked(&self.subjects, stored),
+            Err(fault) => {
+                self.meet(feed, stored, &fault);
+                None
+            }
+        }
+    }
+
+    fn meet(&self, feed: Feed, stored: &Stored, fault: &FrameFault) {
+        let seq = stored.origin_seq();
+        let says = self.hasher.hash_one((&stored.subject, &stored.payload));
+        let event = {
+            let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+            if !met.remember((feed.index(), seq, says)) {
+                return;
+            }
+            met.count += 1;
+            let event = Quarantined {
+                feed: feed.as_str().to_owned(),
+                seq,
+                subject: printable(&stored.subject),
+                reason: fault.reason().to_owned(),
+                detail: fault.to_string(),
+                stored_at: stored.stored_at,
+                met_at: Timestamp::now(),
+            };
+            met.shown.push_front(event.clone());
+            met.shown.truncate(SHOWN_MAX);
+            event
+        };
+        let label = QuarantineLabel {
+            feed: feed.as_str(),
+            reason: fault.reason(),
+        };
+        self.metrics.quarantined.get_or_create(&label).inc();
+        tracing::warn!(
+            %feed,
+            seq,
+            subject = event.subject,
+            reason = event.reason,
+            detail = event.detail,
+            "event quarantined: it is not what docs/protocol.md says, and is not shown"
+        );
+    }
+
+    /// How many were met since the start, and the newest of them, the newest first.
+    pub fn events(&self) -> QuarantinedEvents {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        QuarantinedEvents {
+            count: met.count,
+            events: met.shown.iter().cloned().collect(),
+        }
+    }
+}
+
+impl Met {
+    /// Whether it is met for the first time.
+    fn remember(&mut self, message: Identity) -> bool {
+        if !self.known.insert(message) {
+            return false;
+        }
+        self.order.push_back(message);
+        if self.order.len() > REMEMBERED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
+    }
+}
+
+/// A subject as it can be written into a log and shown on a terminal: NATS takes any bytes but white space.
+fn printable(subject: &str) -> String {
+    let mut text: String = subject.escape_debug().collect();
+    text.truncate(text.floor_char_boundary(SUBJECT_MAX));
+    text
+}
+
+/// The labels of a message that is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct QuarantineLabel {
+    /// `run` or `odds`.
+    pub feed: &'static str,
+    /// A word of [`FrameFault::REASONS`].
+    pub reason: &'static str,
+}
+
+impl LabelNames for QuarantineLabel {
+    const NAMES: &'static [&'static str] = &["feed", "reason"];
+}
+
+/// Nothing was met yet, which is not the same as no figure: Prometheus cannot see a count rise to 1 from nothing.
+pub(crate) fn none_yet() -> Family<QuarantineLabel, Counter> {
+    let quarantined = Family::<QuarantineLabel, Counter>::default();
+    for feed in Feed::ALL.map(Feed::as_str) {
+        for reason in FrameFault::REASONS {
+            drop(quarantined.get_or_create(&QuarantineLabel { feed, reason }));
+        }
+    }
+    quarantined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_met_is_remembered_up_to_a_bound() {
+        let mut met = Met::default();
+        assert!(met.remember((0, 1, 7)));
+        assert!(!met.remember((0, 1, 7)));
+        assert!(met.remember((1, 1, 7)), "another feed");
+        assert!(met.remember((0, 1, 8)), "another life of the stream");
+        for seq in 0..2 * REMEMBERED_MAX as u64 {
+            met.remember((0, seq, 0));
+        }
+        assert_eq!(
+            (met.known.len(), met.order.len()),
+            (REMEMBERED_MAX, REMEMBERED_MAX)
+        );
+    }
+
+    #[test]
+    fn a_subject_is_shown_without_what_could_forge_a_line() {
+        let text = printable(&format!(
+            "oddswire.feed.run.\u{202e}a\u{1b}[2J.{}",
+            "ü".repeat(1_000)
+        ));
+        assert!(text.starts_with("oddswire.feed.run.\\u{202e}a\\u{1b}[2J.ü"));
+        assert!(text.len() <= SUBJECT_MAX && !text.contains('\u{1b}'));
+    }
+}
