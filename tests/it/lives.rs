@@ -1,6 +1,6 @@
 //! Streams that were put back from a copy: what was lost with them is told, and nothing else is.
 
-use crate::harness::{Connection, Gateway, Quote, Transport, World, odds_key, until, update, within};
+use crate::harness::{Connection, Gateway, Quote, Transport, World, odds_key, update, within};
 use oddswire_gateway::trial::Trial;
 use oddswire_kit::publish::Publication;
 use oddswire_protocol::{
@@ -136,6 +136,20 @@ async fn verdict(gateway: &Gateway, topics: &str, cursor: Cursor) -> Verdict {
     within("the bus to be back", told).await
 }
 
+/// A client that is live: servers that were just started may still be electing.
+async fn joined(gateway: &Gateway) -> Connection {
+    let joined = async {
+        loop {
+            let mut client = Connection::open(Transport::Sse, &gateway.address, "", "now").await;
+            if client.acknowledged().await.resume.verdict == Verdict::Live {
+                client.until_caught_up().await;
+                return client;
+            }
+        }
+    };
+    within("the bus to be back", joined).await
+}
+
 /// A store is copied after `KEPT` events of each kind, goes on for `LOST`, is put back, and goes on for `after`. Gives
 /// the cursors of each of the three, and the clients that were there before it was put back, of a gateway that stays.
 struct Restored {
@@ -172,8 +186,7 @@ async fn restored(mut world: World, after: u64, trial: Trial) -> Restored {
     world.put_back(copy.path());
     world.restart_all_nats().await;
     let fresh = Gateway::start_on_trial(&world.nats_url(), trial, |_| ()).await;
-    let mut of_the_new = Connection::open(Transport::Sse, &fresh.address, "", "now").await;
-    of_the_new.joined().await;
+    let mut of_the_new = joined(&fresh).await;
     world.some(after).await;
     let new = take(&mut of_the_new, 2 * after).await;
     Restored {
