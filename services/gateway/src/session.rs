@@ -126,7 +126,12 @@ pub enum Input {
 
 /// The client's socket does not take bytes any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone;
+pub enum Gone {
+    /// It is closed.
+    Left,
+    /// It is open, and took no byte for as long as a client is waited for.
+    Stalled,
+}
 
 /// How a session's messages reach its client and the client's reach it.
 pub trait Transport: Send {
@@ -151,7 +156,7 @@ pub trait Transport: Send {
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The client is gone, or did not take bytes.
+    /// The client is gone.
     Gone,
     /// The connection is to be closed with this code.
     Close(CloseCode),
@@ -162,8 +167,11 @@ pub enum End {
 }
 
 impl From<Gone> for End {
-    fn from(_: Gone) -> Self {
-        Self::Gone
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Left => Self::Gone,
+            Gone::Stalled => Self::Close(CloseCode::PeerTimeout),
+        }
     }
 }
 
@@ -251,7 +259,7 @@ impl<T: Transport> Session<T> {
             .map(|most| now + most.mul_f64(rand::random_range(LIFETIME_SHARE)));
         Self {
             transport,
-            connection_id: new_connection_id(),
+            connection_id: say::new_connection_id(),
             topics: request.topics.clone(),
             interests: PerFeed::default(),
             place: Place::default(),
@@ -487,9 +495,4 @@ const LIFETIME_NOTICE: Duration = Duration::from_secs(1);
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A name for a connection in logs: random, 16 hex digits.
-fn new_connection_id() -> String {
-    format!("{:016x}", rand::random::<u64>())
 }

@@ -160,3 +160,8 @@ impl<T: Transport> Session<T> {
         Ok(())
     }
 }
+
+/// A name for a connection in logs: random, 16 hex digits.
+pub(super) fn new_connection_id() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}
