@@ -91,11 +91,10 @@ async fn no_spelling_of_a_route_gets_round_its_token() {
         if rest.starts_with("openapi") || rest.starts_with("asyncapi") || rest.starts_with("schemas") {
             continue;
         }
-        let first: String = rest
+        let first = rest
             .chars()
-            .take(1)
-            .map(|c| format!("%{:02x}", u32::from(c)))
-            .collect();
+            .next()
+            .map_or_else(String::new, |c| format!("%{:02x}", u32::from(c)));
         for spelling in [
             path.clone(),
             format!("/{path}"),
@@ -284,7 +283,7 @@ async fn an_allowed_page_may_send_what_its_libraries_send() {
     let world = World::new().await;
     let gateway = world
         .gateway_with(|options| {
-            options.front.allow_origin = vec!["https://odds.example.org".parse().unwrap()]
+            options.front.allow_origin = vec!["https://odds.example.org".parse().unwrap()];
         })
         .await;
     let method = "access-control-request-method: GET";

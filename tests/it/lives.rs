@@ -1,4 +1,8 @@
 //! Streams that were put back from a copy: what was lost with them is told, and nothing else is.
+#![expect(
+    clippy::large_futures,
+    reason = "each is awaited once, on the stack of its own test"
+)]
 
 use crate::harness::{Connection, Gateway, Quote, Transport, World, odds_key, update, within};
 use oddswire_gateway::trial::Trial;

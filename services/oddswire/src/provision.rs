@@ -50,7 +50,7 @@ enum Command {
     /// that ODDS goes on in another history. Ends with 1, and marks nothing, where they do not fit.
     Restored {
         #[command(flatten)]
-        bus: BusOptions,
+        bus: Box<BusOptions>,
     },
 }
 

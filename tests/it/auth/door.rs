@@ -138,7 +138,7 @@ async fn the_stream_of_a_run_is_asked_like_its_topic() {
         .await
         .unwrap()
         .epoch;
-    let position = Position { epoch, seq: end.seq };
+    let position = Position::new(epoch, end.seq);
     let cursor = Cursor::at(Timestamp::now()).with(Feed::Run, Some(position));
     let path = format!("{path}?since={cursor}");
     for (topics, status) in [("scrape_progress.bravo", 403), ("scrape_progress.alpha", 204)] {
