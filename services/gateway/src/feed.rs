@@ -4,8 +4,10 @@
 //! message of the stream comes by, so the stream's sequence tells at once when one is missing; what is missing is read
 //! from the log before anything after it is shown. A lost tail is found by the audit.
 
+mod audit;
 mod health;
 
+pub use audit::AuditLabel;
 pub use health::FeedHealth;
 
 use crate::{hub::Hub, metrics::Metrics, quarantine::Quarantine, trial::Trial};

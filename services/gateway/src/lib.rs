@@ -180,8 +180,7 @@ pub async fn run_on_trial(
     if trial.no_settling {
         (live, reads) = (live.without_settling(), reads.without_settling());
     }
-    let quarantine = Quarantine::new(live.subjects().clone(), Arc::clone(&metrics));
-    let quarantine = Arc::new(quarantine.without_check(trial.no_quarantine));
+    let quarantine = Arc::new(Quarantine::new(live.subjects(), &metrics, trial));
     let health = Arc::new(FeedHealth::new(live.clone()));
     // What serves the sessions ends after them.
     let inner = CancellationToken::new();
@@ -204,8 +203,7 @@ pub async fn run_on_trial(
     follow_feeds(&context, &mut core, &inner);
     let own = Arc::new(OwnClients::new(shards(&options), Arc::clone(&metrics)));
     let ready = readiness(probe, Arc::clone(&health), &own, trial, stop.clone());
-    let ops = Ops::new(ready, metrics.book().into_registry())
-        .with(http::operators::routes(Arc::clone(&quarantine)));
+    let ops = operators(ready, &metrics, &quarantine);
     core.spawn(serve_ops(ops_listener, ops, inner.clone()));
     let door = Door::new(auth.clone(), reads.clone(), Arc::clone(&metrics));
     core.spawn(keep_fresh(auth, inner.clone()));
@@ -217,11 +215,7 @@ pub async fn run_on_trial(
         shared: Arc::clone(&shared),
     };
     core.spawn(reloading.follow(changes, inner.clone()));
-    let (logs, until) = (Arc::clone(&shared), inner.clone());
-    core.spawn(async move {
-        logs.logs.keep_small(until).await;
-        Ok(())
-    });
+    core.spawn(keep_logs_small(Arc::clone(&shared), inner.clone()));
     let (drain, farewell) = Drain::new();
     let closing = CancellationToken::new();
     let engine = start_engine(shards(&options), &shared, &farewell, trial, &mut core, &inner)?;
@@ -283,6 +277,11 @@ fn front(options: &GatewayOptions, metrics: &Arc<Metrics>, trial: Trial) -> Resu
         metrics,
     )?;
     Ok(Arc::new(front.on_trial(trial)))
+}
+
+async fn keep_logs_small(shared: Arc<Shared>, stop: CancellationToken) -> Result<(), Error> {
+    shared.logs.keep_small(stop).await;
+    Ok(())
 }
 
 async fn keep_certificate(front: Arc<Front>, stop: CancellationToken) -> Result<(), Error> {
@@ -422,6 +421,12 @@ fn readiness(
                 Ok(())
             }
         })
+}
+
+/// What the operations port shows.
+fn operators(ready: Health, metrics: &Metrics, quarantine: &Arc<Quarantine>) -> Ops {
+    let routes = http::operators::routes(Arc::clone(quarantine));
+    Ops::new(ready, metrics.book().into_registry()).with(routes)
 }
 
 async fn serve_ops(listener: TcpListener, ops: Ops, stop: CancellationToken) -> Result<(), Error> {

@@ -1,6 +1,7 @@
 //! What the gateway counts. docs/metrics.md is written from this, see `tests/signals.rs`.
 
 use crate::{
+    feed::AuditLabel,
     frame::Frame,
     front::Refused,
     quarantine::{self, QuarantineLabel},
@@ -287,19 +288,6 @@ impl From<Feed> for FeedLabel {
     fn from(feed: Feed) -> Self {
         Self { feed: feed.as_str() }
     }
-}
-
-/// The labels of an audit.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct AuditLabel {
-    /// `run` or `odds`.
-    pub feed: &'static str,
-    /// `good`, `reset` or `failed`.
-    pub outcome: &'static str,
-}
-
-impl LabelNames for AuditLabel {
-    const NAMES: &'static [&'static str] = &["feed", "outcome"];
 }
 
 /// The label `outcome`.

@@ -8,6 +8,7 @@
 use crate::{
     frame::{Frame, FrameFault},
     metrics::Metrics,
+    trial::Trial,
 };
 use oddswire_kit::{log::Stored, metrics::LabelNames};
 use oddswire_protocol::{
@@ -56,21 +57,14 @@ type Identity = (usize, u64, u64);
 
 impl Quarantine {
     /// An empty one.
-    pub fn new(subjects: Subjects, metrics: Arc<Metrics>) -> Self {
+    pub fn new(subjects: &Subjects, metrics: &Arc<Metrics>, trial: Trial) -> Self {
         Self {
-            subjects,
-            metrics,
-            unchecked: false,
+            subjects: subjects.clone(),
+            metrics: Arc::clone(metrics),
+            unchecked: trial.no_quarantine,
             met: Mutex::default(),
             hasher: RandomState::new(),
         }
-    }
-
-    /// Only on trial: the same, but what fails is shown nevertheless.
-    #[must_use]
-    pub fn without_check(mut self, unchecked: bool) -> Self {
-        self.unchecked = unchecked;
-        self
     }
 
     /// The event that a stored message of a feed, or of a copy of its stream, is. `None` when it is none, or not what
@@ -152,9 +146,11 @@ impl Met {
 
 /// A subject as it can be written into a log and shown on a terminal: NATS takes any bytes but white space.
 fn printable(subject: &str) -> String {
-    let mut text: String = subject.escape_debug().collect();
-    text.truncate(text.floor_char_boundary(SUBJECT_MAX));
-    text
+    let signs = subject.escape_debug().scan(0, |length, sign| {
+        *length += sign.len_utf8();
+        (*length <= SUBJECT_MAX).then_some(sign)
+    });
+    signs.collect()
 }
 
 /// The labels of a message that is not shown.
