@@ -6,7 +6,8 @@ use crate::author::Author;
 use anyhow::Result;
 use oddswire_protocol::event::check_event;
 use serde::de::IgnoredAny;
-use std::{hint::black_box, time::Instant};
+use std::hint::black_box;
+use tokio::time::Instant;
 
 /// Rounds, and checks a round: so short that hardly one is interrupted, whatever else the machine does.
 const ROUNDS: usize = 4_001;

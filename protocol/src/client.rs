@@ -11,6 +11,12 @@ pub const REF_MAX_BYTES: usize = 128;
 /// The longest time, in milliseconds, in which a client gets at most one message a key.
 pub const CONFLATE_MS_MAX: u64 = 60_000;
 
+/// The shortest time between heartbeats, in milliseconds, that a client may ask for.
+pub const HEARTBEAT_MS_MIN: u64 = 1_000;
+
+/// The longest time between heartbeats, in milliseconds, that a client may ask for.
+pub const HEARTBEAT_MS_MAX: u64 = 60_000;
+
 /// A message from a client. Unknown keys are ignored, so that newer clients can speak to older replicas.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientMessage {

@@ -13,9 +13,12 @@ use std::{fmt, str::FromStr};
 /// only carried through keeps the time at which that position was true.
 ///
 /// Text form, final: base64url without padding of
-/// `version (1) · feeds present (bit 0 run, bit 1 odds) · per present feed: epoch (u32 BE), sequence (LEB128) ·
-/// seconds since 1970 of issue (u40 BE) · FNV-1a 32 of all before`. The checksum makes a damaged cursor malformed
-/// instead of a wrong position. At most [`Cursor::TEXT_MAX_BYTES`] long.
+/// `version (1) · flags (bit 0 run, bit 1 odds: present; bits 2 and 3: with proof) · per present feed: epoch (u32 BE),
+/// sequence (LEB128), with a proof its end less the sequence (LEB128) and its mark (u32 BE) · seconds since 1970 of
+/// issue (u40 BE) · FNV-1a 32 of all before`. The checksum makes a damaged cursor malformed instead of a wrong
+/// position. At most [`Cursor::TEXT_MAX_BYTES`] long.
+///
+/// Releases before proofs write the same without, and refuse one that has some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cursor {
     positions: [Option<Position>; Feed::ALL.len()],
@@ -29,6 +32,41 @@ pub struct Position {
     pub epoch: u32,
     /// The last sequence that the client has, or need not have. 0 is before the first.
     pub seq: u64,
+    /// What the stream held when the position was given; `None` where nobody knew, and from releases before proofs.
+    pub proof: Option<Proof>,
+    /// How often the process that works with this position saw the stream's history change. It means nothing to others,
+    /// and is not in the text.
+    pub forks: u32,
+}
+
+impl Position {
+    /// A position without a proof.
+    pub const fn new(epoch: u32, seq: u64) -> Self {
+        Self {
+            epoch,
+            seq,
+            proof: None,
+            forks: 0,
+        }
+    }
+}
+
+/// What shows that a position is of the stream's present history: a stream that was put back from a copy, or that lost
+/// its newest messages, gives the same sequences again to other messages, without another epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Proof {
+    /// The newest sequence of the stream when the position was given; not below the position's own.
+    pub end: u64,
+    /// The [`mark`] of the newest message at or before `end` that the stream cannot have replaced since; 0: there was
+    /// none.
+    pub mark: u32,
+}
+
+/// The mark of a stored message: a hash of its sequence and of when the server stored it, which all replicas agree on.
+/// Never 0.
+pub fn mark(seq: u64, stored_at: Timestamp) -> u32 {
+    let hash = fnv1a(FNV_OFFSET, &seq.to_be_bytes());
+    fnv1a(hash, &stored_at.unix_ms().to_be_bytes()).max(1)
 }
 
 /// A text is not a [`Cursor`]: malformed, damaged, or of a version that this build does not know.
@@ -51,7 +89,7 @@ pub fn epoch(stream: &str, created_unix_ns: i128) -> u32 {
 
 impl Cursor {
     /// The longest text in bytes.
-    pub const TEXT_MAX_BYTES: usize = 55;
+    pub const TEXT_MAX_BYTES: usize = 90;
 
     /// A cursor with no position at all, issued at `at`.
     pub fn at(at: Timestamp) -> Self {
@@ -94,21 +132,23 @@ impl Cursor {
         if fnv1a(FNV_OFFSET, body).to_be_bytes() != sum {
             return None;
         }
-        let (&[version, present], mut rest) = body.split_first_chunk::<2>()?;
-        if version != VERSION || usize::from(present) >= 1 << Feed::ALL.len() {
+        let (&[version, flags], mut rest) = body.split_first_chunk::<2>()?;
+        if version != VERSION {
             return None;
         }
         let mut positions = [None; Feed::ALL.len()];
+        let mut known = 0;
         for feed in Feed::ALL {
-            if present & (1 << feed.index()) != 0 {
-                let (epoch, after) = rest.split_first_chunk::<4>()?;
-                let (seq, after) = read_leb128(after)?;
-                positions[feed.index()] = Some(Position {
-                    epoch: u32::from_be_bytes(*epoch),
-                    seq,
-                });
-                rest = after;
+            if flags & present(feed) != 0 {
+                let position;
+                (position, rest) = read_position(rest, flags & proved(feed) != 0)?;
+                positions[feed.index()] = Some(position);
+                known |= present(feed) | proved(feed);
             }
+        }
+        // A flag that this build does not know, or a proof of nothing.
+        if flags & !known != 0 {
+            return None;
         }
         let issued: [u8; 5] = rest.try_into().ok()?;
         let issued_s = issued
@@ -120,14 +160,23 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = Vec::with_capacity(40);
+        let mut bytes = Vec::with_capacity(48);
         bytes.push(VERSION);
         bytes.push(0);
         for feed in Feed::ALL {
-            if let Some(Position { epoch, seq }) = self.position(feed) {
-                bytes[1] |= 1 << feed.index();
-                bytes.extend_from_slice(&epoch.to_be_bytes());
-                write_leb128(&mut bytes, seq);
+            let Some(Position {
+                epoch, seq, proof, ..
+            }) = self.position(feed)
+            else {
+                continue;
+            };
+            bytes[1] |= present(feed);
+            bytes.extend_from_slice(&epoch.to_be_bytes());
+            write_leb128(&mut bytes, seq);
+            if let Some(Proof { end, mark }) = proof {
+                bytes[1] |= proved(feed);
+                write_leb128(&mut bytes, end.saturating_sub(seq));
+                bytes.extend_from_slice(&mark.to_be_bytes());
             }
         }
         bytes.extend_from_slice(&self.issued_s.to_be_bytes()[3..]);
@@ -184,6 +233,30 @@ fn fnv1a(start: u32, bytes: &[u8]) -> u32 {
     })
 }
 
+fn present(feed: Feed) -> u8 {
+    1 << feed.index()
+}
+
+fn proved(feed: Feed) -> u8 {
+    present(feed) << Feed::ALL.len()
+}
+
+fn read_position(bytes: &[u8], with_proof: bool) -> Option<(Position, &[u8])> {
+    let (epoch, rest) = bytes.split_first_chunk::<4>()?;
+    let (seq, mut rest) = read_leb128(rest)?;
+    let mut position = Position::new(u32::from_be_bytes(*epoch), seq);
+    if with_proof {
+        let (ahead, after) = read_leb128(rest)?;
+        let (mark, after) = after.split_first_chunk::<4>()?;
+        position.proof = Some(Proof {
+            end: seq.checked_add(ahead)?,
+            mark: u32::from_be_bytes(*mark),
+        });
+        rest = after;
+    }
+    Some((position, rest))
+}
+
 fn write_leb128(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);
@@ -210,11 +283,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn cursor() -> impl Strategy<Value = Cursor> {
-        let position = || {
-            proptest::option::of(
-                (any::<u32>(), any::<u64>()).prop_map(|(epoch, seq)| Position { epoch, seq }),
-            )
-        };
+        let proof = proptest::option::of((any::<u64>(), any::<u32>()));
+        let one = (any::<u32>(), any::<u64>(), proof).prop_map(|(epoch, seq, proof)| Position {
+            proof: proof.map(|(end, mark)| Proof {
+                end: end.max(seq),
+                mark,
+            }),
+            ..Position::new(epoch, seq)
+        });
+        let position = || proptest::option::of(one.clone());
         (position(), position(), 0..=ISSUED_MAX).prop_map(|(run, odds, issued_s)| Cursor {
             positions: [run, odds],
             issued_s,
@@ -225,16 +302,47 @@ mod tests {
     fn the_text_form_is_final() {
         let at = "2026-02-06T01:30:00.123Z".parse().unwrap();
         let cursor = Cursor::at(at)
-            .with(Feed::Run, Some(Position { epoch: 7, seq: 300 }))
-            .with(
-                Feed::Odds,
-                Some(Position {
-                    epoch: 0xffff_ffff,
-                    seq: u64::MAX,
-                }),
-            );
+            .with(Feed::Run, Some(Position::new(7, 300)))
+            .with(Feed::Odds, Some(Position::new(0xffff_ffff, u64::MAX)));
         assert_eq!(cursor.to_string(), "AQMAAAAHrAL_________________AQBphUQYEIFP0A");
         assert_eq!(cursor.age_ms(at), 123);
+        let proof = Some(Proof {
+            end: 302,
+            mark: 0x0102_0304,
+        });
+        let proved = cursor.with(
+            Feed::Run,
+            Some(Position {
+                proof,
+                ..Position::new(7, 300)
+            }),
+        );
+        assert_eq!(
+            proved.to_string(),
+            "AQcAAAAHrAICAQIDBP________________8BAGmFRBhFzA_u"
+        );
+    }
+
+    #[test]
+    fn a_flag_that_nobody_knows_and_a_proof_of_nothing_are_malformed() {
+        for flags in [0b1_0000, 0b0100, 0b1001] {
+            let mut bytes = vec![VERSION, flags];
+            if flags & 1 != 0 {
+                bytes.extend_from_slice(&[0, 0, 0, 7, 1]);
+            }
+            bytes.extend_from_slice(&[0; 5]);
+            bytes.extend_from_slice(&fnv1a(FNV_OFFSET, &bytes).to_be_bytes());
+            assert_eq!(Cursor::decode(&bytes), None, "{flags:b}");
+        }
+    }
+
+    #[test]
+    fn marks_tell_the_messages_of_one_sequence_apart() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let (one, other) = (at("2026-02-06T01:30:00.123Z"), at("2026-02-06T01:30:00.124Z"));
+        assert_eq!(mark(7, one), mark(7, one));
+        assert_ne!(mark(7, one), mark(7, other));
+        assert_ne!(mark(7, one), mark(8, one));
     }
 
     #[test]

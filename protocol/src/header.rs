@@ -29,6 +29,9 @@ pub const AFTER: &str = "Oddswire-After";
 /// Odds messages: the RUNS sequence of the writer's claim; a greater one wins.
 pub const FENCE: &str = "Oddswire-Fence";
 
+/// Terms of ODDS: which one begins. Nobody reads anything out of it.
+pub const TERM: &str = "Oddswire-Term";
+
 /// Headers that the server sets on what it republishes and stores. A publisher that set one itself would leave two
 /// values, its own first: publishers refuse to, and readers take the last value.
 pub const RESERVED: [&str; 5] = [

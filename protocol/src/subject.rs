@@ -142,6 +142,9 @@ impl fmt::Display for EventKey {
 /// What stands before the source in the subject of its fence.
 const FENCE: &str = "odds.fence.";
 
+/// What stands before the number in the subject of a term.
+const TERM: &str = "odds.term.";
+
 /// All subjects under one prefix, `oddswire` unless configured otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subjects {
@@ -217,6 +220,26 @@ impl Subjects {
             .is_some_and(is_token)
     }
 
+    /// What marks that another server process leads ODDS from here on; `slot` is below [`Self::TERM_SLOTS`]. It has a
+    /// place in the feed's chain, and is no event.
+    pub fn term(&self, slot: u64) -> String {
+        format!("{}.feed.{TERM}{slot}", self.prefix)
+    }
+
+    /// All terms.
+    pub fn term_all(&self) -> String {
+        format!("{}.feed.{TERM}*", self.prefix)
+    }
+
+    /// The slot of a term, by a subject of the feeds or of the live side; `None` when it is none.
+    pub fn term_slot(&self, subject: &str) -> Option<u64> {
+        let slot = self.behind_side(subject)?.strip_prefix(TERM)?;
+        slot.parse().ok()
+    }
+
+    /// Terms that are kept: the newest. One begins when a server starts or a leader is elected.
+    pub const TERM_SLOTS: u64 = 1_024;
+
     /// The queue place of a source: its un-acknowledged job is the source's lock.
     pub fn job(&self, source: &SourceKey) -> String {
         format!("{}.jobs.scrape.{source}", self.prefix)
@@ -290,6 +313,18 @@ mod tests {
                 prop_assert!(text.ends_with(&key.to_string()));
             }
         }
+    }
+
+    #[test]
+    fn a_term_is_of_the_feed_of_odds_and_no_event() {
+        let subjects = Subjects::default();
+        let term = subjects.term(7);
+        assert_eq!(term, "oddswire.feed.odds.term.7");
+        for subject in [term.as_str(), "oddswire.live.odds.term.7"] {
+            assert_eq!(subjects.term_slot(subject), Some(7));
+            assert!(subjects.parse(subject).is_none() && !subjects.is_fence(subject));
+        }
+        assert_eq!(subjects.term_slot("oddswire.feed.odds.fence.7"), None);
     }
 
     #[test]

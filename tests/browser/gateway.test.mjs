@@ -263,3 +263,30 @@ test("the_page_fits_every_width", async () => {
   }
   await page.close();
 });
+
+test("a_name_that_turns_text_around_turns_nothing_but_itself", async () => {
+  const { page, gateway } = await settled();
+  const data = odds("alpha", "e2", [1.5, 4, 6]);
+  data.event.home_team = "\u202eTurned";
+  data.event.away_team = "Straight";
+  gateway.say("odds_update", data, "c3");
+  await page.getByText("Straight").waitFor();
+  // Where letters stand: the name behind it, and the first and the last of its letters.
+  const [home, first, last] = await page.evaluate(() => {
+    const teams = [...document.querySelectorAll("#board .teams")].find((one) => one.textContent.includes("Straight"));
+    const names = document.createTreeWalker(teams, NodeFilter.SHOW_TEXT);
+    const texts = [];
+    while (names.nextNode()) texts.push(names.currentNode);
+    const left = (text, at) => {
+      const range = document.createRange();
+      range.setStart(text, at);
+      range.setEnd(text, at + 1);
+      return range.getBoundingClientRect().left;
+    };
+    const away = texts.find((text) => text.data.includes("Straight"));
+    const begins = away.data.indexOf("Straight");
+    return [left(texts[0], 1), left(away, begins), left(away, begins + 7)];
+  });
+  assert.ok(home < first && first < last, `${home} ${first} ${last}`);
+  await page.close();
+});

@@ -34,7 +34,10 @@ use oddswire_kit::{
     tls,
 };
 use oddswire_protocol::stream::{Sizing, jobs_consumer, streams};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -193,6 +196,34 @@ impl World {
                 cluster.kill_node(number).await;
                 *down = Some(number);
             }
+        }
+    }
+
+    /// Where the servers store, each in a folder of its own where there are three.
+    pub(crate) fn store_path(&self) -> &Path {
+        self.store.path()
+    }
+
+    /// Kills every server.
+    pub(crate) async fn kill_all_nats(&mut self) {
+        match &mut self.servers {
+            Servers::One(nats, _) => nats.take().unwrap().kill().await,
+            Servers::Three(cluster, _) => {
+                for number in 0..3 {
+                    cluster.kill_node(number).await;
+                }
+            }
+        }
+    }
+
+    /// Starts every server again.
+    pub(crate) async fn restart_all_nats(&mut self) {
+        if let Servers::Three(cluster, _) = &mut self.servers {
+            for number in 0..3 {
+                cluster.start_node(number).await.unwrap();
+            }
+        } else {
+            self.restart_nats().await;
         }
     }
 

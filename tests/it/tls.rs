@@ -2,7 +2,7 @@
 
 use crate::harness::{Gateway, GatewayProcess, PATIENCE, Quote, World, until, within};
 use futures_util::StreamExt;
-use oddswire_gateway::trial::Trial;
+use oddswire_gateway::{GatewayOptions, trial::Trial};
 use oddswire_protocol::envelope::{MessageType, Received};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use std::{path::Path, sync::Arc};
@@ -35,14 +35,19 @@ impl Certificate {
         Self { folder, pem }
     }
 
+    /// Has a gateway use it.
+    pub(crate) fn put_in(&self, options: &mut GatewayOptions) {
+        options.front.tls_cert = Some(self.folder.path().join("cert.pem"));
+        options.front.tls_key = Some(self.folder.path().join("key.pem"));
+    }
+
     async fn gateway(&self, world: &World) -> Gateway {
         self.gateway_on_trial(world, Trial::default()).await
     }
 
     async fn gateway_on_trial(&self, world: &World, trial: Trial) -> Gateway {
         Gateway::start_on_trial(&world.nats_url(), trial, |options| {
-            options.front.tls_cert = Some(self.folder.path().join("cert.pem"));
-            options.front.tls_key = Some(self.folder.path().join("key.pem"));
+            self.put_in(options);
             options.limits.head_ms = 500;
         })
         .await
@@ -81,15 +86,17 @@ impl Certificate {
     }
 
     fn client(&self) -> reqwest::Client {
+        self.client_of(reqwest::Client::builder())
+    }
+
+    /// A client that trusts it.
+    pub(crate) fn client_of(&self, builder: reqwest::ClientBuilder) -> reqwest::Client {
         let trusted = reqwest::Certificate::from_pem(self.pem.as_bytes()).unwrap();
-        reqwest::Client::builder()
-            .tls_certs_only([trusted])
-            .build()
-            .unwrap()
+        builder.tls_certs_only([trusted]).build().unwrap()
     }
 }
 
-fn url(gateway: &Gateway, path: &str) -> String {
+pub(crate) fn url(gateway: &Gateway, path: &str) -> String {
     let port = gateway.address.rsplit(':').next().unwrap();
     format!("https://localhost:{port}{path}")
 }

@@ -50,7 +50,7 @@ fn folder() -> PathBuf {
     process::root().join("tests/browser")
 }
 
-fn chromium() -> Result<PathBuf> {
+pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(named) = process::variable(VARIABLE) {
         if !named.is_file() {
             bail!("{VARIABLE} names {}, which does not exist", named.display());

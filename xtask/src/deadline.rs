@@ -36,6 +36,10 @@ pub(crate) fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
     bail!("no verdict within {} s: it was stopped", limit.as_secs())
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "xtask has no runtime whose thread a sleep could block"
+)]
 fn wait_for(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     let mut waited = Duration::ZERO;
     loop {

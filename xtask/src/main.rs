@@ -19,6 +19,7 @@ mod dev;
 mod dist;
 mod fuzz;
 mod house;
+mod interop;
 mod nats;
 mod node;
 mod page;
@@ -129,6 +130,13 @@ enum Task {
         #[arg(long, value_name = "COMMIT")]
         previous: Option<String>,
     },
+    /// Runs other people's clients, with their defaults, before a gateway that restarts, and compares what they do with
+    /// docs/interop.md.
+    Interop {
+        /// Writes the table there anew instead.
+        #[arg(long)]
+        write: bool,
+    },
     /// Builds the archive of a release below `target/dist`, with its checksum.
     Dist,
     /// Checks the house invariants of ARCHITECTURE.md: who may reach whom, what may stand where.
@@ -173,6 +181,9 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Autobahn { cases } => autobahn::run(&cases),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds).map(|()| ExitCode::SUCCESS),
         Task::Containers { previous } => containers::run(previous.as_deref()),
+        Task::Interop { write } => {
+            interop::run(write, &product::build()?, &nats::server()?).map(|()| ExitCode::SUCCESS)
+        }
         Task::Dist => dist::run().map(|()| ExitCode::SUCCESS),
         Task::House => house::run().map(|()| ExitCode::SUCCESS),
         Task::Nats => {

@@ -1,6 +1,6 @@
 //! Where the gateways are, and requests to whichever of them answers.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use clap::Args;
 use oddswire_kit::secret::Secret;
 use oddswire_protocol::{Timestamp, problem::Problem};
@@ -233,7 +233,8 @@ impl Gateways {
         let request = self.http.get(address.join(path)).timeout(LOOK_WITHIN);
         let answer = request.send().await.ok()?;
         let is_success = answer.status().is_success();
-        Some((is_success, answer.text().await.unwrap_or_default()))
+        let bytes = body(answer, ANSWER_BYTES_MAX).await.unwrap_or_default();
+        Some((is_success, String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     async fn post(&self, path: &str, body: String) -> Result<Answer, Error> {
@@ -248,10 +249,9 @@ impl Gateways {
                 Ok(answer) => {
                     let answer = successful(address, answer).await?;
                     let clock = Clock::of(&answer);
-                    let bytes = answer
-                        .bytes()
+                    let bytes = body(answer, ANSWER_BYTES_MAX)
                         .await
-                        .map_err(|error| Error::Unreachable(format!("{address}: {}", in_full(&error))))?;
+                        .map_err(|why| Error::Unreachable(format!("{address}: {why}")))?;
                     return Ok(Answer {
                         address: address.to_string(),
                         clock,
@@ -322,8 +322,27 @@ pub(crate) async fn successful(address: &Address, answer: Response) -> Result<Re
     if status.is_success() {
         return Ok(answer);
     }
-    let body = answer.bytes().await.unwrap_or_default();
+    let body = body(answer, PROBLEM_BYTES_MAX).await.unwrap_or_default();
     Err(refused(address, status, &body))
+}
+
+/// Bytes of an answer above which it is none of a gateway: the largest page of the board has some 5 MiB.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+/// The same of a problem document.
+const PROBLEM_BYTES_MAX: usize = 64 << 10;
+
+/// The body of an answer, which must have an end within so many bytes; or why it cannot be had.
+async fn body(mut answer: Response, max: usize) -> Result<Bytes, String> {
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = answer.chunk().await.map_err(|error| in_full(&error))? {
+        if bytes.len() + piece.len() > max {
+            return Err(format!(
+                "the answer has more than {max} bytes: is that a gateway?"
+            ));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.freeze())
 }
 
 fn refused(address: &Address, status: StatusCode, body: &[u8]) -> Error {
@@ -362,6 +381,7 @@ pub(crate) fn in_full(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     #[test]
     fn requests_go_below_the_path_of_an_address() {
@@ -400,5 +420,24 @@ mod tests {
         );
         let error = refused(&address, StatusCode::BAD_GATEWAY, b"<html>");
         assert_eq!(error.to_string(), "http://g.test refuses: Bad Gateway (502)");
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_given_up() {
+        oddswire_kit::tls::install_provider();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            // Until the client hangs up.
+            while stream.write_all(&[b' '; 8192]).is_ok() {}
+        });
+        let answer = reqwest::get(format!("http://{address}/")).await.unwrap();
+        let why = body(answer, 1 << 20).await.unwrap_err();
+        assert!(why.contains("more than 1048576 bytes"), "{why}");
+        tokio::task::spawn_blocking(move || server.join().unwrap())
+            .await
+            .unwrap();
     }
 }

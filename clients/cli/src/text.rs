@@ -41,6 +41,22 @@ pub struct Look {
     pub unicode: bool,
 }
 
+/// A text without what commands a terminal: blanks in place of control characters and line separators, and without the
+/// marks that turn the direction of all that follows (Unicode UAX 9: a price after a name would be read backwards).
+fn harmless(text: &str) -> String {
+    let turns = |c: &char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .filter(|c| !turns(c))
+        .map(|c| {
+            if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
 /// A line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct TextLine(Vec<(Tone, String)>);
@@ -58,11 +74,7 @@ impl TextLine {
     /// The line with one more piece. What could command a terminal is taken out of it: text comes from sites.
     #[must_use]
     pub(crate) fn with(mut self, tone: Tone, text: &str) -> Self {
-        let harmless = text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        self.0.push((tone, harmless));
+        self.0.push((tone, harmless(text)));
         self
     }
 
@@ -210,6 +222,17 @@ mod tests {
     fn text_from_a_site_cannot_command_the_terminal() {
         let line = TextLine::of(Tone::Plain, "a\u{1b}[2Jb\u{9b}c\nd\te");
         assert_eq!(line.rendered(LOOK), "a [2Jb c d e");
+    }
+
+    #[test]
+    fn a_name_does_not_turn_the_direction_of_what_follows() {
+        let line = TextLine::of(Tone::Plain, "\u{202e}Real\u{2066} Betis\u{200f}\u{2028}1.85");
+        assert_eq!(line.rendered(LOOK), "Real Betis 1.85");
+        // Names in Hebrew and Arabic stay what they are.
+        assert_eq!(
+            TextLine::of(Tone::Plain, "מכבי خيتافي").rendered(LOOK),
+            "מכבי خيتافي"
+        );
     }
 
     #[test]

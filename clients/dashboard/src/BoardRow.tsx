@@ -58,7 +58,7 @@ function Name({ row, line, others, isOpen, toggle }: { row: Row; line: Line; oth
   const begun = kickOff <= now.peek();
   return (
     <th scope="row">
-      <a class="teams" href={toEvent(row.eventId)}>{home_team} – {away_team}</a>
+      <a class="teams" href={toEvent(row.eventId)}><bdi>{home_team}</bdi> – <bdi>{away_team}</bdi></a>
       <span class="when small">
         {begun ? `began ${date(kickOff)}` : soon(kickOff)}
         {line.line !== null && <b> {lineName(row.token, line.line)}</b>}

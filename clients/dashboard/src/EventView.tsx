@@ -24,8 +24,8 @@ export function EventView({ id }: { id: string }) {
   const kickOff = Date.parse(event.commence_time);
   return (
     <article id="event" aria-labelledby="event-title">
-      <p class="trail"><a href="#/">Board</a> / {groupOf(event)}</p>
-      <h2 id="event-title">{event.home_team} – {event.away_team}</h2>
+      <p class="trail"><a href="#/">Board</a> / <bdi>{groupOf(event)}</bdi></p>
+      <h2 id="event-title"><bdi>{event.home_team}</bdi> – <bdi>{event.away_team}</bdi></h2>
       <p class="note">{kickOff <= now.value ? "Began" : "Begins"} {date(kickOff)} ({zone()})</p>
       <div class="tabs" role="group" aria-label="Market">
         {rows.map(({ token }) => <button key={token} type="button" aria-pressed={token === row.token} onClick={() => (chosen.value = token)}>{marketName(token)}</button>)}

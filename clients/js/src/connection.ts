@@ -1,6 +1,7 @@
 // One connection over one of the two transports, until it ends. Whether and when to come back is the feed's matter.
 
 import { OddswireError, refusal, retryAfter } from "./errors.js";
+import { explain } from "./explain.js";
 import type { Message } from "./messages.js";
 import { StreamReader } from "./sse.js";
 
@@ -25,12 +26,23 @@ export interface Request {
   readonly url: URL;
   readonly query: Readonly<Record<string, string>>;
   readonly token: string | undefined;
+  /** Asks the gateway why, when the connection is refused without a word: a browser tells its page nothing. */
+  readonly fetch: typeof globalThis.fetch;
+  /** Whether it is to be asked: once is enough until a connection is good again. */
+  readonly explain: boolean;
 }
 
 /** Why a connection ended. */
 export type End =
   /** Come back, with the cursor. */
-  | { readonly kind: "lost"; readonly why: string; readonly retryAfterMs?: number | undefined; readonly planned?: boolean }
+  | {
+      readonly kind: "lost";
+      readonly why: string;
+      readonly retryAfterMs?: number | undefined;
+      readonly planned?: boolean;
+      /** Whether the gateway said so when it was asked. */
+      readonly explained?: boolean;
+    }
   /** Come back with another token. */
   | { readonly kind: "unauthorized"; readonly error: OddswireError }
   /** Coming back would not help. */
@@ -63,13 +75,19 @@ export function openWebSocket(Socket: WebSocketConstructor, request: Request, ho
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   const socket = request.token === undefined ? new Socket(url.href) : new Socket(url.href, [PROTOCOL, `bearer.${request.token}`]);
   let fault: { code: string; detail: string } | undefined;
+  let opened = false;
+  let dropped = false;
   const drop = () => {
+    dropped = true;
+    socket.onopen = null;
     socket.onmessage = null;
     socket.onclose = null;
     // Closing before the handshake is over makes the `ws` package tell an error to whoever listens, and throw else.
     socket.onerror = () => {};
   };
+  socket.onopen = () => void (opened = true);
   socket.onmessage = ({ data }) => {
+    opened = true;
     hooks.heard();
     const message = parsed(data);
     if (message === undefined) return;
@@ -78,7 +96,10 @@ export function openWebSocket(Socket: WebSocketConstructor, request: Request, ho
   };
   socket.onclose = ({ code, reason }) => {
     drop();
-    hooks.end(closed(code, reason, fault));
+    const end = closed(code, reason, fault);
+    if (opened || end.kind !== "lost" || !request.explain) return hooks.end(end);
+    dropped = false;
+    void explain(request).then((why) => void (dropped || hooks.end(why ?? end)));
   };
   socket.onerror = () => {};
   return {
@@ -106,9 +127,10 @@ function closed(code: number, reason: string, fault: { code: string; detail: str
   return { kind: "refused", error: new OddswireError(fault?.code ?? `closed_${code}`, detail) };
 }
 
-export function openEventStream(fetch: typeof globalThis.fetch, request: Request, hooks: Hooks): Connection {
+export function openEventStream(request: Request, hooks: Hooks): Connection {
   const stop = new AbortController();
   let ended = false;
+  let answered = false;
   const end = (how: End) => {
     if (ended) return;
     ended = true;
@@ -118,7 +140,9 @@ export function openEventStream(fetch: typeof globalThis.fetch, request: Request
   const headers: Record<string, string> = { accept: "text/event-stream" };
   if (request.token !== undefined) headers["authorization"] = `Bearer ${request.token}`;
   const read = async () => {
+    const { fetch } = request;
     const answer = await fetch(withQuery(request).href, { headers, cache: "no-store", signal: stop.signal });
+    answered = true;
     if (answer.status === 204) return end({ kind: "over" });
     if (!answer.ok || answer.body === null) return end(await refused(answer));
     const media = answer.headers.get("content-type") ?? "";
@@ -140,7 +164,11 @@ export function openEventStream(fetch: typeof globalThis.fetch, request: Request
     }
     end({ kind: "lost", why: "the stream ended", retryAfterMs: reader.retry });
   };
-  read().catch((error: unknown) => end({ kind: "lost", why: error instanceof Error ? error.message : String(error) }));
+  read().catch(async (error: unknown) => {
+    const lost: End = { kind: "lost", why: error instanceof Error ? error.message : String(error) };
+    const asks = !answered && !ended && request.explain;
+    end((asks ? await explain(request) : undefined) ?? lost);
+  });
   return {
     send: () => false,
     close() {
@@ -150,7 +178,8 @@ export function openEventStream(fetch: typeof globalThis.fetch, request: Request
   };
 }
 
-async function refused(answer: Response): Promise<End> {
+/** What an answer that is no success means. */
+export async function refused(answer: Response): Promise<End> {
   const { status } = answer;
   const hint = retryAfter(answer.headers.get("retry-after"), Date.now());
   const error = await refusal(answer);

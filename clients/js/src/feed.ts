@@ -112,6 +112,8 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   // Attempts are numbered, so that what was begun for one that is over ends there.
   #attempt = 0;
   #token: string | undefined;
+  // Why connections are refused, as the gateway said when it was asked; null until it was.
+  #explained: string | null = null;
   #refusals = 0;
   #acknowledgedAt: number | null = null;
   // When something was heard last; null while nothing is to be heard.
@@ -231,7 +233,8 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
       return;
     }
     const address = new URL(this.#path || (transport === "ws" ? "api/ws" : "api/events"), url);
-    const request = { url: address, query: this.#query(), token: this.#token };
+    const { fetch } = this.#around;
+    const request = { url: address, query: this.#query(), token: this.#token, fetch, explain: this.#explained === null && !isOffline() };
     const hooks = {
       heard: () => void (this.#heardAt = performance.now()),
       message: (message: Message) => void (current() && this.#take(message)),
@@ -242,7 +245,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
       this.#connection =
         transport === "ws" && this.#around.WebSocket !== undefined
           ? openWebSocket(this.#around.WebSocket, request, hooks)
-          : openEventStream(this.#around.fetch, request, hooks);
+          : openEventStream(request, hooks);
     } catch (error) {
       this.#ended({ kind: "lost", why: sentence(error) });
     }
@@ -273,7 +276,10 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
       case "lost":
         this.#route.lost(acknowledged);
         if (end.planned) this.#backoff.reset();
-        return this.#retryIn((end.retryAfterMs ?? 0) + this.#backoff.next(livedMs), end.why);
+        // What the gateway said when it was asked says more than what the next attempts end with.
+        if (acknowledged) this.#explained = null;
+        else if (end.explained) this.#explained = end.why;
+        return this.#retryIn((end.retryAfterMs ?? 0) + this.#backoff.next(livedMs), this.#explained ?? end.why);
     }
   }
 
@@ -296,7 +302,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   }
 
   #retryIn(delay: number, why: string): void {
-    const offline = typeof navigator !== "undefined" && navigator.onLine === false;
+    const offline = isOffline();
     const wait = Math.min(offline ? Math.max(delay, OFFLINE_RETRY_MS) : delay, TIMER_MAX_MS);
     this.#drop();
     clearTimeout(this.#timers.retry);
@@ -568,3 +574,4 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
 }
 
 const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const isOffline = (): boolean => typeof navigator !== "undefined" && navigator.onLine === false;

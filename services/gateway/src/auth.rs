@@ -242,7 +242,7 @@ impl Rules {
                 .lifetime_s()
                 .ok_or_else(|| Refusal::Claims("iat is missing".into()))?;
             #[expect(clippy::cast_precision_loss, reason = "seconds are all that counts")]
-            if lifetime > most as f64 {
+            if lifetime > most as f64 || claims.left_s() > (most + self.leeway_s) as f64 {
                 return Err(Refusal::TooLongLived);
             }
         }

@@ -7,7 +7,8 @@ use crate::{
 };
 use oddswire_kit::log::{Read, ReadError, Stored};
 use oddswire_protocol::{
-    Cursor, EventId, EventKey, Feed, MarketToken, SourceKey, SportKey, Timestamp, cursor::Position,
+    Cursor, EventId, EventKey, Feed, MarketToken, SourceKey, SportKey, Timestamp,
+    cursor::{Position, Proof},
 };
 use std::{
     collections::{BTreeSet, HashSet},
@@ -98,9 +99,13 @@ impl Board {
         let bus = logs.bus();
         let stream = bus.names().odds.as_str();
         let state = bus.stream_state(stream).await?;
+        let marks = bus.marks(Feed::Odds, state.last_seq).await?;
         let position = Position {
-            epoch: state.epoch,
-            seq: state.last_seq,
+            proof: marks.last().map(|(_, mark)| Proof {
+                end: state.last_seq,
+                mark: *mark,
+            }),
+            ..Position::new(state.epoch, state.last_seq)
         };
         // A position at or before everything in the board: a stream from here continues it.
         let cursor = Cursor::at(Timestamp::now()).with(Feed::Odds, Some(position));

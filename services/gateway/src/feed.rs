@@ -6,6 +6,7 @@
 
 mod audit;
 mod health;
+mod past;
 
 pub use audit::AuditLabel;
 pub use health::FeedHealth;
@@ -14,7 +15,7 @@ use crate::{hub::Hub, metrics::Metrics, quarantine::Quarantine, trial::Trial};
 use oddswire_kit::{
     bus::{Bus, Signals},
     live::Listener,
-    log::{ReadError, Stored},
+    log::{ReadError, Stored, StreamState},
     span::Span,
 };
 use oddswire_protocol::{
@@ -93,6 +94,12 @@ pub struct FeedActor {
     all: String,
     epoch: u32,
     high: u64,
+    /// The mark of the message at `high`, where it is known.
+    high_mark: Option<u32>,
+    /// Over which connection, by its number, the stream was last seen to have the history that is shown.
+    seen_over: u64,
+    /// Something came by that this history does not have.
+    suspects: bool,
     /// Only on trial: whether the chain is yet to begin with the next message.
     unanchored: bool,
     /// When a run last waited for odds in vain.
@@ -111,6 +118,9 @@ impl FeedActor {
             all,
             epoch: 0,
             high: 0,
+            high_mark: None,
+            seen_over: 0,
+            suspects: false,
             unanchored: false,
             in_vain_at: None,
         }
@@ -126,7 +136,7 @@ impl FeedActor {
                 () = stop.cancelled() => return,
             }
             // Not good yet, but not stale either: it counts from now.
-            self.context.health.good(self.feed);
+            self.context.health.good(self.feed, self.context.bus.connects());
             tokio::select! {
                 () = self.serve() => {}
                 () = stop.cancelled() => return,
@@ -164,9 +174,8 @@ impl FeedActor {
     async fn activate(&mut self) -> bool {
         let interest = self.context.hub.interest_in(self.feed);
         loop {
-            match self.tail().await {
-                Ok((epoch, last_seq)) => {
-                    self.set_life(epoch, last_seq);
+            match self.begin().await {
+                Ok(last_seq) => {
                     tracing::debug!(feed = %self.feed, last_seq, "active");
                     return true;
                 }
@@ -179,15 +188,45 @@ impl FeedActor {
         }
     }
 
-    async fn tail(&self) -> Result<(u32, u64), ReadError> {
-        let state = self.context.bus.stream_state(&self.stream).await?;
-        Ok((state.epoch, state.last_seq))
+    async fn begin(&mut self) -> Result<u64, ReadError> {
+        let over = self.context.bus.connects();
+        let state = self.settled_tail().await?;
+        // Clients may have come back to a feed that nobody followed for a moment.
+        let forked = state.epoch == self.epoch && self.has_forked(&state).await?;
+        self.set_life(&state, over, forked).await?;
+        Ok(state.last_seq)
     }
 
-    fn set_life(&mut self, epoch: u32, last_seq: u64) {
-        (self.epoch, self.high) = (epoch, last_seq);
-        self.context.hub.activate(self.feed, epoch, last_seq);
-        self.context.health.good(self.feed);
+    async fn tail(&self) -> Result<StreamState, ReadError> {
+        self.context.bus.stream_state(&self.stream).await
+    }
+
+    /// The same, twice where the stream is shorter than it was: a leader that was just elected may not have applied its
+    /// last messages yet.
+    async fn settled_tail(&self) -> Result<StreamState, ReadError> {
+        let state = self.tail().await?;
+        if state.epoch != self.epoch || state.last_seq >= self.high {
+            return Ok(state);
+        }
+        sleep(RETRY).await;
+        self.tail().await
+    }
+
+    /// Shows the stream from its end on, as it was found over a connection.
+    async fn set_life(&mut self, state: &StreamState, over: u64, forked: bool) -> Result<(), ReadError> {
+        let marks = self.context.bus.marks(self.feed, state.last_seq).await?;
+        self.high_mark = if state.last_seq == 0 {
+            None
+        } else {
+            let last = self.context.bus.leader_message(&self.stream, state.last_seq);
+            last.await?.map(|last| last.mark())
+        };
+        (self.epoch, self.high) = (state.epoch, state.last_seq);
+        (self.seen_over, self.suspects) = (over, false);
+        let hub = &self.context.hub;
+        hub.activate_with(self.feed, state.epoch, state.last_seq, marks, forked);
+        self.context.health.good(self.feed, over);
+        Ok(())
     }
 
     async fn follow(&mut self, listener: &mut Listener, mut signals: watch::Receiver<Signals>) {
@@ -202,7 +241,12 @@ impl FeedActor {
             let idle_end = idle_since.map(|at| at + self.context.linger);
             tokio::select! {
                 message = listener.next() => match message {
-                    Some(message) => if !self.on_live(&message).await { regular = Instant::now() + RETRY },
+                    Some(message) => {
+                        self.look_back(&message, listener).await;
+                        if !self.on_live(&message).await {
+                            regular = Instant::now() + RETRY;
+                        }
+                    }
                     None => return,
                 },
                 Ok(()) = signals.changed() => {
@@ -238,9 +282,15 @@ impl FeedActor {
         if trial.lose_live > 0.0 && rand::random_bool(trial.lose_live) {
             return true;
         }
+        if self.suspects {
+            return false;
+        }
         match link(self.high, message.seq) {
             Link::Hole if trial.no_chain || std::mem::take(&mut self.unanchored) => {}
-            Link::Old => return true,
+            Link::Old => {
+                self.suspect(message);
+                return true;
+            }
             Link::Next => {}
             Link::Hole => {
                 self.context.metrics.holes.inc();
@@ -281,35 +331,11 @@ impl FeedActor {
 
     /// Looks whether the stream is still the same and whether its tail was missed; tells whether all is well.
     async fn audit(&mut self, listener: &mut Listener) -> bool {
-        let mut found = self.tail().await;
-        if found
-            .as_ref()
-            .is_ok_and(|(epoch, last_seq)| *epoch == self.epoch && *last_seq < self.high)
-        {
-            // A leader that was just elected may not have applied its last messages yet.
-            sleep(RETRY).await;
-            found = self.tail().await;
-        }
-        let outcome = match found {
-            Ok((epoch, last_seq)) if epoch != self.epoch || last_seq < self.high => {
-                self.context.metrics.audited(self.feed, "reset");
-                tracing::warn!(feed = %self.feed, last_seq, high = self.high, "the stream was made anew or lost its tail");
-                self.set_life(epoch, last_seq);
-                Ok(())
-            }
-            Ok((_, last_seq)) => {
-                self.take_what_is_under_way(listener, last_seq).await;
-                let repaired = self.repair(last_seq).await;
-                if repaired.is_ok() {
-                    self.context.metrics.audited(self.feed, "good");
-                }
-                repaired
-            }
-            Err(error) => Err(error),
-        };
+        let over = self.context.bus.connects();
+        let outcome = self.audit_over(over, listener).await;
         match outcome {
             Ok(()) => {
-                self.context.health.good(self.feed);
+                self.context.health.good(self.feed, self.seen_over);
                 // Whoever waits for the bus waits for this.
                 self.context.hub.notify();
             }
@@ -319,6 +345,22 @@ impl FeedActor {
             }
         }
         outcome.is_ok()
+    }
+
+    async fn audit_over(&mut self, over: u64, listener: &mut Listener) -> Result<(), ReadError> {
+        let state = self.settled_tail().await?;
+        let (epoch, last_seq) = (state.epoch, state.last_seq);
+        let forked = epoch == self.epoch && self.has_forked(&state).await?;
+        if epoch != self.epoch || forked {
+            self.context.metrics.audited(self.feed, "reset");
+            tracing::warn!(feed = %self.feed, last_seq, high = self.high, "the stream was made anew, put back from a copy, or lost its tail");
+            return self.set_life(&state, over, forked).await;
+        }
+        (self.seen_over, self.suspects) = (over, false);
+        self.take_what_is_under_way(listener, last_seq).await;
+        self.repair(last_seq).await?;
+        self.context.metrics.audited(self.feed, "good");
+        Ok(())
     }
 
     async fn emit(&mut self, message: &Stored) {
@@ -334,6 +376,7 @@ impl FeedActor {
             }
             self.context.metrics.ingested(frame, Timestamp::now());
         }
+        self.witness(message);
         // A hole that was proved empty is passed here.
         self.high = message.seq;
         self.context.hub.emit(self.feed, message.seq, frame);

@@ -63,8 +63,8 @@ enum Encoded {
 /// Why a stored message is not shown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameFault {
-    /// It says who may write, and has nothing for clients.
-    #[error("a fence")]
+    /// It says who may write, or that a term of the stream begins, and has nothing for clients.
+    #[error("a fence or a term")]
     Fence,
     /// Its subject is none of the contract's.
     #[error("the subject is none of docs/protocol.md")]
@@ -94,7 +94,7 @@ impl Frame {
     /// [`FrameFault`]: it is shown to nobody.
     pub fn new(subjects: &Subjects, stored: &Stored) -> Result<Self, FrameFault> {
         let key = subjects.parse(&stored.subject).ok_or_else(|| {
-            if subjects.is_fence(&stored.subject) {
+            if subjects.is_fence(&stored.subject) || subjects.term_slot(&stored.subject).is_some() {
                 FrameFault::Fence
             } else {
                 FrameFault::Subject

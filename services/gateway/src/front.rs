@@ -6,11 +6,13 @@
 
 mod address;
 mod answers;
+mod authority;
 mod backlog;
 mod memory;
 mod options;
 mod origin;
 mod rates;
+mod refusals;
 mod relay;
 mod shares;
 mod tls;
@@ -24,16 +26,19 @@ use backlog::Backlogs;
 pub(crate) use backlog::{Backlog, PIECE_BYTES, Turn};
 pub(crate) use memory::PROCESS_BYTES;
 pub(crate) use rates::Bucket;
+pub(crate) use refusals::Refusals;
+pub use refusals::Refused;
 pub(crate) use relay::{pair, relay};
 pub(crate) use tls::Tls;
 
 use crate::{metrics::Metrics, trial::Trial};
 use address::{client_of, is_trusted, key_of};
 use answers::Answers;
+use authority::Destination;
 use hyper::{
-    HeaderMap, Method,
+    HeaderMap, Method, Version,
     http::{
-        Uri,
+        HeaderName, Uri,
         header::{ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN},
     },
 };
@@ -41,7 +46,7 @@ use ipnet::IpNet;
 use memory::Wish;
 use oddswire_kit::descriptors;
 use origin::{Whose, is_local_name, whose};
-use prometheus_client::{encoding::EncodeLabelValue, metrics::gauge::Gauge};
+use prometheus_client::metrics::gauge::Gauge;
 use rates::{NoSeat, Rates, Seat, Seats};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -61,35 +66,6 @@ pub(crate) const REQUESTS_PER_CONNECTION: u32 = 1_000;
 const DESCRIPTORS_KEPT: u64 = 256;
 /// What a client with TLS takes: its socket, and a pair.
 const DESCRIPTORS_TLS: u64 = 3;
-
-/// Why a client was refused; `reason` of the metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Refused {
-    /// All connections are taken.
-    Full,
-    /// All connections of this address are taken.
-    AddressFull,
-    /// Too many streams are being opened.
-    Handshakes,
-    /// This address tries to open streams too often.
-    AddressHandshakes,
-    /// This address has as many answers under way as it may.
-    Answers,
-    /// The process holds as much memory as it may.
-    Memory,
-    /// Too many requests of this address.
-    Requests,
-    /// A page of another origin.
-    Origin,
-    /// A name that is not this machine's.
-    Host,
-    /// The target is too long.
-    Target,
-    /// No TLS handshake, or none in time.
-    Tls,
-    /// Too many pings.
-    Pings,
-}
 
 /// The rules in force.
 #[derive(Debug)]
@@ -139,6 +115,7 @@ pub struct Front {
     handshakes: Mutex<Bucket>,
     tries: Mutex<Rates>,
     requests: Mutex<Rates>,
+    refusals: Refusals,
     answers: Arc<Answers>,
     trial: Trial,
     metrics: Arc<Metrics>,
@@ -160,6 +137,9 @@ pub(crate) struct Visitor {
     pub(crate) address: IpAddr,
     /// Whether requests share the connection.
     is_shared: bool,
+    /// Whether a browser says that a page of the host that was asked sends this. A cookie, which comes along whoever
+    /// makes the browser send it, counts only then.
+    pub(crate) is_own_page: bool,
     /// The address that it is limited by; none for a proxy that is trusted.
     counted: Option<IpAddr>,
     requests: Arc<AtomicU32>,
@@ -181,6 +161,7 @@ impl Visitor {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a Method,
+    pub(crate) version: Version,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
 }
@@ -217,6 +198,7 @@ impl Front {
             handshakes: Mutex::new(Bucket::new(f64::from(limits.handshakes_per_s))),
             tries: Mutex::default(),
             requests: Mutex::default(),
+            refusals: Refusals::default(),
             answers: Arc::default(),
             trial: Trial::default(),
             rules: RwLock::new(rules),
@@ -303,6 +285,7 @@ impl Front {
             peer,
             address: key_of(peer),
             is_shared: false,
+            is_own_page: false,
             counted,
             requests: Arc::default(),
             backlogs: Arc::default(),
@@ -327,19 +310,51 @@ impl Front {
         asked: Asked<'_>,
     ) -> Result<Entry, (Refused, Option<HeaderValue>)> {
         let rules = self.rules();
-        let host = host_of(asked, is_trusted(visitor.peer, &rules.trusted));
+        let asked_for = Destination::of(asked, is_trusted(visitor.peer, &rules.trusted));
+        let host = asked_for.as_ref().ok().and_then(Destination::host);
         let origin = asked.headers.get(ORIGIN);
         let whose = origin.map(|origin| whose(origin.to_str().unwrap_or_default(), host, &rules.origins));
         let cors = origin.filter(|_| whose == Some(Whose::Allowed)).cloned();
-        match self.judge_by(&rules, visitor, asked, whose) {
-            Ok(visitor) => Ok(Entry {
-                is_last: visitor.requests.fetch_add(1, Relaxed) + 1 >= REQUESTS_PER_CONNECTION,
-                visitor,
-                is_preflight: is_preflight(asked),
-                cors,
-            }),
-            Err(refused) => Err((refused, cors)),
+        let judged = match &asked_for {
+            Ok(asked_for) => self.judge_by(&rules, visitor, asked, asked_for, whose),
+            Err(refused) => Err(self.count(*refused)),
+        };
+        match judged {
+            Ok(mut visitor) => {
+                visitor.is_own_page = is_own_page(asked, whose);
+                Ok(Entry {
+                    is_last: visitor.requests.fetch_add(1, Relaxed) + 1 >= REQUESTS_PER_CONNECTION,
+                    visitor,
+                    is_preflight: is_preflight(asked),
+                    cors,
+                })
+            }
+            Err(refused) => {
+                let client = client_of(visitor.peer, asked.headers, &rules.trusted, rules.proxy_hops);
+                let client = client.unwrap_or(visitor.peer);
+                self.tell(refused, client, Some(asked));
+                Err((refused, cors))
+            }
         }
+    }
+
+    /// Logs that somebody was refused, and why; seldom, however many come. Never a query: it may have a ticket in it.
+    pub(crate) fn tell(&self, refused: Refused, client: IpAddr, asked: Option<Asked<'_>>) {
+        let Some(left_out) = self.refusals.due(refused.word()) else {
+            return;
+        };
+        let header = |name: HeaderName| asked.and_then(|asked| asked.headers.get(name)).map(shown);
+        let path = asked.map(|asked| asked.uri.path().chars().take(SHOWN_CHARS_MAX).collect::<String>());
+        tracing::info!(
+            reason = refused.word(),
+            %client,
+            path,
+            host = header(HOST),
+            origin = header(ORIGIN),
+            left_out,
+            "a client was refused; {}",
+            refused.advice()
+        );
     }
 
     fn judge_by(
@@ -347,6 +362,7 @@ impl Front {
         rules: &Rules,
         visitor: &Visitor,
         asked: Asked<'_>,
+        asked_for: &Destination,
         whose: Option<Whose>,
     ) -> Result<Visitor, Refused> {
         let limits = &rules.limits;
@@ -359,7 +375,7 @@ impl Front {
         }
         let is_by_proxy = is_trusted(visitor.peer, &rules.trusted);
         let checks_names = !rules.needs_tokens || (self.is_local && !is_by_proxy);
-        if checks_names && !names_of(asked, is_by_proxy).all(|name| is_local_name(name, &rules.hosts)) {
+        if checks_names && !asked_for.all(|name| is_local_name(name, &rules.hosts)) {
             return Err(self.count(Refused::Host));
         }
         let is_stream = is_stream(asked.uri.path());
@@ -390,30 +406,22 @@ impl Front {
     }
 }
 
-/// Every name that a request says it was sent to. A page can set `X-Forwarded-Host`, which some proxies pass on, and
-/// cannot set `Host`: each must be right. Without a name it is no browser.
-fn names_of(asked: Asked<'_>, is_by_proxy: bool) -> impl Iterator<Item = &str> {
-    [host_of(asked, is_by_proxy), host_of(asked, false)]
-        .into_iter()
-        .flatten()
+/// What is shown of a text that a client wrote.
+const SHOWN_CHARS_MAX: usize = 200;
+
+fn shown(value: &HeaderValue) -> String {
+    let text = String::from_utf8_lossy(value.as_bytes());
+    text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
-/// The host that was asked, if one was: as a trusted proxy tells it, as HTTP/2 says it, or in its header.
-fn host_of(asked: Asked<'_>, is_by_proxy: bool) -> Option<&str> {
-    let one = |name: &str| {
-        let mut values = asked.headers.get_all(name).into_iter();
-        let first = values.next().map(|value| value.to_str().unwrap_or("?"));
-        // Who says it twice does not mean one of them.
-        if values.next().is_some() { Some("?") } else { first }
+/// Whether a browser says that a page of the host that was asked sends this. It leaves `Origin` out of simple requests to
+/// the page's own host, and says so in another header.
+fn is_own_page(asked: Asked<'_>, whose: Option<Whose>) -> bool {
+    let by_site = || {
+        let site = asked.headers.get("sec-fetch-site");
+        site.is_some_and(|site| site == "same-origin")
     };
-    let forwarded = if is_by_proxy {
-        one("x-forwarded-host")
-    } else {
-        None
-    };
-    forwarded
-        .or_else(|| asked.uri.authority().map(hyper::http::uri::Authority::as_str))
-        .or_else(|| one(HOST.as_str()))
+    whose.map_or_else(by_site, |whose| whose == Whose::Own)
 }
 
 fn is_preflight(asked: Asked<'_>) -> bool {

@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn what_was_overtaken_is_not_sent() {
         let mut held = Held::default();
-        let at = [Some(Position { epoch: 1, seq: 7 }), None];
+        let at = [Some(Position::new(1, 7)), None];
         held.replace(frame("alpha", 1), &at);
         assert_eq!(held.before(), Some(&at));
         held.overtake(&frame("alpha", 2).key);

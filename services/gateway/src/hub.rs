@@ -11,7 +11,7 @@ pub use ring::{FeedView, Stretch};
 
 use crate::frame::Frame;
 use oddswire_protocol::{Feed, cursor::Position};
-use ring::Ring;
+use ring::{Marks, Ring};
 use std::sync::{
     Arc, OnceLock, PoisonError, RwLock,
     atomic::{AtomicU64, Ordering::SeqCst},
@@ -153,24 +153,47 @@ impl Hub {
         Feed::ALL.into_iter().any(|feed| {
             let view = self.view(feed);
             place.position(feed).is_some_and(|at| {
-                view.is_none_or(|view| view.epoch != at.epoch || at.seq > view.high || at.seq < view.floor)
+                view.is_none_or(|view| !view.is_of(&at) || at.seq > view.high || at.seq < view.floor)
             })
         })
     }
 
-    /// Makes a feed active: everything after `last_seq` will come by.
+    /// Makes a feed active: everything after `last_seq` will come by. Nothing is known of the stream's history.
     pub fn activate(&self, feed: Feed, epoch: u32, last_seq: u64) {
+        self.activate_with(feed, epoch, last_seq, Vec::new(), false);
+    }
+
+    /// The same, with the marks that hold up to `last_seq`. After a `fork` the positions from before are of another
+    /// history.
+    pub fn activate_with(&self, feed: Feed, epoch: u32, last_seq: u64, marks: Vec<(u64, u32)>, fork: bool) {
         let mut ring = self.write();
         ring.forget(feed);
         ring.lives += 1;
+        ring.forks[feed.index()] += u32::from(fork);
+        let marks = Marks::of(marks);
         ring.feeds[feed.index()] = Some(FeedView {
             epoch,
             floor: last_seq,
             high: last_seq,
             life: ring.lives,
+            forks: ring.forks[feed.index()],
+            mark: marks.at(last_seq),
         });
+        ring.marks[feed.index()] = marks;
         drop(ring);
         self.notify();
+    }
+
+    /// The mark of a message that is about to be emitted, or proved absent, and that the stream does not replace.
+    pub fn witness(&self, feed: Feed, seq: u64, mark: u32) {
+        self.write().marks[feed.index()].push(seq, mark);
+    }
+
+    /// The mark that holds at a sequence of an active feed; `None` where this gateway does not know.
+    pub fn mark_at(&self, feed: Feed, seq: u64) -> Option<u32> {
+        let ring = self.read();
+        ring.feeds[feed.index()].filter(|view| seq <= view.high)?;
+        ring.marks[feed.index()].at(seq)
     }
 
     /// Ends a feed.
@@ -186,8 +209,9 @@ impl Hub {
     /// sequences rise by what the stream holds, without a hole.
     pub fn emit(&self, feed: Feed, seq: u64, frame: Option<Frame>) {
         let mut ring = self.write();
+        let mark = ring.marks[feed.index()].at(seq);
         if let Some(view) = ring.feeds[feed.index()].as_mut() {
-            view.high = seq;
+            (view.high, view.mark) = (seq, mark);
         }
         if let Some(frame) = frame {
             ring.push(frame);

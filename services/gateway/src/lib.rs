@@ -174,12 +174,7 @@ pub async fn run_on_trial(
     let hub = Arc::new(Hub::new(
         usize::try_from(options.ring_bytes).unwrap_or(usize::MAX),
     ));
-    // Reads for clients go over a connection of their own: they must not stand in the way of live events.
-    let mut live = Bus::connect(&options.bus, "oddswire-gateway-live", "gateway").await?;
-    let mut reads = Bus::connect(&options.bus, "oddswire-gateway-reads", "gateway").await?;
-    if trial.no_settling {
-        (live, reads) = (live.without_settling(), reads.without_settling());
-    }
+    let (live, reads) = connect(&options, trial).await?;
     let quarantine = Arc::new(Quarantine::new(live.subjects(), &metrics, trial));
     let health = Arc::new(FeedHealth::new(live.clone()));
     // What serves the sessions ends after them.
@@ -234,6 +229,17 @@ pub async fn run_on_trial(
         grace: Duration::from_millis(options.grace_ms),
     };
     stopping.supervise(stop).await
+}
+
+/// The connection of the feeds, and that of the reads for clients, which must not stand in the way of live events.
+async fn connect(options: &GatewayOptions, trial: Trial) -> Result<(Bus, Bus), Error> {
+    let live = Bus::connect(&options.bus, "oddswire-gateway-live", "gateway").await?;
+    let reads = Bus::connect(&options.bus, "oddswire-gateway-reads", "gateway").await?;
+    Ok(if trial.no_settling {
+        (live.without_settling(), reads.without_settling())
+    } else {
+        (live, reads)
+    })
 }
 
 fn follow_feeds(context: &FeedContext, core: &mut JoinSet<Result<(), Error>>, stop: &CancellationToken) {
@@ -309,6 +315,7 @@ fn share(
         limits: RwLock::new(reload::limits(options)),
         patience: Duration::from_millis(options.patience_ms),
         budget_bytes: options.client_bytes,
+        proofs: !trial.no_proofs,
         lifetime: (options.lifetime_ms > 0).then(|| Duration::from_millis(options.lifetime_ms)),
         trial,
     }

@@ -6,9 +6,11 @@
 
 mod images;
 mod part;
+mod proof;
 
 pub use images::{Image, Images};
 pub use part::Part;
+pub use proof::Past;
 
 use crate::{frame::Frame, hub::FeedView, metrics::Metrics, quarantine::Quarantine};
 use images::{ImagesRead, ImagesWanted};
@@ -18,6 +20,7 @@ use oddswire_kit::{
 };
 use oddswire_protocol::{Feed, Topic};
 use part::PartsRead;
+use proof::Proved;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, PoisonError},
@@ -50,6 +53,7 @@ pub struct Logs {
     parts: std::sync::Mutex<HashMap<(Feed, u64, Filters), Arc<PartsRead>>>,
     images: std::sync::Mutex<HashMap<(u64, Filters, bool), Arc<ImagesRead>>>,
     states: [Shared<StreamState>; Feed::ALL.len()],
+    proved: Proved,
 }
 
 /// The newest answer to one question, a failure too, and a place to wait for the next.
@@ -97,6 +101,7 @@ impl Logs {
             parts: std::sync::Mutex::default(),
             images: std::sync::Mutex::default(),
             states: Default::default(),
+            proved: Proved::default(),
         }
     }
 

@@ -184,6 +184,7 @@ fn request() -> Request {
         since: Since::Now,
         ids: false,
         conflate: Duration::ZERO,
+        heartbeat: None,
         one_run: false,
         grant: None,
         reference: None,

@@ -14,8 +14,10 @@ mod join;
 mod own;
 mod say;
 mod slow;
+mod transport;
 
 pub use own::OWN_HEARTBEAT;
+pub use transport::{Gone, Input, Outgoing, Transport};
 
 use crate::{
     auth::{Door, Grant},
@@ -24,7 +26,7 @@ use crate::{
     held::Standing,
     hub::{Hub, Interest, PerFeed, Place},
     logs::Logs,
-    metrics::{self, Metrics},
+    metrics::Metrics,
     trial::Trial,
 };
 use oddswire_protocol::{
@@ -64,6 +66,8 @@ pub struct Shared {
     pub patience: Duration,
     /// Bytes that may wait for a slow client before it is conflated.
     pub budget_bytes: u64,
+    /// Whether positions have to prove that they are of the stream's present history.
+    pub proofs: bool,
     /// How old a connection may become, at most; a random part of it less for each.
     pub lifetime: Option<Duration>,
     /// What is broken on purpose.
@@ -96,61 +100,14 @@ pub struct Request {
     pub ids: bool,
     /// At most one message per key in this time; zero for all of them.
     pub conflate: Duration,
+    /// Between heartbeats, where the client says so.
+    pub heartbeat: Option<Duration>,
     /// Whether this is the stream of one run, which ends with it.
     pub one_run: bool,
     /// What the client's token allows; none where nobody is asked for one.
     pub grant: Option<Arc<Grant>>,
     /// The `ref` of the message that the token came with.
     pub reference: Option<Ref>,
-}
-
-/// A message on its way to a client.
-#[derive(Debug)]
-pub struct Outgoing<'a> {
-    /// The message.
-    pub envelope: &'a Envelope,
-    /// The position after it, on messages that have one.
-    pub cursor: Option<Cursor>,
-}
-
-/// What a client sent.
-#[derive(Debug)]
-pub enum Input {
-    /// A text message.
-    Text(String),
-    /// Something that fails the connection.
-    Violation(CloseCode),
-    /// It is gone.
-    Gone,
-}
-
-/// The client's socket does not take bytes any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gone {
-    /// It is closed.
-    Left,
-    /// It is open, and took no byte for as long as a client is waited for.
-    Stalled,
-}
-
-/// How a session's messages reach its client and the client's reach it.
-pub trait Transport: Send {
-    /// Queues a message; it may wait while the client is slow.
-    fn send(&mut self, message: &Outgoing<'_>) -> impl Future<Output = Result<(), Gone>> + Send;
-    /// Sends what is queued.
-    fn flush(&mut self) -> impl Future<Output = Result<(), Gone>> + Send;
-    /// Waits for the client. Dropping the future loses nothing.
-    fn next(&mut self) -> impl Future<Output = Input> + Send;
-    /// Asks for a sign of life where the transport has such a thing; tells whether the last ones were answered.
-    fn ping(&mut self) -> bool {
-        true
-    }
-    /// What it counts as.
-    fn kind(&self) -> metrics::Transport;
-    /// Whether somebody else may write to the client's socket now.
-    fn can_park(&self) -> bool {
-        false
-    }
 }
 
 /// How a session ended.
@@ -212,6 +169,8 @@ pub struct Session<T> {
     limits: Limits,
     budget: commands::Budget,
     changes: watch::Receiver<u64>,
+    /// Between heartbeats.
+    heartbeat: Duration,
     heartbeat_at: Instant,
     /// When the connection is old enough.
     ends_at: Option<Instant>,
@@ -254,6 +213,7 @@ impl<T: Transport> Session<T> {
         let limits = shared.limits();
         let budget = commands::Budget::new(limits.messages_per_s);
         let now = Instant::now();
+        let heartbeat = request.heartbeat.unwrap_or(shared.heartbeat);
         let ends_at = shared
             .lifetime
             .map(|most| now + most.mul_f64(rand::random_range(LIFETIME_SHARE)));
@@ -277,7 +237,8 @@ impl<T: Transport> Session<T> {
             limits,
             budget,
             changes,
-            heartbeat_at: now + shared.heartbeat,
+            heartbeat,
+            heartbeat_at: now + heartbeat,
             ends_at,
             access: request
                 .grant
@@ -377,7 +338,7 @@ impl<T: Transport> Session<T> {
 
     /// Heartbeat and ping; the end of a client that does not answer.
     async fn beat(&mut self) -> Result<(), End> {
-        self.heartbeat_at = Instant::now() + self.heartbeat_every();
+        self.heartbeat_at = Instant::now() + self.heartbeat;
         if !self.transport.ping() {
             return Err(End::Close(CloseCode::PeerTimeout));
         }
@@ -390,7 +351,7 @@ impl<T: Transport> Session<T> {
         let ack = ConnectionAck {
             topics: self.topic_names(),
             connection_id: self.connection_id.clone(),
-            heartbeat_ms: millis(self.shared.heartbeat),
+            heartbeat_ms: millis(self.heartbeat),
             conflate_ms: millis(self.pace.conflate()),
             limits: self.limits,
             cursor: self.cursor(),
@@ -468,7 +429,7 @@ impl<T: Transport> Session<T> {
         if over || !self.transport.ping() {
             return None;
         }
-        self.heartbeat_at = now + self.heartbeat_every();
+        self.heartbeat_at = now + self.heartbeat;
         let followed = Feed::ALL.map(|feed| positions[feed.index()].filter(|_| self.follows(feed)));
         let cursor = self.cursor_at(&followed);
         Some((self.heartbeat(cursor), cursor))

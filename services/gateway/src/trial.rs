@@ -16,6 +16,8 @@ pub struct Trial {
     /// The chain begins with the first message that comes by, instead of with what a read on the listening
     /// connection answered.
     pub no_barrier: bool,
+    /// Positions count whatever history they are of, and a stream with another past is noticed by its length alone.
+    pub no_proofs: bool,
     /// A read of the log that runs dry counts as complete, without asking the leader.
     pub no_settling: bool,
     /// Messages that are not what the contract says are shown.

@@ -21,8 +21,22 @@ pub enum Form {
     Sse,
 }
 
-/// How long an EventSource waits after it was closed by a gateway that stops.
-const RETRY_MS: std::ops::Range<u32> = 100..1_000;
+/// How long an EventSource waits before it comes back, in milliseconds: drawn anew each time, so that those that were cut
+/// off together do not come back together. Less would send it to a gateway that is not back yet.
+const RETRY_MS: std::ops::Range<u32> = 1_000..3_000;
+
+/// How an event stream begins. It ends with its line: a blank one would be an empty message to some libraries
+/// (@microsoft/fetch-event-source 2.0 has pages parse it).
+pub fn greeting() -> Vec<u8> {
+    let mut out = Vec::with_capacity(16);
+    put_retry(&mut out);
+    out
+}
+
+fn put_retry(out: &mut Vec<u8>) {
+    let retry_ms = rand::random_range(RETRY_MS);
+    out.extend_from_slice(format!("retry: {retry_ms}\n").as_bytes());
+}
 
 thread_local! {
     /// It keeps nothing between messages but its memory, of about 300 KiB.
@@ -49,9 +63,7 @@ fn put_event(out: &mut Vec<u8>, envelope: &Envelope, id: Option<&Cursor>) {
         out.push(b'\n');
     }
     if envelope.message_type() == MessageType::Reconnect {
-        // A plain EventSource comes back this long after the end of the stream, each at a moment of its own.
-        let retry_ms = rand::random_range(RETRY_MS);
-        out.extend_from_slice(format!("retry: {retry_ms}\n").as_bytes());
+        put_retry(out);
     }
     out.extend_from_slice(b"event: ");
     out.extend_from_slice(match envelope.message_type() {

@@ -8,7 +8,7 @@ pub use refusal::Refusals;
 pub use security::BusSecurity;
 pub use server::ServerVersion;
 
-use crate::secret::Secret;
+use crate::{publish::Marked, secret::Secret};
 use async_nats::{Client, ConnectOptions, Event, connection::State};
 use clap::Args;
 use oddswire_protocol::{Subjects, stream::StreamNames};
@@ -98,6 +98,8 @@ pub struct Bus {
     made: Arc<(BusOptions, String)>,
     /// Whether a read asks the leader before it ends.
     pub(crate) settles: bool,
+    /// Which term of ODDS is marked.
+    pub(crate) marked: Arc<Marked>,
 }
 
 /// How often a lost connection is tried again: from 50 ms, doubling up to this.
@@ -141,6 +143,7 @@ impl Bus {
             refusals,
             made: Arc::new((options.clone(), name.to_owned())),
             settles: true,
+            marked: Arc::default(),
         })
     }
 

@@ -4,6 +4,8 @@
 //! nothing. [`Bus::read`] therefore ends only when a sequence past the floor came by, or when the leader says that
 //! nothing else is there.
 
+mod leader;
+
 use crate::bus::Bus;
 use async_nats::{
     HeaderMap, Message,
@@ -99,6 +101,8 @@ pub struct StreamState {
     pub first_seq: u64,
     /// The newest sequence.
     pub last_seq: u64,
+    /// Which term of it this is: another one whenever another server process leads it.
+    pub term: u32,
 }
 
 /// Why a read failed.
@@ -156,6 +160,7 @@ impl Bus {
         #[derive(Deserialize)]
         struct Cluster {
             leader: Option<String>,
+            leader_since: Option<String>,
         }
         #[derive(Deserialize)]
         struct State {
@@ -166,7 +171,8 @@ impl Bus {
             .api(&format!("STREAM.INFO.{stream}"), &serde_json::json!({}))
             .await?;
         // A node that has lost sight of the others answers what it last knew.
-        if info.cluster.is_some_and(|cluster| cluster.leader.is_none()) {
+        let led = info.cluster.map(|cluster| (cluster.leader, cluster.leader_since));
+        if matches!(led, Some((None, _))) {
             return Err(ReadError::NoLeader);
         }
         let created_ns = i128::from(info.created.timestamp()) * 1_000_000_000
@@ -176,71 +182,8 @@ impl Bus {
             created: info.created.into(),
             first_seq: info.state.first_seq,
             last_seq: info.state.last_seq,
+            term: self.term(led),
         })
-    }
-
-    /// The first sequence from `seq` on whose subject is under `filter`, as the leader knows it.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn leader_next(&self, stream: &str, seq: u64, filter: &str) -> Result<Option<u64>, ReadError> {
-        self.leader_get(
-            stream,
-            &serde_json::json!({ "seq": seq.max(1), "next_by_subj": filter }),
-        )
-        .await
-    }
-
-    /// The sequence of the last message of a subject, as the leader knows it.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn leader_last(&self, stream: &str, subject: &str) -> Result<Option<u64>, ReadError> {
-        self.leader_get(stream, &serde_json::json!({ "last_by_subj": subject }))
-            .await
-    }
-
-    /// The last message of a subject, as the leader knows it.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub async fn leader_last_message(
-        &self,
-        stream: &str,
-        subject: &str,
-    ) -> Result<Option<Stored>, ReadError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            message: RawMessage,
-        }
-        let query = serde_json::json!({ "last_by_subj": subject });
-        let answer = self
-            .api::<Answer>(&format!("STREAM.MSG.GET.{stream}"), &query)
-            .await;
-        match answer {
-            Ok(answer) => Stored::from_raw(answer.message).map(Some),
-            Err(ReadError::Other(text)) if text.contains("no message found") => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn leader_get(&self, stream: &str, query: &serde_json::Value) -> Result<Option<u64>, ReadError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            message: Head,
-        }
-        #[derive(Deserialize)]
-        struct Head {
-            seq: u64,
-        }
-        match self
-            .api::<Answer>(&format!("STREAM.MSG.GET.{stream}"), query)
-            .await
-        {
-            Ok(answer) => Ok(Some(answer.message.seq)),
-            Err(ReadError::Other(text)) if text.contains("no message found") => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// The last message of a subject, as any replica knows it.

@@ -2,6 +2,9 @@
 //! several that are stored together or not at all.
 
 mod batch;
+mod term;
+
+pub(crate) use term::Marked;
 
 use crate::{
     bus::Bus,
@@ -159,12 +162,15 @@ impl Bus {
     ) -> Result<Ack, PublishError> {
         message.check()?;
         let mut span = message.span();
-        let published = until_acknowledged(
-            || self.try_publish(message.outgoing(), &message.subject),
-            stop,
-            tell,
-        )
-        .await;
+        let of_odds = self.subjects().is_fence(&message.subject);
+        let try_once = || async {
+            if of_odds {
+                self.hold_term().await?;
+            }
+            let tried = self.try_publish(message.outgoing(), &message.subject).await;
+            tried.inspect_err(|_| self.doubt_term())
+        };
+        let published = until_acknowledged(try_once, stop, tell).await;
         if let (Some(span), Err(error)) = (&mut span, &published) {
             span.fail(error);
         }

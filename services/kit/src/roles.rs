@@ -76,7 +76,12 @@ impl Role {
                 Feed::ALL.map(|feed| subjects.live_all(feed)).into(),
             ),
             Self::Operator => (
-                vec!["$JS.API.>".into(), "$JS.SNAPSHOT.>".into()],
+                vec![
+                    "$JS.API.>".into(),
+                    "$JS.SNAPSHOT.>".into(),
+                    // That ODDS was put back from a backup.
+                    subjects.feed_filter("odds.term.*"),
+                ],
                 vec!["$JS.EVENT.>".into()],
             ),
         };

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use oddswire_kit::{
     bus::{Bus, BusOptions},
     provision::{Finding, provision},
+    restore,
     roles::{self, KeyLayout, Separation},
 };
 use oddswire_protocol::{
@@ -45,6 +46,12 @@ enum Command {
         #[arg(long, env = "ODDSWIRE_PREFIX", default_value = Subjects::DEFAULT_PREFIX, value_name = "TOKEN")]
         prefix: String,
     },
+    /// After streams were put back from a backup, before the scrapers start: looks whether they fit together, and marks
+    /// that ODDS goes on in another history. Ends with 1, and marks nothing, where they do not fit.
+    Restored {
+        #[command(flatten)]
+        bus: Box<BusOptions>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -57,8 +64,26 @@ enum SizingName {
     Cluster,
 }
 
+/// After the streams were put back: whether they fit together, and that ODDS goes on in another history.
+async fn restored(options: &BusOptions) -> Result<ExitCode> {
+    let bus = Bus::connect(options, "oddswire-provision", "operator").await?;
+    let strays = restore::strays(&bus).await.context("look at the streams")?;
+    for stray in &strays {
+        say(stray);
+    }
+    if !strays.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
+    bus.begin_term().await.context("mark the new term of ODDS")?;
+    say(&"the streams fit together; cursors of what was lost are told gap from now on");
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Ends with 0 when everything is as it should be, with 1 when something differs.
 pub(crate) async fn run(options: ProvisionOptions) -> Result<ExitCode> {
+    if let Some(Command::Restored { bus }) = &options.command {
+        return restored(bus).await;
+    }
     if let Some(Command::Keys {
         dir,
         apart,

@@ -5,7 +5,8 @@ use crate::harness::{Ended, Gateway, Quote, World, Ws, within};
 use oddswire_gateway::{GatewayOptions, auth::AuthOptions};
 use oddswire_kit::tls;
 use oddswire_protocol::{
-    RunId,
+    Cursor, Feed, RunId, Timestamp,
+    cursor::Position,
     envelope::MessageType,
     progress::Status,
     server::{ConnectionAck, ErrorCode, ErrorData, SubscriptionAck},
@@ -117,7 +118,7 @@ async fn the_stream_of_a_run_is_asked_like_its_topic() {
     let world = World::new().await;
     let gateway = world.guarded().await;
     let run = RunId::new();
-    world.run_event("alpha", &run, 1, Status::Completed).await;
+    let end = world.run_event("alpha", &run, 1, Status::Completed).await;
     let path = format!("/api/scrapes/{run}/events");
     let (status, code, _) = refusal(
         gateway
@@ -130,6 +131,20 @@ async fn the_stream_of_a_run_is_asked_like_its_topic() {
         .get_by(&path, &token(&["scrape_progress.alpha"], ""))
         .await;
     assert_eq!(answer.status(), 200);
+    // From behind its end: who may not follow it does not learn that it is over.
+    let epoch = world
+        .bus
+        .stream_state(&world.bus.names().runs)
+        .await
+        .unwrap()
+        .epoch;
+    let position = Position::new(epoch, end.seq);
+    let cursor = Cursor::at(Timestamp::now()).with(Feed::Run, Some(position));
+    let path = format!("{path}?since={cursor}");
+    for (topics, status) in [("scrape_progress.bravo", 403), ("scrape_progress.alpha", 204)] {
+        let answer = gateway.get_by(&path, &token(&[topics], "read")).await;
+        assert_eq!(answer.status(), status, "{topics}");
+    }
 }
 
 #[tokio::test]

@@ -62,7 +62,10 @@ impl Plain {
     /// A request with further headers, that asks for its connection to end.
     pub(crate) async fn request(address: &str, line: &str, headers: &[&str]) -> Answer {
         let headers: String = lines(headers);
-        let host = if headers.to_ascii_lowercase().contains("host:") {
+        let has_host = headers
+            .lines()
+            .any(|line| line.to_ascii_lowercase().starts_with("host:"));
+        let host = if has_host {
             String::new()
         } else {
             format!("host: {address}\r\n")
@@ -73,11 +76,16 @@ impl Plain {
 
     /// A WebSocket handshake; the answer up to its end.
     pub(crate) async fn handshake(address: &str, headers: &[&str]) -> (Self, Answer) {
+        Self::handshake_at(address, "/api/ws", headers).await
+    }
+
+    /// The same at a target of its own.
+    pub(crate) async fn handshake_at(address: &str, target: &str, headers: &[&str]) -> (Self, Answer) {
         let mut plain = Self::connect(address).await;
         let headers: String = lines(headers);
         plain
             .send(&format!(
-                "GET /api/ws HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                "GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                  sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
             ))
             .await;
@@ -99,6 +107,10 @@ impl Answer {
             head: head.to_ascii_lowercase(),
             body: body.to_owned(),
         }
+    }
+
+    pub(crate) fn has(&self, text: &str) -> bool {
+        self.body.contains(text)
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

@@ -1,7 +1,9 @@
 //! The stages, in the order in which they run: quick ones first.
 
 use super::{Bench, Outcome, Stage};
-use crate::{apt, browser, compose, house, nats, node, page, process, product, python, secrets, tool, types};
+use crate::{
+    apt, browser, compose, house, interop, nats, node, page, process, product, python, secrets, tool, types,
+};
 use anyhow::Result;
 use std::process::Command;
 
@@ -66,6 +68,11 @@ pub(super) const STAGES: &[Stage] = &[
         name: "browser",
         about: "a real Chromium against the gateway",
         run: browser,
+    },
+    Stage {
+        name: "interop",
+        about: "other people's clients over a gateway's restart, against docs/interop.md",
+        run: |bench| passed(interop::check(bench.oddswire()?, bench.nats()?)),
     },
     // Last: it reads what the others logged.
     Stage {

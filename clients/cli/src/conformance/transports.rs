@@ -56,7 +56,7 @@ pub(crate) const CHECKS: &[Check] = &[
     ),
     check(
         "sse-first-bytes",
-        "The first bytes of an event stream (an empty comment) come at once.",
+        "An event stream begins with an event: no blank line comes before the first.",
         |probe| Box::pin(sse_first_bytes(probe)),
     ),
     check(
@@ -285,9 +285,9 @@ pub(crate) fn judge_sse_head(status: u16, head: &HeaderMap) -> Result<(), String
 async fn sse_first_bytes(probe: Probe) -> Judged {
     let mut events = probe.events("", &[]).await?;
     let first = events.block().await?;
-    let is_comment = first.as_ref().is_some_and(super::judge::sse::Block::is_comment);
-    Ok(ensure(is_comment, || {
-        format!("what comes first is no comment: {first:?}")
+    let is_event = first.as_ref().is_some_and(|block| !block.is_empty());
+    Ok(ensure(is_event, || {
+        format!("what comes first is no event: {first:?}")
     })?)
 }
 

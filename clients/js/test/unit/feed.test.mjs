@@ -294,8 +294,10 @@ test("two WebSockets that are never acknowledged are followed by an event stream
   const { told } = follow(feed);
   await settle();
   sockets[0].cut();
+  await settle();
   await pass(500);
   sockets[1].cut();
+  await settle();
   await pass(1000);
   assert.deepEqual([sockets.length, streams.length, streams[0].since, streams[0].url.pathname], [2, 1, "c7", "/api/events"]);
   streams[0].open();
@@ -531,4 +533,68 @@ test("an iterator throws what ended the feed", async (t) => {
   sockets[0].cut(1008);
   await assert.rejects(next, { name: "OddswireError", code: "closed_1008" });
   assert.throws(() => feed[Symbol.asyncIterator](), /an iterator already/);
+});
+
+const problem = (status, code, detail) =>
+  new Response(JSON.stringify({ type: code, title: code, status, code, detail }), { status, headers: { "content-type": "application/problem+json" } });
+
+test("a WebSocket that is refused without a word: the gateway is asked why, once, and its word ends the feed", async (t) => {
+  const { client, sockets, asked } = stage(t, { explains: async () => problem(403, "origin_not_allowed", "pages of this origin may not") });
+  const feed = client.subscribe();
+  const { states } = follow(feed);
+  await settle();
+  sockets[0].cut(1006);
+  await settle();
+  assert.deepEqual(states.at(-1), "closed");
+  assert.deepEqual([feed.state.error.code, feed.state.error.status, asked], ["origin_not_allowed", 403, ["cors"]]);
+});
+
+test("a gateway that would let the client in is told of once, while the feed goes on trying", async (t) => {
+  const { client, sockets, streams, asked, pass } = stage(t, { explains: async () => problem(400, "not_a_websocket", "no upgrade") });
+  const feed = client.subscribe();
+  follow(feed);
+  await settle();
+  sockets[0].cut(1006);
+  await settle();
+  assert.equal(feed.state.status, "reconnecting");
+  assert.match(feed.state.why, /would let this client in/);
+  await pass(1000);
+  sockets[1].cut(1006);
+  await settle();
+  assert.match(feed.state.why, /would let this client in/, "1006 says less");
+  assert.deepEqual(asked, ["cors"]);
+  await pass(2000);
+  assert.equal(streams.length, 1, "the other transport is tried");
+  feed.close();
+});
+
+test("a page that may not read why it is refused says that it is its origin", async (t) => {
+  globalThis.location = { origin: "http://page.example" };
+  t.after(() => delete globalThis.location);
+  const explains = (mode) => (mode === "no-cors" ? Promise.resolve(new Response()) : Promise.reject(new TypeError("Failed to fetch")));
+  const { client, sockets, asked } = stage(t, { explains });
+  const feed = client.subscribe();
+  follow(feed);
+  await settle();
+  sockets[0].cut(1006);
+  await settle();
+  assert.deepEqual([feed.state.status, asked], ["reconnecting", ["cors", "no-cors"]]);
+  assert.match(feed.state.why, /pages of http:\/\/page\.example may not use it.*--allow-origin/);
+  feed.close();
+});
+
+test("a gateway that is not there is asked again with each attempt, and a connection that was good is not explained", async (t) => {
+  const { client, sockets, asked, pass } = stage(t);
+  const feed = client.subscribe();
+  follow(feed);
+  await settle();
+  sockets[0].cut(1006);
+  await settle();
+  assert.match(feed.state.why, /1006/);
+  await pass(1000);
+  sockets[1].ack();
+  sockets[1].cut(1006);
+  await settle();
+  assert.deepEqual(asked, ["cors"]);
+  feed.close();
 });

@@ -113,12 +113,18 @@ export function stage(t, options = {}) {
     static all = [];
   }
   const streams = [];
+  const { url = "http://gateway/", explains = () => Promise.reject(new TypeError("nobody is there")), ...rest } = options;
+  const asked = [];
   const fetch = (url, init) => {
+    // A client that was refused without a word asks why.
+    if (new URL(url).pathname.endsWith("/api/ws")) {
+      asked.push(init.mode);
+      return explains(init.mode);
+    }
     const stream = new FakeStream(url, init);
     streams.push(stream);
     return stream.answered;
   };
-  const { url = "http://gateway/", ...rest } = options;
   const client = createClient(url, { WebSocket, fetch, ...rest });
 
   // Time goes by as it does for a program that is awake, or (`asleep`) in one leap.
@@ -132,7 +138,7 @@ export function stage(t, options = {}) {
     }
   }
 
-  return { client, sockets: WebSocket.all, streams, pass };
+  return { client, sockets: WebSocket.all, streams, asked, pass };
 }
 
 /** A feed with a list of what it tells, in short. */

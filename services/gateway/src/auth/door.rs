@@ -1,7 +1,10 @@
 //! Where clients are let in, by token or by ticket, and counted.
 
 use super::{Auth, Grant, Refusal, ticket::TicketKey};
-use crate::metrics::{AuthLabel, Metrics};
+use crate::{
+    front::Refusals,
+    metrics::{AuthLabel, Metrics},
+};
 use oddswire_kit::bus::Bus;
 use oddswire_protocol::Timestamp;
 use std::{sync::Arc, time::Duration};
@@ -15,6 +18,7 @@ pub struct Door {
     auth: watch::Receiver<Arc<Auth>>,
     bus: Bus,
     metrics: Arc<Metrics>,
+    refusals: Refusals,
     /// Of what this role shows the bus, which no other role has; without that, of what tokens are signed with; without
     /// that, this gateway's own.
     bus_key: Option<TicketKey>,
@@ -37,6 +41,7 @@ impl Door {
             auth,
             bus,
             metrics,
+            refusals: Refusals::default(),
             bus_key,
             own_key: TicketKey::of_secret(&own),
         }
@@ -70,9 +75,16 @@ impl Door {
         self.count(redeemed)
     }
 
-    /// Tells the operator why somebody was not let in.
+    /// Tells the operator why somebody was not let in: in the counters, and seldom in the log.
     pub fn refuse(&self, refusal: Refusal) -> Refusal {
         self.note(refusal.reason());
+        if let Some(left_out) = self.refusals.due(refusal.reason()) {
+            tracing::info!(
+                reason = refusal.reason(),
+                left_out,
+                "a client was not let in; {refusal}"
+            );
+        }
         refusal
     }
 

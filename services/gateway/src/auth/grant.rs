@@ -76,6 +76,12 @@ impl Claims {
         self.iat.map(|iat| self.exp - iat)
     }
 
+    /// Seconds from now to its end. `iat` is what the token says of itself: one from the future would make it look short.
+    #[expect(clippy::cast_precision_loss, reason = "seconds are all that counts")]
+    pub(super) fn left_s(&self) -> f64 {
+        self.exp - Timestamp::now().unix_ms() as f64 / 1_000.0
+    }
+
     pub(super) fn into_grant(self, leeway_s: u64) -> Result<Grant, Refusal> {
         let own = self.oddswire.map(|own| own.topics).unwrap_or_default();
         let topics = own.iter().map(|name| name.parse::<Topic>());

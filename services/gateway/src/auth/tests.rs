@@ -185,6 +185,10 @@ async fn a_token_for_too_long_is_refused_where_that_is_asked() {
     assert!(auth.check(&sign(SECRET, None, &claims())).await.is_ok());
     let long = sign(SECRET, None, &with("exp", now_s() + 700));
     assert_eq!(auth.check(&long).await, Err(Refusal::TooLongLived));
+    let mut from_the_future = with("exp", now_s() + 3_600);
+    from_the_future["iat"] = (now_s() + 3_500).into();
+    let from_the_future = sign(SECRET, None, &from_the_future);
+    assert_eq!(auth.check(&from_the_future).await, Err(Refusal::TooLongLived));
     let ageless = sign(SECRET, None, &without("iat"));
     assert!(matches!(auth.check(&ageless).await, Err(Refusal::Claims(_))));
 }

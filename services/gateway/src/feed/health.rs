@@ -13,7 +13,15 @@ use tokio::time::Instant;
 pub struct FeedHealth {
     /// The connection that listens.
     live: Bus,
-    good_at: Mutex<[Option<Instant>; Feed::ALL.len()]>,
+    good_at: Mutex<[Option<Good>; Feed::ALL.len()]>,
+}
+
+/// A check that was good.
+#[derive(Debug, Clone, Copy)]
+struct Good {
+    at: Instant,
+    /// The number of the connection over which the stream was seen.
+    over: u64,
 }
 
 /// Without a good check for this long a feed is stale: more than the longest wait between two audits.
@@ -34,14 +42,17 @@ impl FeedHealth {
     }
 
     /// Whether a client can join a feed: the connection is there, and the feed not stale. A node that has lost the others
-    /// keeps its connections and tells nothing new.
+    /// keeps its connections and tells nothing new; and behind a new connection there may be a stream with another past.
     pub fn serves(&self, feed: Feed) -> bool {
-        self.is_connected() && self.age(feed).is_none_or(|age| age <= STALE_AFTER)
+        let over = self.live.connects();
+        let fits = |good: Good| good.at.elapsed() <= STALE_AFTER && good.over == over;
+        self.is_connected() && self.last_good(feed).is_none_or(fits)
     }
 
-    /// The feed misses nothing now.
-    pub(super) fn good(&self, feed: Feed) {
-        self.set(feed, Some(Instant::now()));
+    /// The feed misses nothing now, as was seen over the connection of this number.
+    pub(super) fn good(&self, feed: Feed, over: u64) {
+        let at = Instant::now();
+        self.set(feed, Some(Good { at, over }));
     }
 
     /// Nobody is interested in the feed.
@@ -49,14 +60,17 @@ impl FeedHealth {
         self.set(feed, None);
     }
 
-    fn set(&self, feed: Feed, at: Option<Instant>) {
-        self.good_at.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()] = at;
+    fn set(&self, feed: Feed, good: Option<Good>) {
+        self.good_at.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()] = good;
     }
 
     /// How long ago an active feed was good.
     pub fn age(&self, feed: Feed) -> Option<Duration> {
-        let at = self.good_at.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()];
-        at.map(|at| at.elapsed())
+        self.last_good(feed).map(|good| good.at.elapsed())
+    }
+
+    fn last_good(&self, feed: Feed) -> Option<Good> {
+        self.good_at.lock().unwrap_or_else(PoisonError::into_inner)[feed.index()]
     }
 
     /// Whether the bus is there for these feeds, and since how many milliseconds it is not known to be.

@@ -175,7 +175,7 @@ mod tests {
         let mut pieces = Vec::from([1, 2, 3].map(|_| answer.hold(Bytes::from_static(b"piece"))));
         answer.is_turn_of(Turn::Client);
         while pieces.pop().is_some() {
-            advance(PATIENCE - Duration::from_secs(1)).await;
+            advance(PATIENCE.saturating_sub(Duration::from_secs(1))).await;
             assert!(!is_stalled(&backlogs).await, "slow is not dead");
         }
         advance(PATIENCE).await;

@@ -3,7 +3,7 @@
 //! A browser lets any page open a WebSocket to any host, and send simple POSTs anywhere. `Origin` tells whose page it
 //! is; programs that are no browsers leave it out, and nobody is protected from them by it.
 
-use hyper::http::Uri;
+use super::authority::Authority;
 use std::{fmt, net::IpAddr, str::FromStr};
 
 /// An origin that is allowed: `https://odds.example.org`, `https://*.example.org` for every name below, or
@@ -13,7 +13,7 @@ pub struct Pattern {
     scheme: String,
     /// Whether names below `authority` are meant, and not itself.
     below: bool,
-    authority: String,
+    authority: Authority,
     /// Whether every port of it is meant.
     any_port: bool,
 }
@@ -48,17 +48,15 @@ impl FromStr for Pattern {
             Some(host) => (host, true),
             None => (authority, false),
         };
-        let is_name = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-        let plain =
-            matches!(scheme, "http" | "https") && !authority.is_empty() && authority.chars().all(is_name);
+        let authority = Authority::parse(authority).ok_or(BadPattern::Shape)?;
         // `https://*.org` is as good as everybody.
-        if !plain || (below && !authority.contains('.')) {
+        if !matches!(scheme, "http" | "https") || (below && !authority.host.contains('.')) {
             return Err(BadPattern::Shape);
         }
         Ok(Self {
             scheme: scheme.to_owned(),
             below,
-            authority: authority.to_ascii_lowercase(),
+            authority,
             any_port,
         })
     }
@@ -67,29 +65,42 @@ impl FromStr for Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let below = if self.below { "*." } else { "" };
-        let port = if self.any_port { ":*" } else { "" };
-        write!(f, "{}://{below}{}{port}", self.scheme, self.authority)
+        write!(f, "{}://{below}{}", self.scheme, self.authority.host)?;
+        match self.authority.port {
+            _ if self.any_port => f.write_str(":*"),
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
+        }
     }
 }
 
 impl Pattern {
-    fn admits(&self, origin: &str) -> bool {
-        let Some((scheme, authority)) = origin.split_once("://") else {
-            return false;
-        };
-        let mut authority = authority.to_ascii_lowercase();
-        if self.any_port {
-            let port = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
-            authority.truncate(port.unwrap_or(authority.len()));
-        }
+    fn admits(&self, origin: &Origin<'_>) -> bool {
+        let Origin { scheme, authority } = origin;
         let fits = if self.below {
             authority
-                .strip_suffix(&self.authority)
+                .host
+                .strip_suffix(&self.authority.host)
                 .is_some_and(|name| name.len() > 1 && name.ends_with('.'))
         } else {
-            authority == self.authority
+            authority.host == self.authority.host
         };
-        fits && scheme == self.scheme
+        let port = self.any_port || authority.port_of(scheme) == self.authority.port_of(scheme);
+        fits && port && *scheme == self.scheme
+    }
+}
+
+/// An `Origin` that is not opaque (RFC 6454).
+struct Origin<'a> {
+    scheme: &'a str,
+    authority: Authority,
+}
+
+impl<'a> Origin<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let (scheme, authority) = text.split_once("://")?;
+        let authority = Authority::parse(authority)?;
+        Some(Self { scheme, authority })
     }
 }
 
@@ -103,15 +114,15 @@ pub(super) enum Whose {
     Foreign,
 }
 
-/// Judges an `Origin` by the host that was asked. The scheme does not count: TLS may end in front of the gateway.
-pub(super) fn whose(origin: &str, host: Option<&str>, allowed: &[Pattern]) -> Whose {
-    let own = origin
-        .split_once("://")
-        .zip(host)
-        .is_some_and(|((_, authority), host)| authority.eq_ignore_ascii_case(host));
-    if own {
+/// Judges an `Origin` by the host that was asked. The scheme does not count for the own host: TLS may end in front of the
+/// gateway.
+pub(super) fn whose(origin: &str, asked: Option<&Authority>, allowed: &[Pattern]) -> Whose {
+    let Some(origin) = Origin::parse(origin) else {
+        return Whose::Foreign;
+    };
+    if asked.is_some_and(|asked| asked.is_same_host(&origin.authority)) {
         Whose::Own
-    } else if allowed.iter().any(|pattern| pattern.admits(origin)) {
+    } else if allowed.iter().any(|pattern| pattern.admits(&origin)) {
         Whose::Allowed
     } else {
         Whose::Foreign
@@ -120,18 +131,13 @@ pub(super) fn whose(origin: &str, host: Option<&str>, allowed: &[Pattern]) -> Wh
 
 /// Whether a host is a name that only this machine's owner gives: localhost, an address, or one that is configured. A
 /// page at a name that somebody had resolve to 127.0.0.1 calls the gateway by that name.
-pub(super) fn is_local_name(host: &str, allowed: &[String]) -> bool {
-    // A path makes it a whole address.
-    let Ok(uri) = format!("http://{host}/").parse::<Uri>() else {
-        return false;
-    };
-    let Some(name) = uri.host() else { return false };
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let name = name.to_ascii_lowercase();
-    bare.parse::<IpAddr>().is_ok()
+pub(super) fn is_local_name(asked: &Authority, allowed: &[String]) -> bool {
+    let name = asked.host.as_str();
+    name.starts_with('[')
+        || name.parse::<IpAddr>().is_ok()
         || name == "localhost"
         || name.ends_with(".localhost")
-        || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(&name))
+        || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -168,7 +174,8 @@ mod tests {
             .iter()
             .map(|text| text.parse().unwrap())
             .collect();
-        let host = Some("gw.example.com:8443");
+        let host = Authority::parse("gw.example.com:8443");
+        let host = host.as_ref();
         for (origin, expected) in [
             ("https://gw.example.com:8443", Whose::Own),
             ("http://GW.example.com:8443", Whose::Own),
@@ -177,6 +184,8 @@ mod tests {
             ("http://odds.example.org", Whose::Foreign),
             ("https://odds.example.org.evil.example", Whose::Foreign),
             ("https://evilodds.example.org", Whose::Foreign),
+            ("https://odds.example.org:443", Whose::Allowed),
+            ("https://odds.example.org:80", Whose::Foreign),
             ("https://a.example.net", Whose::Allowed),
             ("https://a.b.example.net", Whose::Allowed),
             ("https://example.net", Whose::Foreign),
@@ -188,6 +197,29 @@ mod tests {
             assert_eq!(whose(origin, host, &allowed), expected, "{origin}");
         }
         assert_eq!(whose("https://x", None, &[]), Whose::Foreign);
+    }
+
+    #[test]
+    fn a_default_port_that_is_written_out_is_the_same_origin() {
+        for (host, origin) in [
+            ("odds.example.org:443", "https://odds.example.org"),
+            ("odds.example.org:80", "http://odds.example.org"),
+            ("odds.example.org", "https://odds.example.org:443"),
+            // An inner proxy that speaks plain HTTP on port 80, behind one that ends TLS.
+            ("odds.example.org:80", "https://odds.example.org"),
+        ] {
+            let host = Authority::parse(host).unwrap();
+            assert_eq!(
+                whose(origin, Some(&host), &[]),
+                Whose::Own,
+                "{origin} at {host:?}"
+            );
+        }
+        let written_out: Pattern = "https://odds.example.org:443".parse().unwrap();
+        assert_eq!(
+            whose("https://odds.example.org", None, &[written_out]),
+            Whose::Allowed
+        );
     }
 
     #[test]
@@ -211,6 +243,7 @@ mod tests {
     #[test]
     fn only_names_that_nobody_else_can_point_here_are_local() {
         let allowed = ["odds.lan".to_owned()];
+        let is_local = |host: &str| Authority::parse(host).is_some_and(|host| is_local_name(&host, &allowed));
         for host in [
             "localhost",
             "LOCALHOST:8080",
@@ -220,7 +253,7 @@ mod tests {
             "192.168.1.5",
             "odds.lan:1",
         ] {
-            assert!(is_local_name(host, &allowed), "{host}");
+            assert!(is_local(host), "{host}");
         }
         for host in [
             "evil.example",
@@ -232,7 +265,7 @@ mod tests {
             "x/y",
             "evil@x",
         ] {
-            assert!(!is_local_name(host, &allowed), "{host}");
+            assert!(!is_local(host), "{host}");
         }
     }
 }

@@ -37,6 +37,7 @@ impl Door {
         let uri = target.parse().unwrap();
         let asked = Asked {
             method: &method,
+            version: Version::HTTP_11,
             uri: &uri,
             headers: &map,
         };
@@ -109,9 +110,14 @@ async fn a_name_that_somebody_pointed_here_is_refused() {
     );
     assert_eq!(local.get("/api/odds", &rebound[..1]).unwrap_err(), Refused::Host);
     local.get("/api/odds", &[("host", "odds.lan:8080")]).unwrap();
-    local.get("/api/odds", &[]).unwrap();
     let twice = [("host", "localhost"), ("host", "evil.example")];
-    assert_eq!(local.get("/api/odds", &twice).unwrap_err(), Refused::Host);
+    for bad in [&[][..], &twice, &[("host", "localhost/..")]] {
+        assert_eq!(
+            local.get("/api/odds", bad).unwrap_err(),
+            Refused::BadHost,
+            "{bad:?}"
+        );
+    }
     // Where a token is needed, a page that comes by such a name has none. A port that others can reach has names that this
     // gateway cannot know.
     door_with(true, "0.0.0.0:8080", "192.0.2.1:5000", |_, _| {})

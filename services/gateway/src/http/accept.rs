@@ -97,7 +97,7 @@ impl Door {
                 self.connections.spawn(self.clone().serve(stream, visitor));
             }
             Err(refused) => {
-                tracing::debug!(client = %peer, ?refused, "refused");
+                self.gateway.front.tell(refused, peer.ip(), None);
                 // A word in TLS would cost a handshake.
                 let permit = match self.gateway.front.tls() {
                     None => Arc::clone(refusing).try_acquire_owned().ok(),
@@ -143,7 +143,9 @@ impl Door {
         let pace = self.pace(&visitor);
         let stream = tls.accept(self.peer(stream, &pace));
         let Ok(Ok(stream)) = timeout(self.gateway.front.head_within(), stream).await else {
-            self.gateway.front.count(Refused::Tls);
+            self.gateway
+                .front
+                .tell(self.gateway.front.count(Refused::Tls), visitor.address, None);
             return;
         };
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {

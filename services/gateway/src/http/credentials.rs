@@ -1,10 +1,13 @@
 //! What a request brings to be let in with, and what each address asks for.
 
 use super::{Gateway, error::ApiError};
-use crate::auth::{Grant, Refusal, Scope};
+use crate::{
+    auth::{Grant, Refusal, Scope},
+    front::Visitor,
+};
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderValue, Method, header},
     middleware::Next,
     response::Response,
 };
@@ -60,7 +63,12 @@ pub(super) async fn ask(
         return Ok(next.run(request).await);
     }
     let grant = gateway
-        .admit(request.headers(), None, Transport::Request)
+        .admit(
+            request.headers(),
+            None,
+            Transport::Request,
+            request.extensions().get::<Visitor>(),
+        )
         .await?
         .ok_or_else(|| door.refuse(Refusal::Missing))?;
     if let Need::Scope(scope) = need
@@ -95,10 +103,15 @@ impl Gateway {
         headers: &HeaderMap,
         ticket: Option<&str>,
         transport: Transport,
+        visitor: Option<&Visitor>,
     ) -> Result<Option<Arc<Grant>>, Refusal> {
         let door = &self.shared.door;
-        let cookie = door.auth().cookie.clone();
-        let found = find(headers, ticket, transport, cookie.as_deref()).map_err(|r| door.refuse(r))?;
+        let auth = door.auth();
+        let cookie = auth.cookie.as_deref().map(|name| Cookie {
+            name,
+            is_own_page: visitor.is_some_and(|visitor| visitor.is_own_page),
+        });
+        let found = find(headers, ticket, transport, cookie).map_err(|r| door.refuse(r))?;
         match found {
             None => Ok(None),
             Some(Credential::Token(token)) => door.by_token(token).await.map(Some),
@@ -111,15 +124,25 @@ impl Gateway {
         &self,
         headers: &HeaderMap,
         ticket: Option<&str>,
+        visitor: Option<&Visitor>,
     ) -> Result<Option<Arc<Grant>>, Refusal> {
         if !self.shared.door.is_on() {
             return Ok(None);
         }
-        let admitted = self.admit(headers, ticket, Transport::Request).await?;
+        let admitted = self.admit(headers, ticket, Transport::Request, visitor).await?;
         admitted
             .map(Some)
             .ok_or_else(|| self.shared.door.refuse(Refusal::Missing))
     }
+}
+
+/// The cookie that may have a token in it.
+#[derive(Debug, Clone, Copy)]
+struct Cookie<'a> {
+    name: &'a str,
+    /// Whether a browser says that a page of this host sends the request. A cookie comes along whoever makes the browser
+    /// send it, so it counts only then.
+    is_own_page: bool,
 }
 
 /// The one thing that was brought. A cookie, which a browser sends unasked, counts when there is nothing else.
@@ -127,7 +150,7 @@ fn find<'a>(
     headers: &'a HeaderMap,
     ticket: Option<&'a str>,
     transport: Transport,
-    cookie: Option<&str>,
+    cookie: Option<Cookie<'_>>,
 ) -> Result<Option<Credential<'a>>, Refusal> {
     let mut found: Vec<Credential<'a>> = Vec::new();
     for value in headers.get_all(header::AUTHORIZATION) {
@@ -141,13 +164,13 @@ fn find<'a>(
     if found.len() > 1 {
         return Err(Refusal::Several);
     }
-    if let (true, Some(name)) = (found.is_empty(), cookie) {
-        let mut values = cookies(headers, name);
+    if let (true, Some(cookie)) = (found.is_empty(), cookie) {
+        let mut values = cookies(headers, cookie.name);
         let first = values.next();
         if values.next().is_some() {
             return Err(Refusal::Several);
         }
-        if first.is_some() && !is_of_this_host(headers) {
+        if first.is_some() && !cookie.is_own_page {
             return Err(Refusal::Origin);
         }
         return Ok(first.map(Credential::Token));
@@ -192,22 +215,6 @@ fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a s
             let (key, value) = pair.trim().split_once('=')?;
             (key == name).then_some(value)
         })
-}
-
-/// Whether a browser sends this for a page of this host. A cookie comes along whoever makes the browser send it, so it
-/// counts only then. This is the place where a list of further origins belongs.
-fn is_of_this_host(headers: &HeaderMap) -> bool {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    match (text(&header::ORIGIN), text(&header::HOST)) {
-        (Some(origin), Some(host)) => origin
-            .split_once("://")
-            .is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host)),
-        (Some(_), None) => false,
-        // A browser leaves Origin out of simple requests to the page's own host, and says so here.
-        (None, _) => headers
-            .get("sec-fetch-site")
-            .is_some_and(|site| site == "same-origin"),
-    }
 }
 
 const CHALLENGE: &str = "Bearer realm=\"oddswire\"";
@@ -286,7 +293,19 @@ mod tests {
         pairs: &[(&'static str, &'static str)],
         ticket: Option<&str>,
     ) -> Result<Option<String>, Refusal> {
-        find(&headers(pairs), ticket, Transport::WebSocket, Some("odds")).map(|found| {
+        token_of(pairs, ticket, true)
+    }
+
+    fn token_of(
+        pairs: &[(&'static str, &'static str)],
+        ticket: Option<&str>,
+        is_own_page: bool,
+    ) -> Result<Option<String>, Refusal> {
+        let cookie = Cookie {
+            name: "odds",
+            is_own_page,
+        };
+        find(&headers(pairs), ticket, Transport::WebSocket, Some(cookie)).map(|found| {
             found.map(|found| match found {
                 Credential::Token(token) => token.to_owned(),
                 Credential::Ticket(ticket) => format!("ticket {ticket}"),
@@ -317,11 +336,8 @@ mod tests {
                 ("sec-websocket-protocol", "bearer.a"),
             ],
             &[("sec-websocket-protocol", "bearer.a, bearer.b")],
-            &[
-                ("cookie", "odds=a; odds=b"),
-                ("origin", "https://h"),
-                ("host", "h"),
-            ],
+            &[("cookie", "odds=a; odds=b")],
+            &[("cookie", "odds=a"), ("cookie", "odds=a")],
         ] {
             assert_eq!(token(pairs, None), Err(Refusal::Several), "{pairs:?}");
         }
@@ -345,27 +361,9 @@ mod tests {
     #[test]
     fn a_cookie_counts_for_pages_of_this_host_alone() {
         let cookie = ("cookie", "x=1; odds=a.b.c");
-        let good = Ok(Some("a.b.c".to_owned()));
-        assert_eq!(
-            token(&[cookie, ("origin", "https://h:1"), ("host", "h:1")], None),
-            good
-        );
-        assert_eq!(
-            token(&[cookie, ("sec-fetch-site", "same-origin"), ("host", "h")], None),
-            good
-        );
-        for others in [
-            &[cookie, ("host", "h")][..],
-            &[cookie, ("origin", "https://evil"), ("host", "h")],
-            &[cookie, ("origin", "null"), ("host", "h")],
-            &[cookie, ("sec-fetch-site", "cross-site"), ("host", "h")],
-        ] {
-            assert_eq!(token(others, None), Err(Refusal::Origin), "{others:?}");
-        }
+        assert_eq!(token_of(&[cookie], None, true), Ok(Some("a.b.c".to_owned())));
+        assert_eq!(token_of(&[cookie], None, false), Err(Refusal::Origin));
         // What is sent on purpose beats it.
-        assert_eq!(
-            token(&[cookie, ("host", "h")], Some("t")),
-            Ok(Some("ticket t".into()))
-        );
+        assert_eq!(token_of(&[cookie], Some("t"), false), Ok(Some("ticket t".into())));
     }
 }

@@ -20,12 +20,11 @@ use std::{
 
 /// Seconds after which somebody who found no room may come back: each is told another number.
 const COME_BACK_AFTER_S: std::ops::RangeInclusive<u64> = 1..=5;
-const METHODS: HeaderValue = HeaderValue::from_static("GET, POST");
-const HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type, last-event-id");
-const EXPOSED: HeaderValue = HeaderValue::from_static("location, retry-after");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
+const EXPOSED: HeaderValue = HeaderValue::from_static("etag, location, retry-after, www-authenticate");
+/// Seconds for which a browser need not ask again: as many as Chromium keeps at most.
+const REMEMBER_S: HeaderValue = HeaderValue::from_static("7200");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
-/// Seconds for which a browser need not ask again.
-const REMEMBER_S: HeaderValue = HeaderValue::from_static("600");
 
 pub(super) async fn guard(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
     let Some(visitor) = request.extensions().get::<Visitor>() else {
@@ -33,6 +32,7 @@ pub(super) async fn guard(State(gateway): State<Gateway>, mut request: Request, 
     };
     let asked = Asked {
         method: request.method(),
+        version: request.version(),
         uri: request.uri(),
         headers: request.headers(),
     };
@@ -51,7 +51,7 @@ pub(super) async fn guard(State(gateway): State<Gateway>, mut request: Request, 
     request.extensions_mut().insert(Arc::clone(&backlog));
     let is_http1 = request.version() < Version::HTTP_2;
     let mut response = if entry.is_preflight && entry.cors.is_some() {
-        preflight()
+        preflight(request.headers())
     } else {
         next.run(request).await
     };
@@ -74,13 +74,17 @@ pub(super) async fn guard(State(gateway): State<Gateway>, mut request: Request, 
     })
 }
 
-fn preflight() -> Response {
-    let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS),
-        (header::ACCESS_CONTROL_MAX_AGE, REMEMBER_S),
-    ];
-    (StatusCode::NO_CONTENT, headers).into_response()
+/// What an allowed page may send: whatever headers it asks for. Which ones depends on the libraries in it (cache-control,
+/// traceparent, those of monitoring), and all that they could spoil is its own request.
+fn preflight(asked: &HeaderMap) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, REMEMBER_S);
+    for wish in asked.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.append(header::ACCESS_CONTROL_ALLOW_HEADERS, wish.clone());
+    }
+    response
 }
 
 /// Says who may read the answer. Cookies are nobody's but the own pages': credentials are never allowed.
@@ -182,6 +186,10 @@ impl From<Refused> for ApiError {
             Refused::Host => Self::new(
                 ProblemCode::HostNotAllowed,
                 "this gateway serves its own machine and is not known by this name: see --allow-host",
+            ),
+            Refused::BadHost => Self::new(
+                ProblemCode::BadRequest,
+                "a request has one Host, the host and port that it asks for, and over HTTP/2 the same as its :authority",
             ),
             Refused::Target => Self::new(
                 ProblemCode::TargetTooLong,

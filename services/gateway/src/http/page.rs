@@ -8,7 +8,10 @@ use axum::{
 };
 use oddswire_protocol::problem::ProblemCode;
 use rust_embed::{Embed, EmbeddedFile};
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path as FolderPath, PathBuf},
+};
 
 /// What `npm run build` made of `clients/dashboard`. A release binary carries it; a debug one reads the folder.
 #[derive(Embed)]
@@ -58,9 +61,7 @@ pub(super) async fn file(
     name: FileName,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    // A path that is no text names no file.
-    let Path(name) = name.map_err(|_| nothing())?;
-    gateway.page.answer(&name, &headers).await.ok_or_else(nothing)
+    answer(&gateway, "", name, &headers).await
 }
 
 pub(super) async fn asset(
@@ -68,14 +69,29 @@ pub(super) async fn asset(
     name: FileName,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    answer(&gateway, "assets/", name, &headers).await
+}
+
+async fn answer(
+    gateway: &Gateway,
+    folder: &str,
+    name: FileName,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    // A path that is no text names no file.
     let Path(name) = name.map_err(|_| nothing())?;
-    // With a separator in it, it would name something outside.
-    let path = if name.contains(['/', '\\']) {
+    if !is_file_name(&name) {
         return Err(nothing());
-    } else {
-        format!("assets/{name}")
-    };
-    gateway.page.answer(&path, &headers).await.ok_or_else(nothing)
+    }
+    let path = format!("{folder}{name}");
+    gateway.page.answer(&path, headers).await.ok_or_else(nothing)
+}
+
+/// Whether a part of an address, which was decoded after the address was taken apart, is the plain name of a file: what
+/// was `%2F` is a character of it and no separator (RFC 3986, 2.4), and no file of a page has it in its name.
+fn is_file_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.~@+".contains(c);
+    !name.starts_with('.') && name.chars().all(is_plain)
 }
 
 fn nothing() -> ApiError {
@@ -134,16 +150,23 @@ impl Page {
             Self::Off => None,
             Self::Compiled => Compiled::get(path),
             Self::Folder(folder) => {
-                // Names come as one part of an address each: a name that is a way out names nothing.
-                if path.split('/').any(|part| part == ".." || part.contains('\\')) {
-                    return None;
-                }
-                let whole = folder.join(path);
-                let read = tokio::task::spawn_blocking(move || rust_embed::utils::read_file_from_fs(&whole));
-                read.await.ok()?.ok()
+                let (folder, path) = (folder.clone(), path.to_owned());
+                let read = tokio::task::spawn_blocking(move || {
+                    let whole = inside(&folder, &path)?;
+                    rust_embed::utils::read_file_from_fs(&whole).ok()
+                });
+                read.await.ok()?
             }
         }
     }
+}
+
+/// Where a file of the folder really is. `None` for what leads out of it, through a link too, and for what is no file: a
+/// pipe would never end.
+fn inside(folder: &FolderPath, path: &str) -> Option<PathBuf> {
+    let folder = folder.canonicalize().ok()?;
+    let whole = folder.join(path).canonicalize().ok()?;
+    (whole.starts_with(&folder) && whole.is_file()).then_some(whole)
 }
 
 /// Only what a page is made of is served, so that a folder gives away nothing else.
@@ -241,7 +264,13 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_outside_of_the_folder_and_nothing_that_is_no_part_of_a_page_is_served() {
-        let (_root, page) = folder();
+        let (root, page) = folder();
+        let inside = root.path().join("page");
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, inside.join(name)).unwrap();
+        link("../secret.html", "out.html");
+        link("../..", "assets/out");
+        link("index.html", "now.html");
+        std::os::unix::net::UnixListener::bind(inside.join("pipe.html")).unwrap();
         for path in [
             "../secret.html",
             "assets/../../secret.html",
@@ -249,8 +278,39 @@ mod tests {
             ".env",
             "assets",
             "none.html",
+            "pipe.html",
+            "out.html",
+            "assets/out/secret.html",
+            "nul\0.html",
         ] {
             assert!(page.answer(path, &HeaderMap::new()).await.is_none(), "{path}");
+        }
+        let absolute = root.path().join("secret.html");
+        let absolute = absolute.to_str().unwrap();
+        assert!(page.answer(absolute, &HeaderMap::new()).await.is_none());
+        // A link that stays inside is how a page is exchanged at once.
+        let linked = page.answer("now.html", &HeaderMap::new()).await;
+        assert_eq!(linked.unwrap().status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_part_of_an_address_is_the_plain_name_of_a_file_or_none() {
+        for name in ["index.html", "board-a1B2_c.js", "logo@2x.png"] {
+            assert!(is_file_name(name), "{name}");
+        }
+        for name in [
+            "/etc/x.html",
+            "..",
+            ".env",
+            "a/b.js",
+            "..\\x.js",
+            "c:x.js",
+            "a\0.js",
+            "a b.js",
+            "a%2fb.js",
+            "\u{202e}sj.a",
+        ] {
+            assert!(!is_file_name(name), "{name:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
 use axum::http::HeaderMap;
 use oddswire_protocol::{
     Cursor, Topic,
-    client::CONFLATE_MS_MAX,
+    client::{CONFLATE_MS_MAX, HEARTBEAT_MS_MAX, HEARTBEAT_MS_MIN},
     problem::ProblemCode,
     server::{ErrorCode, ErrorData, Limits},
 };
@@ -36,6 +36,10 @@ pub(super) struct StreamQuery {
     /// Milliseconds in which at most one message a key comes, the newest; 0: all.
     #[schemars(with = "u64", range(max = CONFLATE_MS_MAX), extend("default" = 0))]
     conflate_ms: Option<String>,
+    /// Milliseconds between heartbeats, for a client whose library gives up a silent connection sooner; the gateway's own
+    /// setting when left out.
+    #[schemars(with = "u64", range(min = HEARTBEAT_MS_MIN, max = HEARTBEAT_MS_MAX))]
+    heartbeat_ms: Option<String>,
     /// What `POST /api/tickets` gave, where no header can be sent.
     #[schemars(with = "String")]
     ticket: Option<String>,
@@ -63,7 +67,7 @@ impl NoTopic {
 }
 
 impl StreamQuery {
-    /// Checks what has one answer for both transports: a malformed `conflate_ms`, and a `since` that is empty. Who sends
+    /// Checks what has one answer for both transports: a malformed `conflate_ms` or `heartbeat_ms`, and a `since` that is empty. Who sends
     /// that has a variable that is not set, and wants something else than live.
     pub(super) fn check(&self) -> Result<(), ApiError> {
         let names = [
@@ -76,7 +80,20 @@ impl StreamQuery {
                 "{name} is empty: since must be now, snapshot or a cursor, or be left out"
             )));
         }
-        self.conflate().map(|_| ())
+        self.conflate().and(self.heartbeat().map(|_| ()))
+    }
+
+    /// The time between heartbeats that the client asks for.
+    pub(super) fn heartbeat(&self) -> Result<Option<Duration>, ApiError> {
+        match self.heartbeat_ms.as_deref().map(str::parse) {
+            None => Ok(None),
+            Some(Ok(ms)) if (HEARTBEAT_MS_MIN..=HEARTBEAT_MS_MAX).contains(&ms) => {
+                Ok(Some(Duration::from_millis(ms)))
+            }
+            Some(_) => Err(ApiError::bad_query(format!(
+                "heartbeat_ms must be {HEARTBEAT_MS_MIN} to {HEARTBEAT_MS_MAX}"
+            ))),
+        }
     }
 
     /// What is to let the client in where it cannot send a header.
@@ -155,6 +172,7 @@ impl StreamQuery {
             since: self.since(headers),
             ids: self.resumes(headers),
             conflate: self.conflate().unwrap_or_default(),
+            heartbeat: self.heartbeat().unwrap_or_default(),
             one_run: false,
             grant,
             reference: None,
@@ -263,6 +281,22 @@ mod tests {
             (request.topics.len(), request.faults[0].code),
             (2, ErrorCode::TooManyTopics)
         );
+    }
+
+    #[test]
+    fn a_heartbeat_is_from_one_second_to_a_minute_or_the_gateways_own() {
+        let asked = |ms: Option<&str>| StreamQuery {
+            heartbeat_ms: ms.map(str::to_owned),
+            ..StreamQuery::default()
+        };
+        assert_eq!(asked(None).heartbeat().unwrap(), None);
+        for ms in [1_000, 5_000, 60_000] {
+            let heartbeat = asked(Some(&ms.to_string())).heartbeat().unwrap();
+            assert_eq!(heartbeat, Some(Duration::from_millis(ms)));
+        }
+        for bad in ["999", "60001", "0", "-1", "", "5s", "1e4"] {
+            assert!(asked(Some(bad)).check().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -12,10 +12,10 @@ use crate::{
     front::{Asked, Visitor},
     session::{Request, Session},
     socket::{Socket, linger},
-    wire::Form,
+    wire::{self, Form},
 };
 use axum::{
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version},
     response::{IntoResponse, Response},
 };
 use http_body_util::BodyExt;
@@ -56,8 +56,8 @@ pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway, visitor: Visi
     };
     let mut cors = HeaderMap::new();
     let asked = match head {
-        Ok((uri, headers)) => match enter(&gateway, &visitor, &uri, &headers, &mut cors) {
-            Ok(visitor) => asked_for(&gateway, &uri, &headers).await.and_then(|request| {
+        Ok(head) => match enter(&gateway, &visitor, &head, &mut cors) {
+            Ok(visitor) => asked_for(&gateway, &head, &visitor).await.and_then(|request| {
                 gateway.front.open_stream()?;
                 Ok((request, visitor))
             }),
@@ -75,12 +75,16 @@ pub(super) async fn serve(mut stream: TcpStream, gateway: Gateway, visitor: Visi
 fn enter(
     gateway: &Gateway,
     visitor: &Visitor,
-    uri: &Uri,
-    headers: &HeaderMap,
+    head: &Head,
     cors: &mut HeaderMap,
 ) -> Result<Visitor, ApiError> {
-    let method = &Method::GET;
-    let judged = gateway.front.judge(visitor, Asked { method, uri, headers });
+    let asked = Asked {
+        method: &Method::GET,
+        version: head.version,
+        uri: &head.uri,
+        headers: &head.headers,
+    };
+    let judged = gateway.front.judge(visitor, asked);
     let (origin, result) = match judged {
         Ok(entry) => (entry.cors, Ok(entry.visitor)),
         Err((refused, origin)) => (origin, Err(refused.into())),
@@ -103,9 +107,14 @@ pub(super) async fn refuse(mut stream: TcpStream, error: ApiError, cors: HeaderM
     .await;
 }
 
-type Head = Result<(Uri, HeaderMap), ApiError>;
+/// What a request begins with.
+struct Head {
+    version: Version,
+    uri: Uri,
+    headers: HeaderMap,
+}
 
-async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Head>> {
+async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Result<Head, ApiError>>> {
     let mut bytes = Vec::with_capacity(1_024);
     loop {
         let known = bytes.len();
@@ -127,7 +136,7 @@ async fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Head>> {
 }
 
 /// The head of a request; `None` while its end has not come.
-fn parse(bytes: &[u8]) -> Option<Head> {
+fn parse(bytes: &[u8]) -> Option<Result<Head, ApiError>> {
     let bad = |detail: String| Some(Err(ApiError::new(ProblemCode::BadRequest, detail)));
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Request::new(&mut headers);
@@ -147,14 +156,24 @@ fn parse(bytes: &[u8]) -> Option<Head> {
         };
         map.append(name, value);
     }
-    Some(Ok((uri, map)))
+    Some(Ok(Head {
+        version: if head.version == Some(0) {
+            Version::HTTP_10
+        } else {
+            Version::HTTP_11
+        },
+        uri,
+        headers: map,
+    }))
 }
 
-async fn asked_for(gateway: &Gateway, uri: &Uri, headers: &HeaderMap) -> Result<Request, ApiError> {
-    let query: StreamQuery = extract::query(uri)?;
+async fn asked_for(gateway: &Gateway, head: &Head, visitor: &Visitor) -> Result<Request, ApiError> {
+    let query: StreamQuery = extract::query(&head.uri)?;
     // Before anything else: who is not let in learns nothing.
-    let grant = gateway.admit_stream(headers, query.ticket()).await?;
-    query.events(headers, &gateway.shared.limits(), grant)
+    let grant = gateway
+        .admit_stream(&head.headers, query.ticket(), Some(visitor))
+        .await?;
+    query.events(&head.headers, &gateway.shared.limits(), grant)
 }
 
 async fn open(stream: TcpStream, gateway: Gateway, request: Request, visitor: Visitor, cors: &HeaderMap) {
@@ -177,7 +196,8 @@ async fn open(stream: TcpStream, gateway: Gateway, request: Request, visitor: Vi
     for (name, value) in cors {
         socket.queue(&line(name, value));
     }
-    socket.queue(b"\r\n:\n\n");
+    socket.queue(b"\r\n");
+    socket.queue(&wire::greeting());
     gateway.begin(&socket);
     let mut session = Box::new(Session::new(Arc::clone(&gateway.shared), socket, &request));
     // The first byte goes out at once, before anything is waited for.

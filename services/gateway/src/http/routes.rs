@@ -84,7 +84,7 @@ fn streams() -> Vec<Route> {
                     json!({ "type": "string" }),
                     "Messages as AsyncAPI has them, without end.",
                 )
-                .problems(&[InvalidTopic, ProblemCode::BadRequest])
+                .problems(&[InvalidTopic])
         }),
         get("/api/scrapes/{run_id}/events", sse::connect_run, |operation| {
             operation

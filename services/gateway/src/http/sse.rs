@@ -8,10 +8,11 @@ use super::{
     query::StreamQuery,
 };
 use crate::{
-    front::{Backlog, Turn},
+    front::{Backlog, Turn, Visitor},
+    logs::Past,
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
-    wire::Form,
+    wire::{self, Form},
 };
 use axum::{
     Extension,
@@ -22,7 +23,8 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream;
-use oddswire_protocol::{EventKey, Feed, Topic, problem::ProblemCode};
+use oddswire_kit::log::ReadError;
+use oddswire_protocol::{Cursor, EventKey, Feed, Topic, problem::ProblemCode};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -30,15 +32,36 @@ pub(super) async fn connect(
     State(gateway): State<Gateway>,
     version: Version,
     Parameters(query): Parameters<StreamQuery>,
+    visitor: Option<Extension<Visitor>>,
     backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // Before anything else: who is not let in learns nothing.
-    let grant = gateway.admit_stream(&headers, query.ticket()).await?;
+    let grant = gateway
+        .admit_stream(&headers, query.ticket(), visitor.as_deref())
+        .await?;
     let request = query.events(&headers, &gateway.shared.limits(), grant)?;
     gateway.front.open_stream()?;
     let backlog = backlog.map(|Extension(backlog)| backlog);
     Ok(open(&gateway, version, request, backlog))
+}
+
+/// Whether a client at this position has had the run message of a sequence, in the present history of the log.
+async fn has_had(gateway: &Gateway, at: Cursor, seq: u64) -> Result<bool, ReadError> {
+    let logs = &gateway.shared.logs;
+    let Some(at) = at.position(Feed::Run).filter(|at| at.seq >= seq) else {
+        return Ok(false);
+    };
+    let state = logs.state(Feed::Run).await?;
+    let end = at.proof.map_or(at.seq, |proof| proof.end);
+    if state.epoch != at.epoch || state.last_seq < end {
+        return Ok(false);
+    }
+    match at.proof.filter(|_| gateway.shared.proofs) {
+        // Of no life of the feed: what was asked before may be of another history.
+        Some(proof) => Ok(logs.past(Feed::Run, rand::random(), proof).await? == Past::Same),
+        None => Ok(true),
+    }
 }
 
 /// The stream of one run: its last image, or everything after the cursor, to its end.
@@ -47,11 +70,14 @@ pub(super) async fn connect_run(
     version: Version,
     RunPath(id): RunPath,
     Parameters(query): Parameters<StreamQuery>,
+    visitor: Option<Extension<Visitor>>,
     backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     query.check()?;
-    let grant = gateway.admit_stream(&headers, query.ticket()).await?;
+    let grant = gateway
+        .admit_stream(&headers, query.ticket(), visitor.as_deref())
+        .await?;
     let bus = gateway.shared.logs.bus();
     let filter = bus.subjects().feed_filter(&format!("run.*.{id}"));
     // By the leader: a follower that is behind would have a finished run go on for ever.
@@ -62,19 +88,7 @@ pub(super) async fn connect_run(
         Since::At(cursor) if cursor.position(Feed::Run).is_none() => Since::Snapshot,
         other => other,
     };
-    if let Some(last) = &last {
-        let epoch = bus.stream_state(&bus.names().runs).await?.epoch;
-        let had_it = |at: oddswire_protocol::Cursor| {
-            at.position(Feed::Run)
-                .is_some_and(|p| p.epoch == epoch && p.seq >= last.seq)
-        };
-        let ends = gateway.shared.logs.quarantine().admit(Feed::Run, last);
-        if ends.is_some_and(|frame| frame.terminal) && matches!(since, Since::At(at) if had_it(at)) {
-            // An EventSource that gets 204 stops coming back.
-            return Ok(StatusCode::NO_CONTENT.into_response());
-        }
-    }
-    let source = match last.and_then(|m| bus.subjects().parse(&m.subject)) {
+    let source = match last.as_ref().and_then(|m| bus.subjects().parse(&m.subject)) {
         Some(EventKey::Run { source, .. }) => source,
         _ => crate::jobs::queued(bus, &id)
             .await?
@@ -88,12 +102,20 @@ pub(super) async fn connect_run(
         let detail = format!("{topic}: the token does not allow it");
         return Err(ApiError::new(ProblemCode::TopicForbidden, detail));
     }
+    if let (Some(last), Since::At(at)) = (&last, since) {
+        let end = gateway.shared.logs.quarantine().admit(Feed::Run, last);
+        if end.is_some_and(|frame| frame.terminal) && has_had(&gateway, at, last.seq).await? {
+            // An EventSource that gets 204 stops coming back.
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+    }
     let request = Request {
         topics: vec![topic],
         faults: Vec::new(),
         since,
         ids: true,
         conflate: Duration::ZERO,
+        heartbeat: query.heartbeat()?,
         one_run: true,
         grant,
         reference: None,
@@ -115,7 +137,7 @@ fn open(gateway: &Gateway, version: Version, request: Request, backlog: Option<A
         gateway.shared.metrics.sessions.inc();
         let transport = SseTransport {
             sender,
-            chunk: b":\n\n".to_vec(),
+            chunk: wire::greeting(),
             patience: (version >= Version::HTTP_2).then_some(gateway.shared.patience),
         };
         let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);

@@ -51,7 +51,8 @@ pub(super) async fn connect(
         .into_iter()
         .filter_map(|value| value.to_str().ok());
     let deflate = deflate_response(offers);
-    let admission = admit(&gateway, headers, &query).await;
+    let visitor = request.extensions().get::<Visitor>();
+    let admission = admit(&gateway, headers, &query, visitor).await;
     if matches!(admission, Admission::In(..)) {
         gateway.front.open_stream()?;
     }
@@ -123,11 +124,18 @@ fn into_parts(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
 
 /// Whether the client is let in. A browser does not tell its page the status of a refused handshake: whoever is not let
 /// in gets a WebSocket, is told, and is closed.
-async fn admit(gateway: &Gateway, headers: &HeaderMap, query: &StreamQuery) -> Admission {
+async fn admit(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    query: &StreamQuery,
+    visitor: Option<&Visitor>,
+) -> Admission {
     if !gateway.shared.door.is_on() {
         return Admission::In(None, None);
     }
-    let admitted = gateway.admit(headers, query.ticket(), Brought::WebSocket).await;
+    let admitted = gateway
+        .admit(headers, query.ticket(), Brought::WebSocket, visitor)
+        .await;
     match admitted {
         Ok(Some(grant)) => Admission::In(Some(grant), None),
         Ok(None) => Admission::Waits,

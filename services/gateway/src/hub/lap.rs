@@ -76,7 +76,7 @@ impl Hub {
             match ring.feeds[feed.index()] {
                 None => step.inactive = Some(feed),
                 // Past the tail: the stream lost what this session has.
-                Some(view) if view.epoch != at.epoch || at.seq > view.high => step.reset = Some(feed),
+                Some(view) if !view.is_of(&at) || at.seq > view.high => step.reset = Some(feed),
                 Some(view) if at.seq < view.floor => step.behind = Some(feed),
                 Some(_) => {}
             }
@@ -98,7 +98,10 @@ impl Hub {
             if frame.seq <= at.seq {
                 continue;
             }
-            at.seq = frame.seq;
+            *at = frame.after.position(frame.feed).unwrap_or(Position {
+                seq: frame.seq,
+                ..*at
+            });
             if !topics.iter().any(|topic| topic.matches(&frame.key)) {
                 continue;
             }
@@ -120,7 +123,9 @@ impl Hub {
             };
             let then = lap.views[feed.index()].filter(|then| then.life == view.life);
             let end = if step.at_tail { Some(view) } else { then };
-            at.seq = at.seq.max(end.map_or(0, |end| end.high));
+            if let Some(end) = end.filter(|end| end.high >= at.seq) {
+                *at = end.tail();
+            }
         }
         step
     }

@@ -2,7 +2,10 @@
 
 use super::PerFeed;
 use crate::frame::Frame;
-use oddswire_protocol::{Cursor, EventKey, Feed, Timestamp, cursor::Position};
+use oddswire_protocol::{
+    Cursor, EventKey, Feed, Timestamp,
+    cursor::{Position, Proof},
+};
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -22,14 +25,68 @@ pub struct FeedView {
     pub high: u64,
     /// How often the feed was activated until then: another life than before is another chain.
     pub life: u64,
+    /// How often the stream's history was seen to change: positions from before are of another one.
+    pub forks: u32,
+    /// The mark that holds at `high`; `None` where nobody knows.
+    pub mark: Option<u32>,
 }
 
 impl FeedView {
     /// The position of a session that has everything.
     pub fn tail(&self) -> Position {
+        self.at(self.high)
+    }
+
+    /// A position in this history; without a proof above `high`, where nobody knows yet.
+    pub fn at(&self, seq: u64) -> Position {
+        let mark = self.mark.filter(|_| seq <= self.high);
         Position {
-            epoch: self.epoch,
-            seq: self.high,
+            proof: mark.map(|mark| Proof { end: self.high, mark }),
+            forks: self.forks,
+            ..Position::new(self.epoch, seq)
+        }
+    }
+
+    /// Whether a position is of this history.
+    pub fn is_of(&self, at: &Position) -> bool {
+        (self.epoch, self.forks) == (at.epoch, at.forks)
+    }
+}
+
+/// The marks of a feed that this gateway saw, by rising sequence: each holds from its sequence on, up to the next.
+#[derive(Debug, Default)]
+pub(super) struct Marks(VecDeque<(u64, u32)>);
+
+/// Marks of runs that are kept at most, 16 bytes each.
+const MARKS_MAX: usize = 1 << 17;
+
+impl Marks {
+    pub(super) fn of(marks: Vec<(u64, u32)>) -> Self {
+        Self(marks.into())
+    }
+
+    pub(super) fn push(&mut self, seq: u64, mark: u32) {
+        if self.0.len() == MARKS_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((seq, mark));
+    }
+
+    /// The mark that holds at a sequence; `None` before the first.
+    pub(super) fn at(&self, seq: u64) -> Option<u32> {
+        if let Some((last, mark)) = self.0.back()
+            && *last <= seq
+        {
+            return Some(*mark);
+        }
+        let after = self.0.partition_point(|(from, _)| *from <= seq);
+        Some(self.0[after.checked_sub(1)?].1)
+    }
+
+    /// Forgets those that hold before `seq` alone.
+    fn forget_before(&mut self, seq: u64) {
+        while self.0.get(1).is_some_and(|(next, _)| *next <= seq) {
+            self.0.pop_front();
         }
     }
 }
@@ -49,6 +106,8 @@ pub(super) struct Ring {
     pub(super) emitted_bytes: u64,
     pub(super) feeds: PerFeed<Option<FeedView>>,
     pub(super) lives: u64,
+    pub(super) forks: PerFeed<u32>,
+    pub(super) marks: PerFeed<Marks>,
     /// The newest frame of each key, while it is here.
     pub(super) newest: HashMap<EventKey, Arc<Frame>>,
 }
@@ -121,6 +180,10 @@ impl Ring {
         }
         if let Some(view) = self.feeds[frame.feed.index()].as_mut() {
             view.floor = view.floor.max(frame.seq);
+            // Terms of odds are few, and tell about positions of long ago.
+            if frame.feed == Feed::Run {
+                self.marks[frame.feed.index()].forget_before(view.floor);
+            }
         }
     }
 

@@ -19,7 +19,7 @@ fn frame(feed: Feed, seq: u64) -> Frame {
 }
 
 fn place(run: Option<u64>, odds: Option<u64>) -> Place {
-    let at = |seq: Option<u64>| seq.map(|seq| Position { epoch: 1, seq });
+    let at = |seq: Option<u64>| seq.map(|seq| Position::new(1, seq));
     Place {
         positions: [at(run), at(odds)],
         next: 0,
@@ -79,7 +79,7 @@ fn a_feed_that_the_session_does_not_follow_is_passed_over() {
     let mut at = place(Some(0), None);
     let step = step(&hub, &mut at, &all());
     assert_eq!(step.frames.len(), 1);
-    assert_eq!(step.frames[0].1, [Some(Position { epoch: 1, seq: 1 }), None]);
+    assert_eq!(step.frames[0].1, [Some(Position::new(1, 1)), None]);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_feed_that_is_joined_later_is_walked_from_the_position_it_was_joined_at() {
     }
     let mut at = place(Some(0), None);
     assert_eq!(seqs(&step(&hub, &mut at, &all())), Vec::<u64>::new());
-    at.set(Feed::Odds, Some(Position { epoch: 1, seq: 1 }));
+    at.set(Feed::Odds, Some(Position::new(1, 1)));
     assert_eq!(seqs(&step(&hub, &mut at, &all())), [2, 3]);
 }
 
@@ -111,6 +111,8 @@ fn a_session_below_the_floor_is_sent_to_the_log() {
             floor: 2,
             high: 5,
             life: 1,
+            forks: 0,
+            mark: None,
         })
     );
     let mut at = place(Some(1), None);
@@ -141,6 +143,43 @@ fn a_stream_that_lost_its_tail_is_told_to_those_who_have_more() {
     let mut at = place(Some(100), None);
     hub.activate(Feed::Run, 1, 95);
     assert_eq!(step(&hub, &mut at, &all()).reset, Some(Feed::Run));
+}
+
+#[test]
+fn a_history_that_forked_is_told_to_those_who_have_less_too() {
+    let hub = Hub::new(1 << 20);
+    hub.activate_with(Feed::Run, 1, 100, vec![(100, 7)], false);
+    let mut early = place(Some(100), None);
+    let seen = hub.view(Feed::Run).unwrap().tail();
+    hub.activate_with(Feed::Run, 1, 110, vec![(110, 8)], true);
+    assert!(hub.has_moved_on(&early));
+    assert_eq!(step(&hub, &mut early, &all()).reset, Some(Feed::Run));
+    let mut there = place(None, None);
+    there.set(Feed::Run, Some(hub.view(Feed::Run).unwrap().tail()));
+    assert_eq!(step(&hub, &mut there, &all()).reset, None);
+    assert_eq!(
+        (hub.mark_at(Feed::Run, 110), hub.mark_at(Feed::Run, 100)),
+        (Some(8), None)
+    );
+    assert_eq!(seen.proof.map(|proof| proof.mark), Some(7));
+}
+
+#[test]
+fn a_position_is_given_with_the_mark_that_holds_at_the_end_of_the_stream() {
+    let hub = Hub::new(1 << 20);
+    hub.activate_with(Feed::Odds, 1, 10, vec![(0, 0), (4, 44)], false);
+    let proof = |at: Position| at.proof.map(|proof| (proof.end, proof.mark));
+    assert_eq!(proof(hub.view(Feed::Odds).unwrap().at(7)), Some((10, 44)));
+    hub.witness(Feed::Odds, 11, 55);
+    // Not before it is emitted.
+    assert_eq!(proof(hub.view(Feed::Odds).unwrap().tail()), Some((10, 44)));
+    assert_eq!(hub.mark_at(Feed::Odds, 11), None);
+    hub.emit(Feed::Odds, 11, None);
+    hub.emit(Feed::Odds, 12, Some(frame(Feed::Odds, 12)));
+    let step = step(&hub, &mut place(None, Some(10)), &all());
+    assert_eq!(proof(step.frames[0].1[1].unwrap()), Some((12, 55)));
+    let held = [3, 4, 10, 11, 12].map(|seq| hub.mark_at(Feed::Odds, seq));
+    assert_eq!(held, [Some(0), Some(44), Some(44), Some(55), Some(55)]);
 }
 
 #[test]

@@ -136,21 +136,13 @@ impl<T: Transport> Session<T> {
                         continue;
                     }
                     // By rising sequence: every other run's later events come after this position.
-                    let at = Position {
-                        epoch: view.epoch,
-                        seq: image.seq,
-                    };
-                    self.place.set(feed, Some(at));
+                    self.place.set(feed, Some(view.at(image.seq)));
                     self.deliver(&image.frame, Some(self.cursor())).await?;
                 }
                 images.as_of
             }
         };
-        let position = Position {
-            epoch: view.epoch,
-            seq,
-        };
-        self.place.set(feed, Some(position));
+        self.place.set(feed, Some(view.at(seq)));
         self.pace.end_lap();
         Ok(())
     }
@@ -167,7 +159,7 @@ impl<T: Transport> Session<T> {
         {
             let oldest = Position {
                 epoch: state.epoch,
-                seq: state.first_seq.saturating_sub(1),
+                ..view.at(state.first_seq.saturating_sub(1))
             };
             let oldest = Some(self.carried.with(feed, Some(oldest)));
             self.resume(Resume {
@@ -178,17 +170,12 @@ impl<T: Transport> Session<T> {
             return Ok(());
         }
         for frame in part.between(at.seq, u64::MAX) {
-            let here = Position { seq: frame.seq, ..at };
-            self.place.set(feed, Some(here));
+            self.place.set(feed, Some(view.at(frame.seq)));
             if wanted(&self.topics, frame) {
                 self.deliver(frame, Some(self.cursor())).await?;
             }
         }
-        let end = Position {
-            seq: part.reaches(),
-            ..at
-        };
-        self.place.set(feed, Some(end));
+        self.place.set(feed, Some(view.at(part.reaches())));
         self.pace.end_lap();
         Ok(())
     }

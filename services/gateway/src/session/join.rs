@@ -3,6 +3,7 @@
 use super::{BUS_RETRY, End, Progress, Session, Since, Transport};
 use crate::{
     hub::{FeedView, PerFeed},
+    logs::Past,
     metrics::JoinLabel,
 };
 use oddswire_kit::log::ReadError;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 /// Before everything, in whatever life of the stream: a snapshot is a join from here. No stream has epoch 0.
-pub(super) const BEGINNING: Position = Position { epoch: 0, seq: 0 };
+pub(super) const BEGINNING: Position = Position::new(0, 0);
 
 /// Whether a client drops what it holds at this verdict.
 fn begins_anew(verdict: Verdict) -> bool {
@@ -139,7 +140,7 @@ impl<T: Transport> Session<T> {
             } else {
                 position
             };
-            let is_in_ring = position.epoch == view.epoch && position.seq >= view.floor;
+            let is_in_ring = view.is_of(&position) && position.seq >= view.floor;
             let from = if is_in_ring { "ring" } else { "log" };
             let joins = &self.shared.metrics.joins;
             joins.get_or_create(&JoinLabel { from }).inc();
@@ -178,21 +179,52 @@ impl<T: Transport> Session<T> {
         if position.epoch != view.epoch || too_old {
             return gap(None);
         }
-        if position.seq > view.high && !self.reaches(feed, position).await? {
+        let end = position.proof.map_or(position.seq, |proof| proof.end);
+        if end > view.high && !self.reaches(feed, view.epoch, end).await? {
+            return gap(None);
+        }
+        if !self.is_of_this_history(feed, &view, &position).await? {
             return gap(None);
         }
         // What the ring holds was not evicted for this session, whatever the stream has forgotten since.
         if feed == Feed::Run && position.seq < view.floor {
             let state = self.shared.logs.state(feed).await?;
             if state.first_seq > position.seq + 1 {
-                let oldest = Position {
-                    epoch: view.epoch,
-                    seq: state.first_seq - 1,
-                };
+                let oldest = view.at(state.first_seq - 1);
                 return gap(Some(self.carried.with(feed, Some(oldest))));
             }
         }
+        let position = Position {
+            forks: view.forks,
+            ..position
+        };
         Ok((position, Verdict::Replayed.into()))
+    }
+
+    /// Whether the stream still has what it had when a position was given. One without a proof is believed: it comes
+    /// from a release before them, or was given where nobody knew.
+    async fn is_of_this_history(
+        &self,
+        feed: Feed,
+        view: &FeedView,
+        position: &Position,
+    ) -> Result<bool, ReadError> {
+        let Some(proof) = position.proof.filter(|_| self.shared.proofs) else {
+            return Ok(true);
+        };
+        let seen = self.shared.hub.mark_at(feed, proof.end);
+        if seen == Some(proof.mark) {
+            return Ok(true);
+        }
+        match self.shared.logs.past(feed, view.life, proof).await? {
+            Past::Other => Ok(false),
+            // The client knows more: this replica has not noticed yet that the stream has another past.
+            Past::Same if seen.is_some() => {
+                self.shared.hub.ask_audit(feed);
+                Err(ReadError::Behind)
+            }
+            Past::Same | Past::Forgotten => Ok(true),
+        }
     }
 
     async fn leader_epoch(&self, feed: Feed) -> Result<u32, ReadError> {
@@ -200,10 +232,10 @@ impl<T: Transport> Session<T> {
     }
 
     /// Whether a position past what this gateway has shown is real: this replica may merely be behind.
-    async fn reaches(&self, feed: Feed, position: Position) -> Result<bool, ReadError> {
+    async fn reaches(&self, feed: Feed, epoch: u32, end: u64) -> Result<bool, ReadError> {
         let hub = &self.shared.hub;
         let state = self.shared.logs.state(feed).await?;
-        if state.epoch != position.epoch || state.last_seq < position.seq {
+        if state.epoch != epoch || state.last_seq < end {
             return Ok(false);
         }
         hub.ask_audit(feed);
@@ -213,7 +245,7 @@ impl<T: Transport> Session<T> {
         let waited = timeout(REACH_WITHIN, async {
             while high() < state.last_seq && changes.changed().await.is_ok() {}
         });
-        if waited.await.is_err() && high() < position.seq {
+        if waited.await.is_err() && high() < end {
             return Err(ReadError::Behind);
         }
         Ok(true)

@@ -13,6 +13,7 @@ impl<T: Transport> Session<T> {
     pub fn of_our_own(mut self, shard: u16) -> Self {
         self.own_at = Some(shard);
         self.ends_at = None;
+        self.heartbeat = OWN_HEARTBEAT;
         self.heartbeat_at = Instant::now() + OWN_HEARTBEAT;
         self
     }
@@ -20,10 +21,5 @@ impl<T: Transport> Session<T> {
     /// At which shard it is the gateway's own client.
     pub fn own_at(&self) -> Option<usize> {
         self.own_at.map(usize::from)
-    }
-
-    /// The time between its heartbeats.
-    pub(super) fn heartbeat_every(&self) -> Duration {
-        self.own_at.map_or(self.shared.heartbeat, |_| OWN_HEARTBEAT)
     }
 }

@@ -35,7 +35,15 @@ impl Bus {
             return Err(PublishError::Refused("an empty batch".into()));
         };
         let mut spans: Vec<Span> = messages.iter().filter_map(Publication::span).collect();
-        let published = until_acknowledged(|| self.try_batch(before, last), stop, tell).await;
+        let of_odds = self.subjects().is_fence(&messages[0].subject);
+        let try_once = || async {
+            if of_odds {
+                self.hold_term().await?;
+            }
+            let tried = self.try_batch(before, last).await;
+            tried.inspect_err(|_| self.doubt_term())
+        };
+        let published = until_acknowledged(try_once, stop, tell).await;
         if let Err(error) = &published {
             for span in &mut spans {
                 span.fail(error);

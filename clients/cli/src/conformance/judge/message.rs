@@ -166,10 +166,10 @@ pub(crate) fn is_timestamp(text: &str) -> bool {
         && number(17) <= 60
 }
 
-/// Whether this may be a cursor: at most 55 characters, safe in a URL.
+/// Whether this may be a cursor: at most 90 characters, safe in a URL.
 pub(crate) fn is_cursor(text: &str) -> bool {
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    (1..=55).contains(&text.len()) && text.bytes().all(is_safe)
+    (1..=90).contains(&text.len()) && text.bytes().all(is_safe)
 }
 
 #[cfg(test)]

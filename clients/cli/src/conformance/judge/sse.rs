@@ -10,7 +10,6 @@ pub(crate) struct Block {
     event: Option<String>,
     retry: Option<String>,
     data: Vec<String>,
-    comments: usize,
     /// Fields that an EventSource passes over.
     unknown: Vec<String>,
 }
@@ -25,7 +24,8 @@ impl Block {
             let (field, value) = line.split_once(':').unwrap_or((line, ""));
             let value = value.strip_prefix(' ').unwrap_or(value).to_owned();
             match field {
-                "" => block.comments += 1,
+                // A comment.
+                "" => {}
                 "id" => block.id = Some(value),
                 "event" => block.event = Some(value),
                 "retry" => block.retry = Some(value),
@@ -36,9 +36,9 @@ impl Block {
         block
     }
 
-    /// Whether there is nothing but comments: what keeps a connection open.
-    pub(crate) fn is_comment(&self) -> bool {
-        self.comments > 0 && self.data.is_empty() && self.event.is_none()
+    /// Whether it is no event: a blank line behind a comment or `retry:`, which some libraries hand on as an empty message.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.data.is_empty()
     }
 
     /// The message that an EventSource would get.
@@ -104,7 +104,7 @@ mod tests {
         let good = block(&format!("id: AQN\nevent: caught_up\n{PONG}"));
         assert_eq!(good.judge(), Ok(()));
         assert_eq!(judge_id(&good.message().unwrap().unwrap()), Ok(()));
-        assert!(block(":").is_comment());
+        assert!(block(":").is_empty() && block("retry: 1500").is_empty());
         assert_eq!(block("retry: 1500").judge(), Ok(()));
         for bad in [
             format!("ix: AQN\nevent: caught_up\n{PONG}"),

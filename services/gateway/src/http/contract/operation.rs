@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 /// What every request may be answered with, whatever it asks for.
 const EVERYWHERE: &[ProblemCode] = &[
+    ProblemCode::BadRequest,
     ProblemCode::HeadTooLarge,
     ProblemCode::HostNotAllowed,
     ProblemCode::MemoryFull,

@@ -82,7 +82,7 @@ struct Client {
 impl Client {
     fn at(from: PerFeed<u64>, compact: PerFeed<bool>) -> Self {
         Self {
-            place: Place::at(from.map(|seq| Some(Position { epoch: 1, seq })), 0),
+            place: Place::at(from.map(|seq| Some(Position::new(1, seq))), 0),
             lap: None,
             compact,
             from,
@@ -124,11 +124,11 @@ impl Client {
             let floor = hub.view(feed).unwrap().floor;
             let at = self.place.position(feed).unwrap().seq;
             for (number, seq) in bus.read(feed, at, floor) {
-                self.place.set(feed, Some(Position { epoch: 1, seq }));
+                self.place.set(feed, Some(Position::new(1, seq)));
                 let after = *self.place.positions();
                 self.take(bus, feed, number, seq, &after);
             }
-            self.place.set(feed, Some(Position { epoch: 1, seq: floor }));
+            self.place.set(feed, Some(Position::new(1, floor)));
             return false;
         }
         for (frame, after) in &step.frames {
@@ -181,9 +181,9 @@ fn begun(frames: usize, before: &[Happening]) -> (Hub, Bus) {
         hub.activate(feed, 1, 0);
     }
     let mut bus = Bus::default();
-    before
-        .iter()
-        .for_each(|happening| publish(&mut bus, &hub, happening));
+    for happening in before {
+        publish(&mut bus, &hub, happening);
+    }
     (hub, bus)
 }
 
@@ -201,11 +201,10 @@ proptest! {
         ring in 4_usize..60,
         before in proptest::collection::vec(happening(), 0..120),
         meanwhile in proptest::collection::vec(happening(), 0..200),
-        share in 0.0_f64..1.0,
+        percent in 0_u64..=100,
     ) {
         let (hub, mut bus) = begun(ring, &before);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a small count")]
-        let from = Feed::ALL.map(|feed| (bus.high(feed) as f64 * share) as u64);
+        let from = Feed::ALL.map(|feed| bus.high(feed) * percent / 100);
         let mut client = Client::at(from, [false, true]);
         let came_at = bus.high(Feed::Odds);
         let mut caught_up = false;
