@@ -27,6 +27,8 @@ struct Cli {
     #[arg(long)]
     no_settling: bool,
     #[arg(long)]
+    no_turns: bool,
+    #[arg(long)]
     whole_answers: bool,
 }
 
@@ -40,6 +42,7 @@ async fn main() -> anyhow::Result<()> {
         no_chain: cli.no_chain,
         no_barrier: cli.no_barrier,
         no_settling: cli.no_settling,
+        no_turns: cli.no_turns,
         whole_answers: cli.whole_answers,
         ..Trial::default()
     };

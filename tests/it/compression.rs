@@ -1,7 +1,8 @@
 //! permessage-deflate, with a client that reads frames itself.
 
 use crate::harness::{Gateway, Quote, World, within};
-use flate2::{Decompress, FlushDecompress};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
+use oddswire_gateway::trial::Trial;
 use oddswire_protocol::envelope::MessageType;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -160,4 +161,61 @@ async fn a_client_that_wants_another_window_gets_no_compression() {
     while !client.text().await.0.contains(r#""caught_up""#) {}
     world.odds_event(&PRICE).await;
     assert!(!client.odds().await.1);
+}
+
+/// A masked text of spaces, deflated: some hundred bytes on the wire that become 60 KB.
+fn small_that_becomes_large() -> Vec<u8> {
+    let mut payload = Vec::with_capacity(1_024);
+    Compress::new(Compression::best(), false)
+        .compress_vec(&[b' '; 60_000], &mut payload, FlushCompress::Sync)
+        .unwrap();
+    payload.truncate(payload.len() - 4);
+    let length = u16::try_from(payload.len()).unwrap();
+    let mut frame = if length < 126 {
+        vec![0xc1, 0x80 | u8::try_from(length).unwrap()]
+    } else {
+        [&[0xc1, 0xfe][..], &length.to_be_bytes()].concat()
+    };
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// How many of three such messages, sent at once, are answered before an odds update comes that is published after the
+/// first answer.
+async fn answered_at_once(trial: Trial) -> usize {
+    let world = World::new().await;
+    let gateway = Gateway::start_on_trial(&world.nats_url(), trial, |options| {
+        options.limits.read_bytes_per_s = 4_096;
+    })
+    .await;
+    let mut raw = Raw::connect(&gateway, "topics=odds_updates&since=now", "permessage-deflate").await;
+    while !raw.text().await.0.starts_with(r#"{"type":"caught_up""#) {}
+    raw.stream
+        .write_all(&small_that_becomes_large().repeat(3))
+        .await
+        .unwrap();
+    let mut answers = 0;
+    loop {
+        let (text, _) = raw.text().await;
+        if text.starts_with(r#"{"type":"error""#) {
+            answers += 1;
+        }
+        if text.starts_with(r#"{"type":"odds_update""#) || answers == 3 {
+            return answers;
+        }
+        if answers == 1 {
+            world.odds_event(&PRICE).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deflated_message_counts_as_what_it_became() {
+    let off = Trial {
+        no_turns: true,
+        ..Trial::default()
+    };
+    assert_eq!(answered_at_once(off).await, 3, "the control");
+    assert_eq!(answered_at_once(Trial::default()).await, 1);
 }

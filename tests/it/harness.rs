@@ -264,12 +264,23 @@ impl Gateway {
         trial: Trial,
         change: impl FnOnce(&mut GatewayOptions),
     ) -> Self {
-        tls::install_provider();
         let clients = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(clients, nats_url, trial, change).await
+    }
+
+    /// Starts one whose clients come to a listener of the test's own.
+    pub(crate) async fn start_at(
+        clients: TcpListener,
+        nats_url: &str,
+        trial: Trial,
+        change: impl FnOnce(&mut GatewayOptions),
+    ) -> Self {
+        tls::install_provider();
         let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, ops) = (clients.local_addr().unwrap(), operators.local_addr().unwrap());
         let mut gateway = Self::options(nats_url, &operators);
-        gateway.listen = address;
+        // To its rules all that a test does is this machine's.
+        gateway.listen = ([127, 0, 0, 1], address.port()).into();
         change(&mut gateway);
         let stop = CancellationToken::new();
         // Nobody changes its configuration.

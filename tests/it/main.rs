@@ -37,6 +37,7 @@ mod shares;
 mod siege;
 mod signals;
 mod slow;
+mod steady;
 mod terminal;
 mod thirty_lines;
 mod tls;

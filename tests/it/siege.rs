@@ -2,6 +2,7 @@
 //! again, and the bus is killed, lied on and started again: the well-behaved lose nothing, nothing panics, and the
 //! memory of a gateway that lives through all of it stays where it was.
 
+mod floods;
 mod forger;
 mod hostile;
 mod watch;

@@ -2,7 +2,7 @@
 
 use crate::harness::{Gateway, GatewayProcess, PATIENCE, Quote, World, until, within};
 use futures_util::StreamExt;
-use oddswire_gateway::GatewayOptions;
+use oddswire_gateway::{GatewayOptions, trial::Trial};
 use oddswire_protocol::envelope::{MessageType, Received};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use std::{path::Path, sync::Arc};
@@ -42,12 +42,15 @@ impl Certificate {
     }
 
     async fn gateway(&self, world: &World) -> Gateway {
-        world
-            .gateway_with(|options| {
-                self.put_in(options);
-                options.limits.head_ms = 500;
-            })
-            .await
+        self.gateway_on_trial(world, Trial::default()).await
+    }
+
+    async fn gateway_on_trial(&self, world: &World, trial: Trial) -> Gateway {
+        Gateway::start_on_trial(&world.nats_url(), trial, |options| {
+            self.put_in(options);
+            options.limits.head_ms = 500;
+        })
+        .await
     }
 
     async fn connect(&self, gateway: &Gateway, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
@@ -278,6 +281,80 @@ async fn streams_that_are_opened_and_reset_again_and_again_end_the_connection() 
         at += 9 + length;
     }
     assert_eq!(reasons, [ENHANCE_YOUR_CALM]);
+}
+
+/// What an HTTP/2 client begins with.
+fn preface() -> Vec<u8> {
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(4, 0, 0, b""));
+    bytes
+}
+
+#[tokio::test]
+async fn an_http2_connection_without_a_request_is_closed_though_it_answers_pings() {
+    const PING: u8 = 6;
+    const GOAWAY: u8 = 7;
+    let world = World::new().await;
+    let certificate = Certificate::new();
+    let gateway = certificate.gateway(&world).await;
+    let mut stream = certificate.connect(&gateway, b"h2").await.unwrap();
+    stream.write_all(&preface()).await.unwrap();
+    let mut kinds = Vec::new();
+    within("the gateway to hang up", async {
+        let mut head = [0; 9];
+        while stream.read_exact(&mut head).await.is_ok() {
+            let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+            let mut payload = vec![0; length];
+            stream.read_exact(&mut payload).await.unwrap();
+            kinds.push(head[3]);
+            if head[3] == PING && head[4] == 0 {
+                let _ = stream.write_all(&frame(PING, 1, 0, &payload)).await;
+            }
+        }
+    })
+    .await;
+    assert!(kinds.contains(&GOAWAY), "{kinds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_http2_pings_is_held_back() {
+    // Far more than the kernels on the way take.
+    const MOST: usize = 48 << 20;
+    let world = World::new().await;
+    let certificate = Certificate::new();
+    let mut sent = Vec::new();
+    for trial in [false, true] {
+        let trial = Trial {
+            no_turns: trial,
+            ..Trial::default()
+        };
+        let gateway = certificate.gateway_on_trial(&world, trial).await;
+        let stream = certificate.connect(&gateway, b"h2").await.unwrap();
+        let (mut read, mut write) = tokio::io::split(stream);
+        write.write_all(&preface()).await.unwrap();
+        let mut bytes = 0;
+        let flood = async {
+            let pings = frame(6, 0, 0, &[0; 8]).repeat(1_000);
+            while bytes < MOST && write.write_all(&pings).await.is_ok() {
+                bytes += pings.len();
+            }
+        };
+        let answers = async {
+            let mut some = [0; 16 << 10];
+            while read.read(&mut some).await.is_ok_and(|count| count > 0) {}
+        };
+        // It is silent as far as requests go: before long it is told to go, however it floods.
+        let ended = async {
+            tokio::select! { () = flood => {}, () = answers => {} }
+        };
+        within("the end of a flood", ended).await;
+        sent.push(bytes);
+    }
+    assert!(sent[0] < MOST, "{sent:?}: it was held back by nobody");
+    assert!(
+        sent[1] > sent[0],
+        "{sent:?}: it is held back anyway: the test proves nothing"
+    );
 }
 
 #[tokio::test]

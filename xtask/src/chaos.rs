@@ -1,4 +1,4 @@
-//! `cargo xtask chaos` and `cargo xtask siege`: tests that go on for as long as you like, with a seed that can be run
+//! `cargo xtask chaos`, `cargo xtask siege` and `cargo xtask slow`: tests that go on for as long as you like, with a seed that can be run
 //! again.
 
 use crate::{deadline, nats, process};
@@ -25,6 +25,11 @@ pub(crate) const CHAOS: Long = Long {
 pub(crate) const SIEGE: Long = Long {
     task: "siege",
     filter: "siege::",
+};
+/// Clients that read slowly and all the time.
+pub(crate) const SLOW: Long = Long {
+    task: "slow",
+    filter: "steady::who",
 };
 
 /// Runs it for `minutes`, with `seed` or a new one.

@@ -79,6 +79,13 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Has clients read slowly and all the time, over the loopback and, as root, over a slow link between network
+    /// namespaces, and looks whether any of them is cut off.
+    Slow {
+        /// How long.
+        #[arg(long, default_value_t = 5, value_name = "N")]
+        minutes: u64,
+    },
     /// Kills and freezes scrapers in the middle of runs, and looks whether anything was lost, doubled or overwritten.
     Zombies {
         /// How many rounds of each kind.
@@ -166,6 +173,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Test { only, .. } => checks::run(&only),
         Task::Chaos { minutes, seed } => chaos::run(chaos::CHAOS, minutes, seed),
         Task::Siege { minutes, seed } => chaos::run(chaos::SIEGE, minutes, seed),
+        Task::Slow { minutes } => chaos::run(chaos::SLOW, minutes, None),
         Task::Bench { args } => bench::run(&args),
         Task::Zombies { times, seed } => zombies::run(times, seed),
         Task::BenchScraper { events } => bench_scraper::run(events).map(|()| ExitCode::SUCCESS),

@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// What is broken on purpose.
-    fn trial(&self) -> Trial {
+    pub(crate) fn trial(&self) -> Trial {
         self.trial
     }
 

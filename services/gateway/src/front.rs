@@ -257,6 +257,16 @@ impl Front {
         self.rules().limits.pings_per_s
     }
 
+    /// How many bytes a second are read of one connection; 0: as many as come.
+    pub(crate) fn read_bytes_per_s(&self) -> u32 {
+        self.rules().limits.read_bytes_per_s
+    }
+
+    /// Whether a connection is a trusted proxy's, and so that of many clients.
+    pub(crate) fn is_by_proxy(&self, visitor: &Visitor) -> bool {
+        is_trusted(visitor.peer, &self.rules().trusted)
+    }
+
     /// Counts somebody who was refused.
     pub(crate) fn count(&self, refused: Refused) -> Refused {
         self.metrics.refuse(refused);

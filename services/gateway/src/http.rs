@@ -9,9 +9,11 @@ mod extract;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guard;
+mod idle;
 mod odds;
 pub(crate) mod operators;
 mod page;
+mod peer;
 mod query;
 mod raw;
 mod routes;
@@ -84,7 +86,12 @@ impl Gateway {
 
     /// What a session of this visitor takes while it is open.
     fn seat(&self, visitor: Visitor) -> Seat {
-        Seat::new(self.sessions.token(), Some(visitor), Arc::clone(&self.front))
+        Seat::new(
+            self.sessions.token(),
+            Some(visitor),
+            Arc::clone(&self.front),
+            self.engine.trial(),
+        )
     }
 
     /// How many sessions are open.

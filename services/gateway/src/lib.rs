@@ -23,6 +23,8 @@ pub mod logs;
 pub mod metrics;
 mod options;
 pub mod own_client;
+mod pace;
+mod progress;
 pub mod quarantine;
 mod reload;
 pub mod runs;

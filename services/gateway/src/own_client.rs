@@ -124,7 +124,7 @@ impl OwnClients {
             None,
             &[],
             shared.patience,
-            Seat::new(sessions.token(), None, Arc::clone(front)),
+            Seat::new(sessions.token(), None, Arc::clone(front), engine.trial()),
         );
         let request = request();
         let number = u16::try_from(shard).unwrap_or(u16::MAX);

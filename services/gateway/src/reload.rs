@@ -57,6 +57,7 @@ impl GatewayOptions {
         ];
         let of_limits = [
             "connections_max",
+            "read_bytes_per_s",
             "connections_per_address",
             "memory_bytes",
             "handshakes_per_address",

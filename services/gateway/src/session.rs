@@ -128,7 +128,12 @@ pub enum Input {
 
 /// The client's socket does not take bytes any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone;
+pub enum Gone {
+    /// It is closed.
+    Left,
+    /// It is open, and took no byte for as long as a client is waited for.
+    Stalled,
+}
 
 /// How a session's messages reach its client and the client's reach it.
 pub trait Transport: Send {
@@ -153,7 +158,7 @@ pub trait Transport: Send {
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The client is gone, or did not take bytes.
+    /// The client is gone.
     Gone,
     /// The connection is to be closed with this code.
     Close(CloseCode),
@@ -164,8 +169,11 @@ pub enum End {
 }
 
 impl From<Gone> for End {
-    fn from(_: Gone) -> Self {
-        Self::Gone
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Left => Self::Gone,
+            Gone::Stalled => Self::Close(CloseCode::PeerTimeout),
+        }
     }
 }
 
@@ -256,7 +264,7 @@ impl<T: Transport> Session<T> {
             .map(|most| now + most.mul_f64(rand::random_range(LIFETIME_SHARE)));
         Self {
             transport,
-            connection_id: new_connection_id(),
+            connection_id: say::new_connection_id(),
             topics: request.topics.clone(),
             interests: PerFeed::default(),
             place: Place::default(),
@@ -388,8 +396,8 @@ impl<T: Transport> Session<T> {
         let ack = ConnectionAck {
             topics: self.topic_names(),
             connection_id: self.connection_id.clone(),
-            heartbeat_ms: millis(self.heartbeat),
-            conflate_ms: millis(self.pace.conflate()),
+            heartbeat_ms: say::millis(self.heartbeat),
+            conflate_ms: say::millis(self.pace.conflate()),
             limits: self.limits,
             cursor: self.cursor(),
             resume,
@@ -490,12 +498,3 @@ impl<T: Transport> Session<T> {
 
 /// How long before its end a connection that is old enough is told.
 const LIFETIME_NOTICE: Duration = Duration::from_secs(1);
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A name for a connection in logs: random, 16 hex digits.
-fn new_connection_id() -> String {
-    format!("{:016x}", rand::random::<u64>())
-}

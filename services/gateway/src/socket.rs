@@ -1,25 +1,33 @@
 //! A client's own socket, once the handshake is over: WebSocket, or an event stream that is the first answer of its
 //! connection.
 
+mod closing;
+mod hearing;
+
+pub(crate) use closing::linger;
+
 use crate::{
-    front::{Bucket, Front, Refused, Visitor},
+    front::{Bucket, Front, Visitor},
     metrics::{Transport as Label, TransportLabel},
-    session::{End, Gone, Input, Outgoing, Transport},
+    pace::Pace,
+    progress::Progress,
+    session::{Gone, Input, Outgoing, Transport},
+    trial::Trial,
     wire::Form,
 };
 use bytes::{Buf, Bytes};
 use oddswire_protocol::close::CloseCode;
-use oddswire_websocket::{Incoming, Reader, Violation, frame};
+use oddswire_websocket::{Reader, frame};
 use std::{
-    collections::VecDeque,
     io::{Error, ErrorKind, Write},
+    os::fd::AsFd,
     sync::Arc,
     time::Duration,
 };
 use tokio::{
-    io::AsyncWriteExt,
     net::TcpStream,
-    time::{Instant, timeout},
+    task::coop::consume_budget,
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -30,7 +38,12 @@ pub struct Socket {
     form: Form,
     /// None for event streams, whose clients have nothing to say.
     reader: Option<Reader>,
-    inbox: VecDeque<Input>,
+    /// What the client said and nobody has looked at.
+    inbox: Option<Input>,
+    /// What was read behind that and is not taken apart yet: the rest of one read.
+    received: Bytes,
+    /// How fast it is read.
+    pace: Pace,
     /// What goes out first: the rest of bytes that are shared with others.
     front: Bytes,
     out: Vec<u8>,
@@ -38,8 +51,9 @@ pub struct Socket {
     /// When the client was last heard, and whether it was asked since.
     heard_at: Instant,
     asked: bool,
-    /// How long it may say nothing when it is asked.
+    /// How long it may say nothing when it is asked, and take nothing when there is something to take.
     patience: Duration,
+    progress: Progress,
     /// Whether the close frame of the client is answered already.
     goodbye: bool,
     /// What of it is counted among the bytes that wait for all clients.
@@ -56,27 +70,39 @@ pub struct Seat {
     /// Counts as a connection; nobody, for the gateway's own client.
     _visitor: Option<Visitor>,
     front: Arc<Front>,
+    trial: Trial,
 }
 
 impl Seat {
-    pub(crate) fn new(token: TaskTrackerToken, visitor: Option<Visitor>, front: Arc<Front>) -> Self {
+    pub(crate) fn new(
+        token: TaskTrackerToken,
+        visitor: Option<Visitor>,
+        front: Arc<Front>,
+        trial: Trial,
+    ) -> Self {
         Self {
             _token: token,
             _visitor: visitor,
             front,
+            trial,
         }
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::new(if self.trial.no_turns {
+            0
+        } else {
+            self.front.read_bytes_per_s()
+        })
     }
 }
 
 /// Bytes after which what is queued is handed to the kernel without waiting for more.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// A pong is left out while more than this waits: a client that pings and does not read gets no memory for it.
-const PONG_BACKLOG_BYTES: usize = 4 * 1024;
 /// A buffer larger than this is given back as soon as it is empty.
 const KEPT_BYTES: usize = 1024;
-/// How long a closing handshake may take.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-const READ_BYTES: usize = 4 * 1024;
+/// How often a client is looked at that takes no bytes, as a part of its patience.
+const LOOKS: u32 = 4;
 
 impl Socket {
     /// A socket behind its handshake. A WebSocket comes with the reader of its client's frames, and with what the
@@ -93,13 +119,16 @@ impl Socket {
             stream: Some(stream),
             form,
             reader,
-            inbox: VecDeque::new(),
+            inbox: None,
+            received: Bytes::new(),
+            pace: seat.pace(),
             front: Bytes::new(),
             out: Vec::new(),
             written: 0,
             heard_at: Instant::now(),
             asked: false,
             patience,
+            progress: Progress::default(),
             goodbye: false,
             counted: 0,
             pings: Bucket::new(f64::from(seat.front.pings_per_s()) * 2.0),
@@ -121,59 +150,32 @@ impl Socket {
         }
     }
 
-    /// Takes bytes of the client apart. What it said waits in the inbox; pings are answered at once.
-    pub fn take_in(&mut self, mut bytes: &[u8]) {
-        self.heard_at = Instant::now();
-        self.asked = false;
-        while !bytes.is_empty() {
-            let Some(reader) = self.reader.as_mut() else {
-                return;
-            };
-            let incoming = match reader.read(bytes) {
-                Ok((taken, incoming)) => {
-                    bytes = &bytes[taken..];
-                    incoming
-                }
-                Err(violation) => {
-                    self.inbox.push_back(Input::Violation(code_of(violation)));
-                    return;
-                }
-            };
-            if matches!(incoming, Some(Incoming::Ping(_) | Incoming::Pong(_))) && !self.may_ping() {
-                self.seat.front.count(Refused::Pings);
-                self.inbox.push_back(Input::Violation(CloseCode::Policy));
-                return;
-            }
-            match incoming {
-                None | Some(Incoming::Pong(_)) => {}
-                Some(Incoming::Text(text)) => self.inbox.push_back(Input::Text(text)),
-                // The contract's messages are text: a binary one is answered like any text that is no JSON.
-                Some(Incoming::Binary(_)) => self.inbox.push_back(Input::Text(String::new())),
-                Some(Incoming::Ping(payload)) => {
-                    if self.out.len() - self.written <= PONG_BACKLOG_BYTES {
-                        self.out.extend_from_slice(&frame::pong(&payload));
-                    }
-                }
-                Some(Incoming::Close(said)) => {
-                    let answer = said.map_or_else(frame::empty_close, |said| frame::close(said.code, ""));
-                    self.out.extend_from_slice(&answer);
-                    self.goodbye = true;
-                    self.inbox.push_back(Input::Gone);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Whether the client has not sent more control frames than it may. Each is as much work as a message.
-    fn may_ping(&mut self) -> bool {
-        let per_s = f64::from(self.seat.front.pings_per_s());
-        self.pings.take(per_s, per_s * 2.0)
-    }
-
     /// Whether the client said something that a session must look at.
     pub fn has_input(&self) -> bool {
-        !self.inbox.is_empty()
+        self.inbox.is_some()
+    }
+
+    /// Whether so much came of it that it must wait before more is read.
+    pub fn must_wait(&self) -> bool {
+        self.pace.next_read_at().is_some()
+    }
+
+    /// Looks, at the client's socket, whether it takes what it is sent; tells whether it did within its patience.
+    pub fn look_at(&mut self, stream: &impl AsFd) -> bool {
+        let unsent = self.unsent() > 0;
+        self.progress.look(stream, unsent);
+        !self.progress.is_stalled(self.patience)
+    }
+
+    fn look(&mut self) -> bool {
+        match self.stream.take() {
+            Some(stream) => {
+                let takes = self.look_at(&stream);
+                self.stream = Some(stream);
+                takes
+            }
+            None => !self.progress.is_stalled(self.patience),
+        }
     }
 
     /// How many bytes the kernel has not taken yet.
@@ -234,14 +236,21 @@ impl Socket {
         Ok(true)
     }
 
-    /// Queues a ping; tells whether the client is alive as far as one can know. An event stream is as alive as its
-    /// connection, which the kernel looks after.
+    /// Queues a ping; tells whether the client is alive as far as one can know: it takes bytes, and answers pings where
+    /// it has any. Where it is parked, somebody has [looked](Self::look_at) before.
     pub fn queue_ping(&mut self) -> bool {
+        if !self.look() {
+            return false;
+        }
         if self.reader.is_none() {
             return true;
         }
         if self.asked && self.heard_at.elapsed() > self.patience {
-            return false;
+            if !self.progress.is_slow(self.patience) {
+                return false;
+            }
+            // The ping waits behind what it is still taking.
+            self.heard_at = Instant::now();
         }
         self.asked = true;
         self.out.extend_from_slice(&frame::ping(b""));
@@ -255,7 +264,7 @@ impl Socket {
     pub fn park(&mut self) -> std::io::Result<std::net::TcpStream> {
         let stream = self.stream.take().ok_or(ErrorKind::NotConnected)?;
         // A parked client owns no memory but what is on its way.
-        self.inbox = VecDeque::new();
+        self.received = Bytes::new();
         self.out = self.out.split_off(self.written);
         self.written = 0;
         stream.into_std()
@@ -268,14 +277,6 @@ impl Socket {
     pub fn unpark(&mut self, stream: std::net::TcpStream) -> std::io::Result<()> {
         self.stream = Some(TcpStream::from_std(stream)?);
         Ok(())
-    }
-
-    fn read_some(&mut self) -> std::io::Result<usize> {
-        let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
-        let mut bytes = [0; READ_BYTES];
-        let count = stream.try_read(&mut bytes)?;
-        self.take_in(&bytes[..count]);
-        Ok(count)
     }
 
     /// Counts what waits. Called where bytes are left over, and where none are any more.
@@ -302,6 +303,18 @@ impl Socket {
         stream.writable().await
     }
 
+    /// Waits until the socket takes bytes, or has taken none for too long.
+    async fn wait_writable(&mut self) -> std::io::Result<()> {
+        loop {
+            if !self.look() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            if let Ok(result) = timeout(self.patience / LOOKS, self.writable()).await {
+                return result;
+            }
+        }
+    }
+
     async fn write_all(&mut self) -> std::io::Result<()> {
         loop {
             let stream = self.stream.as_ref().ok_or(ErrorKind::NotConnected)?;
@@ -314,35 +327,11 @@ impl Socket {
                 Ok(count) => self.sent(count),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.count_waiting();
-                    self.writable().await?;
+                    self.wait_writable().await?;
                 }
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Says goodbye, as far as the client still listens, and waits shortly for its answer.
-    pub async fn close(mut self, end: End) {
-        let code = match end {
-            End::Gone if !self.goodbye => return,
-            End::Gone | End::Finished | End::Park => CloseCode::Normal,
-            End::Close(code) => code,
-        };
-        if self.reader.is_some() && !self.goodbye {
-            self.queue(&frame::close(code.code(), code.reason()));
-        }
-        // The client may be gone, or may not answer: then the socket is closed without.
-        let _ = timeout(CLOSE_WITHIN, async {
-            self.write_all().await?;
-            if let Some(stream) = self.stream.as_mut() {
-                stream.shutdown().await?;
-            }
-            if self.reader.is_some() && !self.goodbye {
-                while !matches!(self.next().await, Input::Gone) {}
-            }
-            Ok::<_, Error>(())
-        })
-        .await;
     }
 }
 
@@ -354,14 +343,6 @@ impl Drop for Socket {
 
 fn as_count(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-fn code_of(violation: Violation) -> CloseCode {
-    match violation.code() {
-        1007 => CloseCode::InvalidText,
-        1009 => CloseCode::TooBig,
-        _ => CloseCode::Protocol,
-    }
 }
 
 impl Transport for Socket {
@@ -380,27 +361,43 @@ impl Transport for Socket {
     }
 
     async fn flush(&mut self) -> Result<(), Gone> {
-        self.write_all().await.map_err(|_| Gone)
+        self.write_all().await.map_err(|error| match error.kind() {
+            ErrorKind::TimedOut => Gone::Stalled,
+            _ => Gone::Left,
+        })
     }
 
     async fn next(&mut self) -> Input {
         loop {
-            if let Some(input) = self.inbox.pop_front() {
+            // A client that always has something to say takes turns with the others of its thread.
+            if !self.seat.trial.no_turns {
+                consume_budget().await;
+            }
+            if let Some(input) = self.inbox.take() {
                 return input;
             }
-            let Some(stream) = self.stream.as_ref() else {
-                return Input::Gone;
-            };
-            if stream.readable().await.is_err() {
-                return Input::Gone;
+            if let Some(at) = self.pace.next_read_at() {
+                sleep_until(at).await;
             }
-            match self.read_some() {
-                Ok(0) => return Input::Gone,
-                // A pong must not wait for the next message.
-                Ok(_) if !self.has_input() && self.flush().await.is_err() => return Input::Gone,
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return Input::Gone,
+            if self.received.is_empty() {
+                match self.read_some().await {
+                    Ok(0) => return Input::Gone,
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                    Err(_) => return Input::Gone,
+                }
+            } else {
+                let received = std::mem::take(&mut self.received);
+                let taken = self.take_apart(&received);
+                self.received = received.slice(taken..);
+            }
+            // A pong must not wait for the next message.
+            if !self.has_input() {
+                match self.flush().await {
+                    Ok(()) => {}
+                    Err(Gone::Left) => return Input::Gone,
+                    Err(Gone::Stalled) => return Input::Violation(CloseCode::PeerTimeout),
+                }
             }
         }
     }
@@ -417,6 +414,7 @@ impl Transport for Socket {
     }
 
     fn can_park(&self) -> bool {
-        self.inbox.is_empty() && self.unsent() == 0 && self.stream.is_some()
+        let nothing_came = self.inbox.is_none() && self.received.is_empty() && self.pace.is_at_rest();
+        nothing_came && self.unsent() == 0 && self.stream.is_some()
     }
 }

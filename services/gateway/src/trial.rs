@@ -22,6 +22,10 @@ pub struct Trial {
     pub no_quarantine: bool,
     /// While it is set, no shard does anything.
     pub block_shards: Option<&'static AtomicBool>,
+    /// Whatever a client sends is read as fast as it comes, and nobody takes turns.
+    pub no_turns: bool,
+    /// The kernel judges by `TCP_USER_TIMEOUT` which client is too slow, as well as the gateway.
+    pub user_timeout: bool,
     /// The gateway has no clients of its own.
     pub no_own_clients: bool,
     /// Nothing is counted by address, and a stream counts before anybody has looked at its request.

@@ -41,8 +41,6 @@ pub(super) struct Behind {
     pub(super) place: Place,
     /// Since when.
     pub(super) since: Timestamp,
-    /// When its socket last took something.
-    pub(super) moved_at: Instant,
 }
 
 impl Behind {
@@ -50,7 +48,6 @@ impl Behind {
         Self {
             place,
             since: Timestamp::now(),
-            moved_at: Instant::now(),
         }
     }
 }
@@ -58,6 +55,11 @@ impl Behind {
 impl Client {
     pub(super) fn socket(&mut self) -> &mut Socket {
         self.session.transport_mut()
+    }
+
+    /// Looks whether it takes what it is sent; tells whether it did within its patience.
+    pub(super) fn look(&mut self) -> bool {
+        self.session.transport_mut().look_at(&self.stream)
     }
 
     /// Writes what waits at its socket; tells whether all of it went out.

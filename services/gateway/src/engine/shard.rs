@@ -28,7 +28,7 @@ const EVENTS_AT_ONCE: usize = 1_024;
 /// What is read of a client at once.
 const READ_BYTES: usize = 16 * 1024;
 /// A client that says more than so many times that at once is given to a loop of its own.
-const READS_AT_ONCE: usize = 8;
+const READS_AT_ONCE: usize = 4;
 /// Only on trial: how long a shard that is blocked does nothing at once.
 const TRIAL_BLOCK: Duration = Duration::from_millis(10);
 /// A place in a class that a client left.
@@ -365,7 +365,7 @@ impl Shard {
         self.lives = lives;
     }
 
-    /// Reads what a client says. Pings are answered; anything else is for its session.
+    /// Reads what a client says. Pings are answered; anything else is for its session, and so is one that says too much.
     fn read(&mut self, key: usize) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
@@ -375,13 +375,14 @@ impl Shard {
                 // Its last words may want an answer.
                 Ok(0) if client.socket().has_input() => return self.hand_over(key),
                 Ok(0) => return self.drop_client(key),
-                Ok(count) => client.session.transport_mut().take_in(&self.scratch[..count]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if client.socket().has_input() {
+                Ok(count) => {
+                    let socket = client.session.transport_mut();
+                    socket.take_in(&self.scratch[..count]);
+                    if socket.has_input() || socket.must_wait() {
                         return self.hand_over(key);
                     }
-                    return self.write_own(key);
                 }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return self.write_own(key),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return self.drop_client(key),
             }
@@ -394,11 +395,9 @@ impl Shard {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        let before = client.socket().unsent();
         let sent = client.write_out();
-        let moved = client.socket().unsent() < before;
-        match (sent, &mut client.state) {
-            (Ok(true), _) => {}
+        match (sent, &client.state) {
+            (Ok(true), _) | (Ok(false), State::Behind(_)) => {}
             (Ok(false), State::Live { from, .. }) => {
                 let from = *from;
                 if self.classes[client.class].kind.conflates() {
@@ -407,11 +406,6 @@ impl Shard {
                 let parked_at = *client.session.place();
                 let place = self.place_of(from, &parked_at);
                 self.clients[key].state = State::Behind(Box::new(Behind::at(place)));
-            }
-            (Ok(false), State::Behind(behind)) => {
-                if moved {
-                    behind.moved_at = Instant::now();
-                }
             }
             (Err(_), _) => self.drop_client(key),
         }
@@ -434,17 +428,15 @@ impl Shard {
 
     /// Looks after a client: a heartbeat and a ping where it is live, its end where it takes nothing for too long.
     fn beat(&mut self, key: usize) {
-        let Some(client) = self.clients.get(key) else {
+        let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        if client.session.is_over() {
-            // Whoever takes no bytes may not take them later either.
+        // Whoever takes no bytes may not take them later either: its own loop ends it.
+        if !client.look() || client.session.is_over() {
             return self.hand_over(key);
         }
+        let client = &self.clients[key];
         let positions = match &client.state {
-            State::Behind(behind) if behind.moved_at.elapsed() > self.engine.shared.patience => {
-                return self.drop_client(key);
-            }
             State::Behind(_) => None,
             State::Live { from, .. } => {
                 // A cursor is safe that has what waits for the next tick still to come.

@@ -324,15 +324,10 @@ impl Shard {
             if matches!(client.state, State::Live { .. }) {
                 return;
             }
-            let before = client.socket().unsent();
             let sent = client.write_out();
-            let left = client.socket().unsent();
             let State::Behind(behind) = &mut client.state else {
                 return;
             };
-            if left < before {
-                behind.moved_at = Instant::now();
-            }
             match sent {
                 Err(_) => return self.drop_client(key),
                 Ok(false) => return,

@@ -128,6 +128,19 @@ pub struct LimitOptions {
     #[arg(long, env = "ODDSWIRE_PINGS_PER_S", default_value_t = 20, value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub pings_per_s: u32,
+    /// Bytes a second that are read of one connection, 4096 to 16777216, or 0 for no limit; twice as many may come at
+    /// once. Nobody is refused for it: whoever sends more waits. Connections of trusted proxies have no limit, their
+    /// clients' WebSockets have it.
+    #[arg(long, env = "ODDSWIRE_READ_BYTES_PER_S", default_value_t = 131_072, value_name = "BYTES",
+          value_parser = read_bytes_per_s)]
+    pub read_bytes_per_s: u32,
+}
+
+fn read_bytes_per_s(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(bytes @ (0 | 4_096..=16_777_216)) => Ok(bytes),
+        _ => Err("expected 4096 to 16777216, or 0 for no limit".into()),
+    }
 }
 
 impl Default for LimitOptions {
@@ -143,6 +156,7 @@ impl Default for LimitOptions {
             body_ms: 10_000,
             h2_streams_max: 100,
             pings_per_s: 20,
+            read_bytes_per_s: 131_072,
         }
     }
 }

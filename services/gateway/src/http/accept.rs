@@ -4,7 +4,12 @@
 //! is HTTP as hyper speaks it; a WebSocket gets its socket after the handshake. A client with TLS is relayed, and looks
 //! like any other; one that speaks HTTP/2 is hyper's all the time.
 
-use super::{Gateway, guard, raw};
+use super::{
+    Gateway, guard,
+    idle::Idle,
+    peer::{Peer, SharedPace},
+    raw,
+};
 use crate::front::{Refused, Tls, Visitor, pair, relay};
 use axum::{Router, body::Body, http::HeaderMap};
 use hyper::{
@@ -46,6 +51,8 @@ const H2_RESETS_MAX: usize = 20;
 const H2_ERRORS_MAX: usize = 64;
 /// How often a silent client is asked whether it is there, and how long it may take to answer.
 const H2_PING_EVERY: Duration = Duration::from_secs(20);
+/// How long a client may take to hang up that was told to, and has no request under way.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 type Hyper = TowerToHyperService<Router>;
 
@@ -109,7 +116,9 @@ impl Door {
     }
 
     async fn serve(self, stream: TcpStream, visitor: Visitor) {
-        if let Err(error) = prepare(&stream, self.gateway.shared.patience) {
+        let user_timeout = self.gateway.engine.trial().user_timeout;
+        let user_timeout = user_timeout.then_some(self.gateway.shared.patience);
+        if let Err(error) = prepare(&stream, user_timeout) {
             tracing::debug!(%error, "cannot prepare a socket");
         }
         let gateway = self.gateway.clone();
@@ -119,22 +128,34 @@ impl Door {
         }
     }
 
+    /// How fast this visitor's connection is read. A proxy's is that of many clients.
+    fn pace(&self, visitor: &Visitor) -> SharedPace {
+        let front = &self.gateway.front;
+        let is_free = front.is_by_proxy(visitor) || self.gateway.engine.trial().no_turns;
+        SharedPace::new(if is_free { 0 } else { front.read_bytes_per_s() })
+    }
+
+    fn peer(&self, stream: TcpStream, pace: &SharedPace) -> Peer {
+        Peer::new(stream, pace.clone(), self.gateway.shared.patience)
+    }
+
     async fn serve_tls(self, tls: &Tls, stream: TcpStream, visitor: Visitor) {
-        let Ok(Ok(stream)) = timeout(self.gateway.front.head_within(), tls.accept(stream)).await else {
+        let pace = self.pace(&visitor);
+        let stream = tls.accept(self.peer(stream, &pace));
+        let Ok(Ok(stream)) = timeout(self.gateway.front.head_within(), stream).await else {
             self.gateway
                 .front
                 .tell(self.gateway.front.count(Refused::Tls), visitor.address, None);
             return;
         };
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            return self.serve_http2(stream, visitor.shared()).await;
+            return self.serve_http2(stream, &pace, visitor.shared()).await;
         }
         match pair() {
             Ok((near, far)) => {
-                let patience = self.gateway.shared.patience;
                 // What is kept for this client is the relay; all else lives where it does without TLS.
                 self.connections.spawn(self.clone().serve_socket(far, visitor));
-                relay(stream, near, patience).await;
+                relay(stream, near).await;
             }
             Err(error) => tracing::warn!(%error, "cannot relay a client"),
         }
@@ -149,10 +170,12 @@ impl Door {
         }
     }
 
-    /// The routes, told who asks.
+    /// The routes, told who asks; what is under way is counted.
     fn service(
         &self,
         visitor: Visitor,
+        pace: SharedPace,
+        idle: Idle,
     ) -> impl Service<
         hyper::Request<Incoming>,
         Response = hyper::Response<Body>,
@@ -163,17 +186,24 @@ impl Door {
         let service = self.service.clone();
         service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(visitor.clone());
-            service.call(request)
+            let (answer, pace, under_way) = (service.call(request), pace.clone(), idle.begin());
+            async move {
+                let response = answer.await?;
+                pace.answered(&response);
+                Ok(under_way.with(response))
+            }
         })
     }
 
     async fn serve_http1(self, stream: TcpStream, visitor: Visitor) {
+        let pace = self.pace(&visitor);
+        let stream = self.peer(stream, &pace);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.gateway.front.head_within())
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), self.service(visitor))
+            .serve_connection(TokioIo::new(stream), self.service(visitor, pace, Idle::default()))
             .with_upgrades();
         tokio::pin!(connection);
         let ended = tokio::select! {
@@ -188,8 +218,9 @@ impl Door {
         }
     }
 
-    async fn serve_http2(self, stream: TlsStream<TcpStream>, visitor: Visitor) {
-        let front = &self.gateway.front;
+    async fn serve_http2(self, stream: TlsStream<Peer>, pace: &SharedPace, visitor: Visitor) {
+        let (front, idle) = (&self.gateway.front, Idle::default());
+        let service = self.service(visitor.clone(), pace.clone(), idle.clone());
         let connection = http2::Builder::new(Tracked(self.connections.clone()))
             .timer(TokioTimer::new())
             .max_concurrent_streams(front.h2_streams_max())
@@ -201,7 +232,7 @@ impl Door {
             .max_send_buf_size(H2_SEND_BYTES)
             .keep_alive_interval(H2_PING_EVERY)
             .keep_alive_timeout(H2_PING_EVERY)
-            .serve_connection(TokioIo::new(stream), self.service(visitor.clone()));
+            .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let answers_stall = front.answers_stall(&visitor, self.gateway.shared.patience);
         tokio::pin!(answers_stall);
@@ -213,6 +244,14 @@ impl Door {
                 tokio::select! {
                     ended = connection => ended,
                     () = answers_stall => return,
+                }
+            }
+            // It may answer pings: that is no request.
+            () = idle.for_as_long_as(front.head_within()) => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = &mut connection => ended,
+                    () = idle.for_as_long_as(GOODBYE_WITHIN) => return,
                 }
             }
         };
@@ -232,11 +271,15 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tracked
     }
 }
 
-fn prepare(stream: &TcpStream, patience: Duration) -> std::io::Result<()> {
+/// `user_timeout` is on trial alone.
+fn prepare(stream: &TcpStream, user_timeout: Option<Duration>) -> std::io::Result<()> {
     // An event is one small write: it must not wait for the next.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    // A peer that acknowledges nothing, or takes nothing, is cut by the kernel, whatever waits for it above.
-    socket.set_tcp_user_timeout(Some(patience))?;
+    // Whoever holds the socket looks whether its client takes what it is sent: to the kernel's own TCP_USER_TIMEOUT one
+    // that takes little at once is as good as dead.
+    if user_timeout.is_some() {
+        socket.set_tcp_user_timeout(user_timeout)?;
+    }
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     front::{Asked, Visitor},
     session::{Request, Session},
-    socket::Socket,
+    socket::{Socket, linger},
     wire::{self, Form},
 };
 use axum::{
@@ -25,7 +25,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::timeout,
 };
@@ -102,9 +102,7 @@ pub(super) async fn refuse(mut stream: TcpStream, error: ApiError, cors: HeaderM
     let _ = timeout(LAST_WORDS_WITHIN, async {
         stream.write_all(&bytes).await?;
         stream.shutdown().await?;
-        let mut rest = [0; 1024];
-        while stream.read(&mut rest).await? > 0 {}
-        Ok::<_, std::io::Error>(())
+        linger(&stream).await
     })
     .await;
 }

@@ -17,7 +17,7 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Version, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -28,6 +28,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 pub(super) async fn connect(
     State(gateway): State<Gateway>,
+    version: Version,
     Parameters(query): Parameters<StreamQuery>,
     visitor: Option<Extension<Visitor>>,
     backlog: Option<Extension<Arc<Backlog>>>,
@@ -39,12 +40,14 @@ pub(super) async fn connect(
         .await?;
     let request = query.events(&headers, &gateway.shared.limits(), grant)?;
     gateway.front.open_stream()?;
-    Ok(open(&gateway, request, backlog.map(|Extension(backlog)| backlog)))
+    let backlog = backlog.map(|Extension(backlog)| backlog);
+    Ok(open(&gateway, version, request, backlog))
 }
 
 /// The stream of one run: its last image, or everything after the cursor, to its end.
 pub(super) async fn connect_run(
     State(gateway): State<Gateway>,
+    version: Version,
     RunPath(id): RunPath,
     Parameters(query): Parameters<StreamQuery>,
     visitor: Option<Extension<Visitor>>,
@@ -103,10 +106,11 @@ pub(super) async fn connect_run(
         reference: None,
     };
     gateway.front.open_stream()?;
-    Ok(open(&gateway, request, backlog.map(|Extension(backlog)| backlog)))
+    let backlog = backlog.map(|Extension(backlog)| backlog);
+    Ok(open(&gateway, version, request, backlog))
 }
 
-fn open(gateway: &Gateway, request: Request, backlog: Option<Arc<Backlog>>) -> Response {
+fn open(gateway: &Gateway, version: Version, request: Request, backlog: Option<Arc<Backlog>>) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(CHUNKS_MAX);
     let gateway = gateway.clone();
     let sessions = gateway.sessions.clone();
@@ -119,7 +123,7 @@ fn open(gateway: &Gateway, request: Request, backlog: Option<Arc<Backlog>>) -> R
         let transport = SseTransport {
             sender,
             chunk: wire::greeting(),
-            patience: gateway.shared.patience,
+            patience: (version >= Version::HTTP_2).then_some(gateway.shared.patience),
         };
         let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);
         // The first byte goes out at once, before anything is waited for.
@@ -154,14 +158,16 @@ fn open(gateway: &Gateway, request: Request, backlog: Option<Arc<Backlog>>) -> R
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 /// Chunks that wait for a slow client at most.
 const CHUNKS_MAX: usize = 2;
+/// A slow client takes one after the other: that it takes some is noticed.
+const PIECE_BYTES: usize = 8 * 1024;
 /// Bytes after which a chunk is handed over without waiting for the end of the step.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 struct SseTransport {
     sender: mpsc::Sender<Bytes>,
     chunk: Vec<u8>,
-    /// How long a client is waited for that takes nothing.
-    patience: Duration,
+    /// How long a client is waited for that gives this stream no room (HTTP/2). Otherwise its socket is looked at.
+    patience: Option<Duration>,
 }
 
 impl Transport for SseTransport {
@@ -178,9 +184,17 @@ impl Transport for SseTransport {
         if self.chunk.is_empty() {
             return Ok(());
         }
-        let chunk = std::mem::take(&mut self.chunk).into();
-        let taken = timeout(self.patience, self.sender.send(chunk)).await;
-        taken.map_err(|_| Gone)?.map_err(|_| Gone)
+        let mut rest = Bytes::from(std::mem::take(&mut self.chunk));
+        while !rest.is_empty() {
+            let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+            let taken = self.sender.send(piece);
+            match self.patience {
+                Some(patience) => timeout(patience, taken).await.map_err(|_| Gone::Stalled)?,
+                None => taken.await,
+            }
+            .map_err(|_| Gone::Left)?;
+        }
+        Ok(())
     }
 
     fn kind(&self) -> Label {

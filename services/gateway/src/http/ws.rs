@@ -5,6 +5,7 @@ use super::{
     credentials::{SUBPROTOCOL, Transport as Brought, offers_subprotocol},
     error::ApiError,
     extract::Parameters,
+    peer::Peer,
     query::StreamQuery,
 };
 use crate::{
@@ -117,8 +118,8 @@ fn read_limits(limits: &Limits) -> ReadLimits {
 
 /// The socket, and what the client sent on the heels of its handshake.
 fn into_parts(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+    let parts = upgraded.downcast::<TokioIo<Peer>>().ok()?;
+    Some((parts.io.into_inner().into_inner(), parts.read_buf.to_vec()))
 }
 
 /// Whether the client is let in. A browser does not tell its page the status of a refused handshake: whoever is not let
