@@ -167,7 +167,7 @@ async fn a_client_that_wants_another_window_gets_no_compression() {
 fn small_that_becomes_large() -> Vec<u8> {
     let mut payload = Vec::with_capacity(1_024);
     Compress::new(Compression::best(), false)
-        .compress_vec(&[b' '; 60_000], &mut payload, FlushCompress::Sync)
+        .compress_vec(&vec![b' '; 60_000], &mut payload, FlushCompress::Sync)
         .unwrap();
     payload.truncate(payload.len() - 4);
     let length = u16::try_from(payload.len()).unwrap();

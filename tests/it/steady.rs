@@ -174,7 +174,6 @@ async fn who_reads_slowly_and_all_the_time_is_not_cut_off() {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "says what this machine cannot")]
 async fn who_reads_slowly_over_a_slow_link_is_not_cut_off() {
     let link = match Link::between_namespaces() {
         Ok(link) => link,

@@ -340,7 +340,7 @@ async fn a_flood_of_http2_pings_is_held_back() {
             }
         };
         let answers = async {
-            let mut some = [0; 16 << 10];
+            let mut some = vec![0; 16 << 10];
             while read.read(&mut some).await.is_ok_and(|count| count > 0) {}
         };
         // It is silent as far as requests go: before long it is told to go, however it floods.

@@ -86,7 +86,7 @@ fn flood(flood: Flood, address: &str, sent: &Sent, over: &AtomicBool) {
     let chunk = flood.chunk();
     while !over.load(Relaxed) {
         let Ok(mut stream) = TcpStream::connect(address) else {
-            thread::sleep(Duration::from_millis(10));
+            thread::park_timeout(Duration::from_millis(10));
             continue;
         };
         sent.connections.fetch_add(1, Relaxed);
@@ -102,7 +102,7 @@ fn flood(flood: Flood, address: &str, sent: &Sent, over: &AtomicBool) {
 /// Floods one connection; tells how much of it was taken, when it was cut off or when it is over.
 fn flood_one(flood: Flood, stream: &mut TcpStream, chunk: &[u8], over: &AtomicBool) -> Result<u64, u64> {
     let mut count = 0;
-    let mut answers = [0; CHUNK];
+    let mut answers = vec![0; CHUNK];
     stream
         .write_all(flood.begins_with().as_bytes())
         .map_err(|_| 0_u64)?;
@@ -132,7 +132,7 @@ fn flood_one(flood: Flood, stream: &mut TcpStream, chunk: &[u8], over: &AtomicBo
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if read.is_err() {
-                    thread::sleep(Duration::from_millis(1));
+                    thread::park_timeout(Duration::from_millis(1));
                 }
             }
             Err(_) => return Err(count),
