@@ -221,8 +221,8 @@ async fn an_event_whose_acknowledgement_was_lost_is_written_once() {
     let last = &messages.last().unwrap().image;
     assert_eq!((last.attempt, last.changed_count), (1, 20));
     let odds = world.bus.stream_state(&world.bus.names().odds).await.unwrap();
-    // A fence when it began, and one in front of each of the two batches.
-    assert_eq!(odds.last_seq, 24, "20 images and what they are confirmed by");
+    // The term of ODDS and a fence when it began, and a fence in front of each of the two batches.
+    assert_eq!(odds.last_seq, 25, "20 images and what they are confirmed by");
 }
 
 /// Kills and starts the server again and again while runs go on that change every key.
