@@ -34,8 +34,8 @@ ANSWER_WITHIN_S = 5
 
 FEED = "oddswire.feed.odds.>"
 LIVE = "oddswire.live.odds.>"
-FENCE = "oddswire.feed.odds.fence."
-TERM = "oddswire.feed.odds.term."
+# Messages that have a place in the chain and nothing to say: fences and terms.
+MARKERS = ("oddswire.feed.odds.fence.", "oddswire.feed.odds.term.")
 TOKEN = re.compile(r"[a-z0-9_-]{1,64}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 STATUSES = {"open", "suspended", "withdrawn"}
@@ -185,8 +185,8 @@ def sequence(message):
 
 
 def is_event(message):
-    """Whether it is more than a fence or a term, which have a place in the chain and nothing to say."""
-    return not message.headers["Nats-Subject"].startswith((FENCE, TERM))
+    """Whether it is an event, and no marker of the writers."""
+    return not message.headers["Nats-Subject"].startswith(MARKERS)
 
 
 class Board:

@@ -116,7 +116,7 @@ async fn prometheus_reads_both_services_and_every_rule_finds_what_it_asks_for() 
     }
     // Where one is too many, the count is there before it is made: nobody sees a rise from nothing.
     for (series, count) in [
-        ("oddswire_gateway_refused_total", "2"),
+        ("oddswire_gateway_refused_total", "3"),
         ("oddswire_scraper_run_outcomes_total{outcome=\"blocked\"}", "4"),
         ("oddswire_scraper_runs_total{end=\"failed\"}", "4"),
         ("oddswire_scraper_refused_total", "3"),

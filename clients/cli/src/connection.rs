@@ -381,7 +381,7 @@ pub(crate) fn in_full(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
 
     #[test]
     fn requests_go_below_the_path_of_an_address() {
@@ -429,6 +429,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
+            // An answer before the request is a fault of its own.
+            let _ = stream.read(&mut [0; 4096]).unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
             // Until the client hangs up.
             while stream.write_all(&[b' '; 8192]).is_ok() {}

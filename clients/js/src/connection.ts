@@ -149,6 +149,7 @@ export function openEventStream(request: Request, hooks: Hooks): Connection {
     // A page to log in to the network, for one.
     if (!media.startsWith("text/event-stream")) return end({ kind: "lost", why: `the answer is no event stream (${media || "it does not say what"})` });
     const reader = new StreamReader();
+    let told = false;
     const decoder = new TextDecoder();
     const body = answer.body.getReader();
     for (;;) {
@@ -158,11 +159,13 @@ export function openEventStream(request: Request, hooks: Hooks): Connection {
       hooks.heard();
       for (const event of reader.push(decoder.decode(value, { stream: true }))) {
         const message = parsed(event.data);
+        told ||= message?.type === "reconnect";
         if (message !== undefined) hooks.message(event.id === "" ? message : ({ ...message, id: event.id } as Message));
         if (ended) return;
       }
     }
-    end({ kind: "lost", why: "the stream ended", retryAfterMs: reader.retry });
+    // The `retry:` that a stream begins with is for a plain EventSource, which has no backoff of its own.
+    end({ kind: "lost", why: "the stream ended", retryAfterMs: told ? reader.retry : undefined });
   };
   read().catch(async (error: unknown) => {
     const lost: End = { kind: "lost", why: error instanceof Error ? error.message : String(error) };

@@ -19,6 +19,8 @@ export async function explain({ url, fetch }: Request): Promise<End | undefined>
   try {
     const end = await refused(await ask("cors"));
     if (end.kind === "lost") return { ...end, explained: true };
+    // Cut off on its way, or of a proxy: only what a gateway said whole may end a client for good.
+    if (!("error" in end) || end.error.problem === undefined) return undefined;
     if (end.kind !== "refused" || end.error.code !== WOULD_LET_IN) return end;
     return lost("the gateway answers and would let this client in, but the connection does not get through: a proxy on the way may not pass it on");
   } catch {

@@ -351,8 +351,8 @@ impl<T: Transport> Session<T> {
         let ack = ConnectionAck {
             topics: self.topic_names(),
             connection_id: self.connection_id.clone(),
-            heartbeat_ms: millis(self.heartbeat),
-            conflate_ms: millis(self.pace.conflate()),
+            heartbeat_ms: say::millis(self.heartbeat),
+            conflate_ms: say::millis(self.pace.conflate()),
             limits: self.limits,
             cursor: self.cursor(),
             resume,
@@ -453,7 +453,3 @@ impl<T: Transport> Session<T> {
 
 /// How long before its end a connection that is old enough is told.
 const LIFETIME_NOTICE: Duration = Duration::from_secs(1);
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}

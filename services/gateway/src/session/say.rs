@@ -1,6 +1,6 @@
 //! What a session says.
 
-use super::{End, Outgoing, Session, Since, Transport, join::BEGINNING, millis};
+use super::{End, Outgoing, Session, Since, Transport, join::BEGINNING};
 use crate::{hub::PerFeed, metrics::VerdictLabel};
 use oddswire_protocol::{
     Cursor, Feed, Timestamp,
@@ -9,6 +9,11 @@ use oddswire_protocol::{
     server::{CaughtUp, ErrorCode, ErrorData, Heartbeat, Lagging, Reconnect, Ref, Resume, Verdict},
 };
 use std::time::Duration;
+
+/// Whole milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
 impl<T: Transport> Session<T> {
     /// The position of this connection: everything before it was delivered.
