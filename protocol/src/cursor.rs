@@ -7,7 +7,8 @@ use std::{fmt, str::FromStr};
 
 /// A position in the feeds, opaque to clients and the same on every replica and both transports.
 ///
-/// It says where, never what: no topics, no state of a replica. A feed that is absent means "now".
+/// It says where, never what: no topics, no state of a replica. A feed that is absent has no position: who asks for it gets
+/// its state.
 ///
 /// The time of issue belongs to the odds position, the only one that ages by time: a cursor whose odds position is
 /// only carried through keeps the time at which that position was true.
@@ -100,7 +101,7 @@ impl Cursor {
         }
     }
 
-    /// The position in a feed; `None` means "now".
+    /// The position in a feed; `None` where the cursor has none.
     pub fn position(&self, feed: Feed) -> Option<Position> {
         self.positions[feed.index()]
     }
