@@ -5,6 +5,7 @@
 )]
 
 mod lists;
+mod operator;
 mod writers;
 
 use crate::harness::{Connection, Gateway, Quote, Transport, World, odds_key, update, within};
