@@ -142,7 +142,7 @@ async fn an_answer_that_is_not_taken_has_its_time() {
         let made = Made(Arc::clone(&count));
         let pieces = repeat_with(move || {
             let _made = &made;
-            Ok::<_, Infallible>(Bytes::from_static(&[0; 64 << 10]))
+            Ok::<_, Infallible>(Bytes::from(vec![0; 64 << 10]))
         });
         std::future::ready(Body::from_stream(pieces))
     };
