@@ -6,6 +6,7 @@ import { groupOf, type Row, staleAfter } from "./board.js";
 import { healthOf } from "./Header.js";
 import { closeByEscape } from "./menu.js";
 import { BoardRow } from "./BoardRow.js";
+import { market } from "./first.js";
 import { board, isWhole, link, now, records, runs, title } from "./store.js";
 import { byOutcome, capital, count, marketName, outcomeName, outcomeSpoken, plural, words, zone } from "./words.js";
 
@@ -16,7 +17,6 @@ const HOUR_MS = 3_600_000;
 // What begins or ends "soon" is looked at so often.
 const MINUTE_MS = 60_000;
 
-export const market = signal("h2h-ft");
 const sport = signal("");
 const league = signal("");
 const when = signal("");
