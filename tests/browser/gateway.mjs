@@ -8,6 +8,8 @@ import { openPage, ROOT } from "./product.mjs";
 const HOME = "http://oddswire.test/";
 const TYPES = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml" };
 
+export const EVERYTHING = ["scrape_progress", "odds_updates"];
+
 // Opens the page on a scripted gateway: `{page, connected, answers}`. `connected()` gives the next connection:
 // `{since, query, ack(verdict), grant(verdict), heard(), say(type, data, id?), close(code)}`. `answers["POST api/scrapes"] = [status, body]` sets an
 // answer; every path not set answers 404.
@@ -63,7 +65,7 @@ function speaker(socket) {
     send(type, isEnd ? { ...data, ref: "rest" } : data, id);
   };
   const answer = ({ ref, topics }) => {
-    send("subscription_ack", { topics, resume: { verdict: "snapshot" }, ref });
+    send("subscription_ack", { topics: [...new Set([...EVERYTHING, ...topics])], resume: { verdict: "snapshot" }, ref });
     if (ref === "first") return send("caught_up", { cursor: "begin", replayed: 0, ref });
     isRestAsked = true;
     for (const one of later.splice(0)) say(...one);
@@ -75,8 +77,7 @@ function speaker(socket) {
     waiting.shift()?.();
   });
   const grant = (verdict) => {
-    const topics = ["scrape_progress", "odds_updates"];
-    send("connection_ack", { heartbeat_ms: 20_000, cursor: "begin", topics, limits: { topics: 100 }, resume: { verdict } });
+    send("connection_ack", { heartbeat_ms: 20_000, cursor: "begin", topics: EVERYTHING, limits: { topics: 100 }, resume: { verdict } });
   };
   const ack = (verdict) => {
     owesRest = since === "now";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { odds, openScripted, run, stopClock } from "./gateway.mjs";
+import { EVERYTHING, odds, openScripted, run, stopClock } from "./gateway.mjs";
 import { startBrowser } from "./product.mjs";
 
 let browser;
@@ -42,12 +42,12 @@ async function inParts(at) {
 }
 
 const SHOWN = ["scrape_progress", "odds_updates.*.*.*.h2h-ft"];
-const EVERYTHING = ["scrape_progress", "odds_updates"];
 
 // Gives a part of the state: the images, which the page draws before the part is whole.
 async function give(gateway, part, images) {
   const asked = await gateway.heard();
   assert.deepEqual([asked.type, asked.since, asked.ref], ["subscribe", "snapshot", part]);
+  if (part === "first") gateway.say("subscription_ack", { topics: [...new Set([...EVERYTHING, ...asked.topics])], resume: { verdict: "snapshot" }, ref: part });
   for (const image of images) gateway.say("odds_update", image, "begin");
   return asked.topics;
 }
@@ -60,6 +60,7 @@ test("what_the_board_shows_is_subscribed_to_first_and_drawn_as_it_comes_then_the
   await shows(page, ["e1"]);
   await badge(page, "loading");
   gateway.say("caught_up", { cursor: "begin", replayed: 1, ref: "first" });
+  assert.deepEqual(await gateway.heard(), { type: "unsubscribe", topics: SHOWN.slice(1) });
   assert.deepEqual(await give(gateway, "rest", [odds("alpha", "e2", [2.1, 3.3, 3.45])]), EVERYTHING);
   await shows(page, ["e1", "e2"]);
   assert.equal(await page.textContent("#link"), "loading", "it is not whole");
@@ -73,6 +74,7 @@ test("a_cut_between_what_is_shown_and_the_rest_loses_nothing_and_later_ones_resu
   gateway.grant("live");
   await give(gateway, "first", [odds("alpha", "e1", [2.1, 3.3, 3.45])]);
   gateway.say("caught_up", { cursor: "begin", replayed: 1, ref: "first" });
+  assert.equal((await gateway.heard()).type, "unsubscribe");
   await give(gateway, "rest", []);
   // Live, of what was not given yet: its position says nothing of the rest.
   gateway.say("odds_update", odds("alpha", "e5", [2.1, 3.3, 3.45]), "c5");
@@ -85,6 +87,7 @@ test("a_cut_between_what_is_shown_and_the_rest_loses_nothing_and_later_ones_resu
   again.grant("live");
   await give(again, "first", [odds("alpha", "e1", [2.2, 3.3, 3.45])]);
   again.say("caught_up", { cursor: "c6", replayed: 1, ref: "first" });
+  assert.equal((await again.heard()).type, "unsubscribe");
   await give(again, "rest", ["e1", "e2", "e5"].map((event) => odds("alpha", event, [2.2, 3.3, 3.45])));
   again.say("caught_up", { cursor: "c7", replayed: 3, ref: "rest" });
   await badge(page, "live");

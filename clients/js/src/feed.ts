@@ -138,6 +138,8 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   #snapshot: { verdict: "snapshot" | "gap"; messages: EventMessage[] } | null = null;
   // Null where the state comes in one part, or is whole.
   #part: Part | null = null;
+  // What the first part alone follows.
+  #firstAlone: readonly string[] = [];
   #topics: readonly string[] = [];
   #askedConflateMs = 0;
   #inbox: Inbox | null = null;
@@ -354,7 +356,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
       case "caught_up":
         // What is owed to a change of conflation, or to a part of the state, says nothing of the rest.
         if (message.data.ref !== undefined ? !isOf(this.#part, message.data.ref) : this.#part !== null) return;
-        if (this.#part === "first") return this.#ask("rest", this.#topics);
+        if (this.#part === "first") return this.#askForRest();
         this.#part = null;
         return this.#caughtUp(message.data.cursor, message.data.replayed);
       case "heartbeat":
@@ -363,9 +365,9 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
         this.#set({ upstream: message.data.upstream, lagMs: message.data.lag_ms });
         return this.#tell("heartbeat", message.data);
       case "subscription_ack":
-        // Those of a part were among them before.
-        if (!isOf(this.#part, message.data.ref)) this.#topics = message.data.topics;
-        else if (message.data.resume.verdict === "unavailable") this.#verdict("unavailable");
+        if (!isOf(this.#part, message.data.ref)) return void (this.#topics = message.data.topics);
+        if (this.#part === "first") this.#firstAlone = message.data.topics.filter((topic) => !this.#topics.includes(topic));
+        if (message.data.resume.verdict === "unavailable") this.#verdict("unavailable");
         return;
       case "reconnect":
         clearTimeout(this.#timers.slot);
@@ -390,8 +392,15 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     if (this.#part === null) return this.#verdict(verdict, 0);
     this.#verdict(verdict === "live" ? "snapshot" : verdict, 0);
     const first = (this.#options.first ?? []).slice(0, Math.max(0, limits.topics - topics.length));
+    this.#firstAlone = [];
     if (first.length > 0) this.#ask("first", first);
-    else this.#ask("rest", topics);
+    else this.#askForRest();
+  }
+
+  // Topics that say nothing of their own would keep the gateway from sharing the bytes of other clients with this one.
+  #askForRest(): void {
+    if (this.#firstAlone.length > 0) this.#connection?.send({ type: "unsubscribe", topics: this.#firstAlone });
+    this.#ask("rest", this.#topics);
   }
 
   #ask(part: Part, topics: readonly string[]): void {

@@ -160,8 +160,11 @@ test("the state of what is to come first comes first, and all of it is whole; co
   for (const [options, first] of [[inParts, LAST], [{ ...inParts, first: [] }, PARTS[0]]]) {
     const feed = client.subscribe(options);
     const { told, held } = hold(feed);
+    const faults = [];
+    feed.on("fault", (fault) => faults.push(fault));
     await isLive(feed);
     assert.equal(told[0], first);
+    assert.deepEqual(faults, []);
     assert.deepEqual([...held.keys()].sort(), PARTS.toSorted());
     feed.close();
   }
