@@ -4,6 +4,8 @@
     reason = "each is awaited once, on the stack of its own test"
 )]
 
+mod operator;
+
 use crate::harness::{Connection, Gateway, Quote, Transport, World, odds_key, update, within};
 use oddswire_gateway::trial::Trial;
 use oddswire_kit::publish::Publication;

@@ -95,7 +95,7 @@ async fn streams_that_are_missing_are_named_and_waited_for() {
 async fn a_gateway_that_stops_is_unready_first_and_closes_each_client_at_a_slot_it_was_told() {
     let world = World::new().await;
     let gateway = world
-        .gateway_with(|options| (options.drain_delay_ms, options.grace_ms) = (1_000, 6_000))
+        .gateway_with(|options| (options.drain_delay_ms, options.grace_ms) = (5_000, 8_000))
         .await;
     gateway.wait_ready().await;
     let mut socket = gateway.ws("").await;

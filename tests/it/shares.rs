@@ -12,17 +12,18 @@ use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
+use tokio_rustls::client::TlsStream;
 
-const MIB: u64 = 1 << 20;
+pub(crate) const MIB: u64 = 1 << 20;
 /// What unread answers may cost, however many there are.
-const GROWTH: u64 = 64 * MIB;
+pub(crate) const GROWTH: u64 = 64 * MIB;
 /// Markets of a board of some 7 MB.
 const MARKETS: usize = 250;
 /// Lines of each.
 const LINES: i64 = 120;
 
 /// Publishes a large board.
-async fn board(world: &World) {
+pub(crate) async fn board(world: &World) {
     for number in 0..MARKETS {
         let event = format!("e{number}");
         let mut image = update(&event, "alpha", "1.85".parse().unwrap(), Timestamp::now());
@@ -57,13 +58,12 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")
 }
 
-/// How much a gateway grows by so many clients of four addresses that ask for the board and do not read it.
-async fn growth_by_unread_boards(process: &GatewayProcess, clients: usize) -> u64 {
-    let before = process.memory();
+/// So many clients of four addresses that ask for the board and do not read it.
+pub(crate) async fn unread_boards(address: &str, clients: usize) -> Vec<TcpStream> {
     let mut unread = Vec::new();
     for number in 0..clients {
         let last = u8::try_from(2 + number % 4).unwrap();
-        let mut stream = connect_from(last, &process.address()).await;
+        let mut stream = connect_from(last, address).await;
         stream
             .write_all(get("/api/odds?limit=5000").as_bytes())
             .await
@@ -74,7 +74,7 @@ async fn growth_by_unread_boards(process: &GatewayProcess, clients: usize) -> u6
         let answered = within("an answer to begin", stream.peek(&mut [0; 1])).await;
         assert_eq!(answered.unwrap(), 1);
     }
-    process.memory().saturating_sub(before)
+    unread
 }
 
 /// A GET as a block of HPACK: everything literal but the method and the scheme.
@@ -87,15 +87,14 @@ fn head(path: &str) -> Vec<u8> {
     block
 }
 
-/// How much a gateway grows by one HTTP/2 connection that asks so often for the board and opens no window.
-async fn growth_by_closed_windows(
-    process: &GatewayProcess,
+/// A connection of HTTP/2 that asks so often for the board and opens no window.
+pub(crate) async fn closed_windows(
+    address: &str,
     certificate: &Certificate,
     streams: u32,
-) -> (u64, impl Sized + use<>) {
+) -> TlsStream<TcpStream> {
     const HEADERS: u8 = 1;
-    let mut stream = certificate.connect_to(&process.address(), b"h2").await.unwrap();
-    let before = process.memory();
+    let mut stream = certificate.connect_to(address, b"h2").await.unwrap();
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     // SETTINGS_INITIAL_WINDOW_SIZE is 0.
     bytes.extend(frame(4, 0, 0, b"\0\x04\0\0\0\0"));
@@ -116,7 +115,7 @@ async fn growth_by_closed_windows(
             .unwrap();
         answered += u32::from(head[3] == HEADERS);
     }
-    (process.memory().saturating_sub(before), stream)
+    stream
 }
 
 #[tokio::test]
@@ -133,7 +132,9 @@ async fn boards_that_nobody_reads_cost_a_bounded_piece_of_memory_and_are_cut_off
         .unwrap()
         .len();
     assert!(size > 5_000_000, "{size}");
-    let growth = growth_by_unread_boards(&process, 80).await;
+    let before = process.memory();
+    let _unread = unread_boards(&process.address(), 80).await;
+    let growth = process.memory().saturating_sub(before);
     println!("a board of {size} bytes, unread 80 times: {} MiB", growth / MIB);
     assert!(growth < GROWTH, "{growth}");
     // Somebody else gets the board beside them.
@@ -160,7 +161,9 @@ async fn a_connection_whose_windows_stay_closed_costs_a_bounded_piece_of_memory_
     flags.push("--patience-ms=5000".to_owned());
     let process = GatewayProcess::start(&world.nats_url(), &flags);
     process.wait_ready().await;
-    let (growth, _open) = growth_by_closed_windows(&process, &certificate, 100).await;
+    let before = process.memory();
+    let _open = closed_windows(&process.address(), &certificate, 100).await;
+    let growth = process.memory().saturating_sub(before);
     println!("unread on 100 streams of one connection: {} MiB", growth / MIB);
     assert!(growth < GROWTH, "{growth}");
     until("the connection to be cut off", async || {
@@ -180,12 +183,16 @@ async fn answers_made_whole_take_what_they_like() {
     let certificate = Certificate::new();
     let process = GatewayProcess::start(&world.nats_url(), &["--whole-answers".to_owned()]);
     process.wait_ready().await;
-    assert!(growth_by_unread_boards(&process, 30).await > GROWTH);
+    let before = process.memory();
+    let _unread = unread_boards(&process.address(), 30).await;
+    assert!(process.memory().saturating_sub(before) > GROWTH);
     let mut flags = certificate.flags().to_vec();
     flags.push("--whole-answers".to_owned());
     let process = GatewayProcess::start(&world.nats_url(), &flags);
     process.wait_ready().await;
-    assert!(growth_by_closed_windows(&process, &certificate, 25).await.0 > GROWTH);
+    let before = process.memory();
+    let _open = closed_windows(&process.address(), &certificate, 25).await;
+    assert!(process.memory().saturating_sub(before) > GROWTH);
 }
 
 /// What a flood of requests for streams that are none is answered with.

@@ -5,6 +5,7 @@
 mod floods;
 mod forger;
 mod hostile;
+mod unread;
 mod watch;
 
 use crate::{

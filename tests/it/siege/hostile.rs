@@ -36,6 +36,8 @@ pub(super) enum Kind {
     ReadsNothing,
     /// The same, over Server-Sent Events.
     ReadsNothingSse,
+    /// Asks for the board again and again, and reads nothing.
+    ReadsNoBoard,
     /// Sends the head of a request letter by letter.
     DripsHead,
     /// Says that a body comes and sends it letter by letter.
@@ -70,9 +72,10 @@ pub(super) enum Kind {
     Smuggling,
 }
 
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 19] = [
     Kind::ReadsNothing,
     Kind::ReadsNothingSse,
+    Kind::ReadsNoBoard,
     Kind::DripsHead,
     Kind::DripsBody,
     Kind::Garbage,
@@ -193,6 +196,12 @@ impl Attacker {
             }
             Kind::ReadsNothingSse => {
                 stream.write_all(&get("/api/events?since=snapshot", "")).await?;
+                sleep(HOLD).await;
+            }
+            Kind::ReadsNoBoard => {
+                stream
+                    .write_all(&get("/api/odds?limit=5000", "").repeat(20))
+                    .await?;
                 sleep(HOLD).await;
             }
             Kind::DripsHead => drip(&mut stream, &get("/api/events", &"x-drip: 1\r\n".repeat(50))).await?,

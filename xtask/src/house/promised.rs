@@ -2,6 +2,7 @@
 
 use super::Violations;
 use super::tree::Tree;
+use std::collections::BTreeMap;
 
 /// A table whose rows are numbered, with the names of tests in the last column.
 pub(super) struct Table {
@@ -23,10 +24,10 @@ pub(super) const TABLES: [Table; 2] = [
         rows: 19,
     },
     Table {
-        sentence: "each of at least 40 attacks has tests in docs/attacks.md, and they exist",
+        sentence: "each of at least 90 attacks has tests in docs/attacks.md, and they exist",
         page: "docs/attacks.md",
         letter: 'A',
-        rows: 40,
+        rows: 90,
     },
 ];
 
@@ -37,13 +38,22 @@ impl Table {
         let Some(file) = tree.files.iter().find(|file| file.path == page) else {
             return vec![format!("{page} is missing")];
         };
-        let row = |number: u32| {
-            let begin = format!("| {letter}{number} |");
-            file.text.lines().find(|line| line.starts_with(&begin))
-        };
+        let begin = format!("| {letter}");
+        let rows: BTreeMap<u32, &str> = file
+            .text
+            .lines()
+            .filter_map(|line| Some((line.strip_prefix(&begin)?.split_once(' ')?.0.parse().ok()?, line)))
+            .collect();
+        // By the highest number, so that one which is left out hides nothing behind it.
+        let last = rows
+            .keys()
+            .next_back()
+            .copied()
+            .unwrap_or_default()
+            .max(self.rows);
         let mut violations = Vec::new();
-        for number in (1..).take_while(|number| *number <= self.rows || row(*number).is_some()) {
-            let tests = row(number).map(tests_of).unwrap_or_default();
+        for number in 1..=last {
+            let tests = rows.get(&number).map(|row| tests_of(row)).unwrap_or_default();
             if tests.is_empty() {
                 violations.push(format!("{page}: {letter}{number} has no test"));
             }
@@ -105,6 +115,27 @@ mod tests {
     fn rows_that_are_missing_are_caught() {
         let page = "| A1 | a | b | `a_test` |\n";
         let tree = Tree::of(&[("docs/attacks.md", page), ("a.rs", "fn a_test() {}")]);
-        assert_eq!(TABLES[1].check(&tree).len(), 39);
+        assert_eq!(TABLES[1].check(&tree).len(), 89);
+    }
+
+    #[test]
+    fn a_number_that_is_left_out_hides_no_row_behind_it() {
+        let [defects, _] = &TABLES;
+        let rows = (1..=21).filter(|number| *number != 20);
+        let page = rows.map(|number| {
+            format!(
+                "| O{number} | d | `{}` |\n",
+                if number == 21 { "no_test" } else { "a_test" }
+            )
+        });
+        let page = page.collect::<String>();
+        let tree = Tree::of(&[("docs/defects.md", &page), ("a.rs", "fn a_test() {}")]);
+        assert_eq!(
+            defects.check(&tree),
+            [
+                "docs/defects.md: O20 has no test",
+                "docs/defects.md: O21: there is no test `no_test`"
+            ]
+        );
     }
 }
