@@ -52,7 +52,7 @@ async function give(gateway, part, images) {
   return asked.topics;
 }
 
-test("what_the_board_shows_is_subscribed_to_first_and_drawn_as_it_comes_then_the_rest", async () => {
+test("what_the_board_shows_is_subscribed_to_first_and_drawn_as_it_comes_then_the_rest", { timeout: 30_000 }, async () => {
   const { page, gateway } = await inParts("");
   assert.equal(gateway.query.get("topics"), null, "everything is followed from the beginning");
   gateway.grant("live");
@@ -69,7 +69,7 @@ test("what_the_board_shows_is_subscribed_to_first_and_drawn_as_it_comes_then_the
   await page.close();
 });
 
-test("a_cut_between_what_is_shown_and_the_rest_loses_nothing_and_later_ones_resume_both", async () => {
+test("a_cut_between_what_is_shown_and_the_rest_loses_nothing_and_later_ones_resume_both", { timeout: 30_000 }, async () => {
   const { page, connected, gateway } = await inParts("");
   gateway.grant("live");
   await give(gateway, "first", [odds("alpha", "e1", [2.1, 3.3, 3.45])]);
@@ -105,7 +105,7 @@ test("a_cut_between_what_is_shown_and_the_rest_loses_nothing_and_later_ones_resu
   await page.close();
 });
 
-test("each_view_subscribes_to_its_own_first_control_one_that_shows_nothing_has_the_state_at_once", async () => {
+test("each_view_subscribes_to_its_own_first_control_one_that_shows_nothing_has_the_state_at_once", { timeout: 30_000 }, async () => {
   for (const [at, topics] of [["#/events/e7", ["odds_updates.*.e7"]], ["#/runs", ["scrape_progress"]], ["#/runs/r1", ["scrape_progress"]]]) {
     const { page, gateway } = await inParts(at);
     gateway.grant("live");
