@@ -299,6 +299,38 @@ for (const isKept of [true, false]) {
   });
 }
 
+test("signing_out_empties_the_form_of_a_tab_whose_token_was_refused", async () => {
+  const { context, open } = await tabs();
+  const [one, other] = [await open(), await open()];
+  await other.fill("#token", "nonsense");
+  await other.press("#token", "Enter");
+  await other.locator("#sign-in-why", { hasText: /token was refused/ }).waitFor(WITHIN);
+  assert.equal(await other.inputValue("#token"), "nonsense");
+  await signIn(one, await makeToken());
+  await one.click("#sign-out");
+  await other.waitForFunction(() => document.querySelector("#token").value === "", null, WITHIN);
+  await context.close();
+});
+
+test("a_token_that_ends_in_one_tab_takes_nothing_from_the_next_one_that_another_tab_keeps", async () => {
+  const { context, open } = await tabs();
+  const one = await open();
+  await one.check("#keep");
+  await signIn(one, await makeToken({ ttl: "12s" }));
+  const other = await open();
+  await isLive(other);
+  const next = await makeToken();
+  await other.waitForSelector("#renew", WITHIN);
+  await other.fill("#renew input", next);
+  await other.press("#renew input", "Enter");
+  await isLive(other);
+  await one.locator("#sign-in-why", { hasText: "Your token has ended." }).waitFor(WITHIN);
+  assert.ok((await kept(one)).includes(next));
+  await one.reload();
+  await isLive(one);
+  await context.close();
+});
+
 test("a_token_that_allows_a_part_opens_the_page_with_that_part", async () => {
   const { page } = await asked();
   await signIn(page, await makeToken({ topics: ["odds_updates.*.*.alpha"] }));

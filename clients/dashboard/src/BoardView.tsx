@@ -92,10 +92,10 @@ function Nothing() {
 
 // Four ways of there being nothing, told apart.
 function whyNothing() {
-  const { status } = link.value;
+  const { status, why } = link.value;
   if (status === "closed") return "The gateway refused this page, so there is nothing to show.";
   if (status === "unavailable") return "The bus is unavailable: odds are shown when it is back.";
-  if (!isWhole.value) return "Loading the odds …";
+  if (!isWhole.value) return status === "reconnecting" && why !== null ? `Not connected yet: ${why}. Trying again …` : "Loading the odds …";
   if (listed.value.length > 0) return <>No event is left by these filters. <button type="button" class="link" onClick={reset}>Show all</button></>;
   if (board.value.markets.size > 0) return "No source offers this market now.";
   const known = [...records.value.values()];

@@ -73,7 +73,11 @@ export function signIn(what: Given, kept = isKept): void {
 
 /** Asks the person to sign in. What they gave is forgotten only where it can never count again. */
 export function ask(why: string, isOver = false): void {
-  if (isOver && given.value !== null && "token" in given.value) forget();
+  if (isOver && given.value !== null && "token" in given.value) {
+    // Another tab may keep the next one already.
+    if (isHeld(given.value)) forget();
+    given.value = null;
+  }
   claims.value = null;
   refused.value = new Set();
   isEnding.value = false;
@@ -106,6 +110,14 @@ export function restore(): void {
     else if (typeof held?.address === "string") signIn({ address: held.address }, true);
   } catch {
     // A browser that keeps nothing, or what is no longer readable: the person is asked.
+  }
+}
+
+function isHeld(what: Given): boolean {
+  try {
+    return localStorage.getItem(KEY) === JSON.stringify(what);
+  } catch {
+    return false;
   }
 }
 
