@@ -46,3 +46,4 @@ mod traces;
 mod truth;
 mod upheaval;
 mod verdicts;
+mod windows;

@@ -64,6 +64,7 @@ impl GatewayOptions {
             "handshakes_per_s",
             "requests_per_s",
             "pings_per_s",
+            "h2_streams_max",
         ];
         key.starts_with("auth_") || OTHERS.contains(&key) || of_limits.contains(&key)
     }

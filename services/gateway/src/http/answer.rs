@@ -1,10 +1,7 @@
 //! Answers that are made while they are sent.
 
 use super::{Gateway, error::ApiError};
-use crate::{
-    front::Answer,
-    listing::{Listing, Part},
-};
+use crate::listing::{Listing, Part};
 use axum::{
     body::Body,
     http::header,
@@ -18,7 +15,6 @@ use oddswire_kit::log::ReadError;
 /// document; one that fails later cuts the answer off, whose client sees that its end is missing.
 pub(super) async fn listing(
     gateway: &Gateway,
-    answer: Answer,
     mut list: impl Listing,
 ) -> Result<Response, ApiError> {
     let first = list.next().await?;
@@ -32,7 +28,6 @@ pub(super) async fn listing(
         list,
         ready: Some(first),
         is_over: false,
-        _answer: answer,
     };
     Ok(json(Body::from_stream(stream::unfold(sending, Sending::next))))
 }
@@ -42,8 +37,6 @@ struct Sending<L> {
     list: L,
     ready: Option<Part>,
     is_over: bool,
-    /// Its place among the answers under way.
-    _answer: Answer,
 }
 
 impl<L: Listing> Sending<L> {

@@ -1,7 +1,7 @@
 //! Parts of a request, refused with problem documents.
 
 use super::{Gateway, error::ApiError};
-use crate::front::{Answer, Visitor};
+use crate::front::{Backlog, Visitor};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
@@ -9,6 +9,7 @@ use axum::{
 };
 use oddswire_protocol::{RunId, problem::ProblemCode};
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use tokio::time::timeout;
 
 /// A query.
@@ -54,14 +55,18 @@ impl<S: Send + Sync> FromRequestParts<S> for RunPath {
     }
 }
 
-/// A place among the answers that are read from the bus, for as long as it takes to make this one.
-pub(super) struct Reading(pub(super) Answer);
+/// A place among the answers that are read from the bus, until the last byte of this one is gone.
+pub(super) struct Reading;
 
 impl FromRequestParts<Gateway> for Reading {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, ApiError> {
         let visitor = parts.extensions.get::<Visitor>();
-        Ok(Self(gateway.front.begin_answer(visitor)?))
+        let place = gateway.front.begin_answer(visitor)?;
+        if let Some(backlog) = parts.extensions.get::<Arc<Backlog>>() {
+            backlog.keep(place);
+        }
+        Ok(Self)
     }
 }
 
