@@ -155,6 +155,7 @@ mod tests {
             "topics_max",
             "pings_per_s",
             "memory_bytes",
+            "h2_streams_max",
         ] {
             assert!(
                 keys.iter().any(|known| known == key),
