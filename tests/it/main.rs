@@ -22,6 +22,7 @@ mod delivery;
 mod envelopes;
 mod fences;
 mod front;
+mod halves;
 mod hostile;
 mod http;
 mod interest;

@@ -363,7 +363,10 @@ async fn a_flood_of_http2_pings_is_held_back() {
     within("the end of a flood", flood_with_pings(&world, no_turns, MOST)).await;
     let twice = began.elapsed() * 2;
     let flood = flood_with_pings(&world, Trial::default(), MOST);
-    assert!(timeout(twice, flood).await.is_err(), "it is not held back: {twice:?}");
+    assert!(
+        timeout(twice, flood).await.is_err(),
+        "it is not held back: {twice:?}"
+    );
 }
 
 #[tokio::test]

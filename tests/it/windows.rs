@@ -29,7 +29,8 @@ async fn gateway(world: &World, certificate: &Certificate, patience_ms: u64) -> 
 async fn has_no_connection(gateway: &Gateway) -> bool {
     let metrics = reqwest::get(format!("{}/metrics", gateway.ops)).await.unwrap();
     let metrics = metrics.text().await.unwrap();
-    metrics.contains("oddswire_gateway_connections 0\n") && metrics.contains("oddswire_gateway_queue_bytes 0\n")
+    metrics.contains("oddswire_gateway_connections 0\n")
+        && metrics.contains("oddswire_gateway_queue_bytes 0\n")
 }
 
 #[tokio::test]
@@ -127,7 +128,10 @@ async fn answers_whose_client_reads_late_come_whole() {
         // As clients do: to a socket that is closed already it is a reason to forget the rest.
         h2.widen(0, 1).await;
     }
-    assert_eq!(bytes, ANSWERS as usize * include_str!("../../docs/openapi.json").len());
+    assert_eq!(
+        bytes,
+        ANSWERS as usize * include_str!("../../docs/openapi.json").len()
+    );
 }
 
 #[tokio::test]

@@ -175,6 +175,23 @@ impl Held {
             all: all.clone(),
         }
     }
+
+    /// Bytes that count until the last copy of them is gone.
+    pub(super) fn with(self, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(HeldBytes(bytes, self))
+    }
+}
+
+/// Bytes with what they count.
+struct HeldBytes(
+    Vec<u8>,
+    #[expect(dead_code, reason = "it counts as long as it is there")] Held,
+);
+
+impl AsRef<[u8]> for HeldBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl Drop for Held {
@@ -229,7 +246,10 @@ mod tests {
         let mut pieces = Vec::from([1, 2, 3].map(|_| answer.hold(Bytes::from_static(b"piece"))));
         while pieces.len() > 1 {
             advance(PATIENCE.saturating_sub(Duration::from_secs(1))).await;
-            assert!(!is_stalled(&backlogs).await && !answer.reset.is_cancelled(), "slow is not dead");
+            assert!(
+                !is_stalled(&backlogs).await && !answer.reset.is_cancelled(),
+                "slow is not dead"
+            );
             pieces.pop();
         }
         let beside = backlogs.begin(&answer.all, CancellationToken::new());

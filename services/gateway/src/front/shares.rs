@@ -2,11 +2,13 @@
 
 use super::{
     Answer, Asked, Backlog, Front, Held, Refused, Rules, Visitor,
+    address::site_of,
     answers::{ANSWER_BYTES, NoAnswer},
     is_stream,
     memory::{self, CONNECTION_BYTES, PROCESS_BYTES, TLS_BYTES, Wish},
 };
 use crate::trial::Trial;
+use bytes::Bytes;
 use std::{
     sync::{Arc, PoisonError},
     time::Duration,
@@ -87,6 +89,17 @@ impl Front {
         Ok(())
     }
 
+    /// The same of bytes on their way, until the last copy of them is gone.
+    pub(crate) fn hold_bytes(&self, bytes: Vec<u8>) -> Bytes {
+        self.hold(bytes.capacity() as u64).with(bytes)
+    }
+
+    /// Counts the body of a request, which there must be memory for.
+    pub(crate) fn hold_body(&self, bytes: u64) -> Result<Held, Refused> {
+        self.room_for(&self.rules(), Wish::Connection)?;
+        Ok(self.hold(bytes))
+    }
+
     /// Whether there is memory for an answer that is not read from the bus.
     pub(crate) fn room_for_answer(&self) -> Result<(), Refused> {
         self.room_for(&self.rules(), Wish::Answer)
@@ -100,7 +113,7 @@ impl Front {
         } else {
             self.room_for(&rules, Wish::Answer)?;
             let room = memory::answers_max(rules.limits.memory_bytes, ANSWER_BYTES);
-            (visitor.and_then(|visitor| visitor.counted), room)
+            (visitor.and_then(|visitor| visitor.counted).map(site_of), room)
         };
         self.answers.begin(address, room).map_err(|none| {
             self.count(match none {

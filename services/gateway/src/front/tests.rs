@@ -339,6 +339,12 @@ async fn answers_are_refused_by_address_before_all_of_them_are_taken() {
     let refused = door.front.begin_answer(Some(&door.visitor)).unwrap_err();
     assert_eq!(refused, Refused::Answers);
     let second = begun(&other_address(&door));
+    let beside = door
+        .front
+        .arrive("[2001:db8:0:ffff::1]:1".parse().unwrap())
+        .unwrap();
+    let refused = door.front.begin_answer(Some(&beside)).unwrap_err();
+    assert_eq!(refused, Refused::Answers, "another network of the same customer");
     assert!(
         second.len() > first.len() / 2,
         "{} and {}",
@@ -352,11 +358,15 @@ async fn a_long_target_is_refused_and_an_old_connection_ends() {
     let door = door(|_, limits| limits.requests_per_s = 0);
     let long = format!("/api/odds?sport={}", "x".repeat(TARGET_BYTES_MAX));
     assert_eq!(door.get(&long, &[HERE]).unwrap_err(), Refused::Target);
-    let asked = 1 + (1..REQUESTS_PER_CONNECTION - 1)
-        .filter(|_| !door.judge(&Method::GET, "/api/odds", &[HERE]).is_last)
-        .count();
+    let asked = 1
+        + (1..REQUESTS_PER_CONNECTION - 1)
+            .filter(|_| !door.judge(&Method::GET, "/api/odds", &[HERE]).is_last)
+            .count();
     assert_eq!(asked, REQUESTS_PER_CONNECTION as usize - 1);
-    assert!(door.judge(&Method::GET, "/api/odds", &[]).is_last, "a refused one counts");
+    assert!(
+        door.judge(&Method::GET, "/api/odds", &[]).is_last,
+        "a refused one counts"
+    );
 }
 
 /// Requests that are refused for what they are.
@@ -391,6 +401,10 @@ async fn whatever_is_refused_is_spent_by_its_address() {
 #[tokio::test(start_paused = true)]
 async fn control_without_budgets_whatever_is_refused_is_looked_at() {
     for (target, headers, why) in BAD {
-        assert_eq!(looked_at(target, headers, why, (0, 0)), 1_000, "{target} {headers:?}");
+        assert_eq!(
+            looked_at(target, headers, why, (0, 0)),
+            1_000,
+            "{target} {headers:?}"
+        );
     }
 }

@@ -13,10 +13,7 @@ use oddswire_kit::log::ReadError;
 
 /// A list, read from the bus page by page as its client takes it. A read that fails before the first part is a problem
 /// document; one that fails later cuts the answer off, whose client sees that its end is missing.
-pub(super) async fn listing(
-    gateway: &Gateway,
-    mut list: impl Listing,
-) -> Result<Response, ApiError> {
+pub(super) async fn listing(gateway: &Gateway, mut list: impl Listing) -> Result<Response, ApiError> {
     let first = list.next().await?;
     if first.is_last {
         return Ok(json(first.bytes));

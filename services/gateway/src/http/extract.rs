@@ -3,7 +3,7 @@
 use super::{Gateway, error::ApiError};
 use crate::front::{Backlog, Visitor};
 use axum::{
-    body::Bytes,
+    body::{Bytes, HttpBody},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, Uri, request::Parts},
 };
@@ -70,12 +70,17 @@ impl FromRequestParts<Gateway> for Reading {
     }
 }
 
-/// A body of JSON; an empty one is the default.
+const BODY_MAX_BYTES: u64 = super::BODY_MAX_BYTES as u64;
+
+/// A body of JSON; an empty one is the default. It counts as what it says it is, whether or not it comes.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Default> FromRequest<Gateway> for Body<T> {
     type Rejection = ApiError;
     async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, ApiError> {
+        let size = request.body().size_hint().upper();
+        let size = size.map_or(BODY_MAX_BYTES, |size| size.min(BODY_MAX_BYTES));
+        let _held = gateway.front.hold_body(size)?;
         let within = gateway.front.body_within();
         let bytes = timeout(within, Bytes::from_request(request, gateway))
             .await

@@ -97,7 +97,9 @@ async fn named(
         return Err(nothing());
     }
     let path = format!("{folder}{name}");
-    answer(gateway, &path, backlog, headers).await?.ok_or_else(nothing)
+    answer(gateway, &path, backlog, headers)
+        .await?
+        .ok_or_else(nothing)
 }
 
 /// The answer for a file. One that is compiled in is sent as it lies in the binary; one of a folder is read for this
@@ -113,7 +115,9 @@ async fn answer(
         gateway.front.room_for_answer()?;
     }
     let answer = gateway.page.answer(path, headers).await;
-    let size = answer.as_ref().and_then(|answer| answer.body().size_hint().exact());
+    let size = answer
+        .as_ref()
+        .and_then(|answer| answer.body().size_hint().exact());
     if let (true, Some(size), Some(Extension(backlog))) = (is_read, size, backlog) {
         backlog.keep(gateway.front.hold(size));
     }

@@ -272,18 +272,12 @@ pub(super) async fn cancel(
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
 }
 
-pub(super) async fn sources(
-    State(gateway): State<Gateway>,
-    _place: Reading,
-) -> Result<Response, ApiError> {
+pub(super) async fn sources(State(gateway): State<Gateway>, _place: Reading) -> Result<Response, ApiError> {
     let sources = records(&gateway, "source").await?;
     Ok(axum::Json(Sources { sources }).into_response())
 }
 
-pub(super) async fn workers(
-    State(gateway): State<Gateway>,
-    _place: Reading,
-) -> Result<Response, ApiError> {
+pub(super) async fn workers(State(gateway): State<Gateway>, _place: Reading) -> Result<Response, ApiError> {
     let workers = records(&gateway, "worker").await?;
     Ok(axum::Json(Workers { workers }).into_response())
 }

@@ -8,7 +8,7 @@ use super::{
     query::StreamQuery,
 };
 use crate::{
-    front::Visitor,
+    front::{Front, Visitor},
     logs::Past,
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
@@ -132,6 +132,7 @@ fn open(gateway: &Gateway, request: Request) -> Response {
         let transport = SseTransport {
             sender,
             chunk: wire::greeting(),
+            front: Arc::clone(&gateway.front),
         };
         let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);
         // The first byte goes out at once, before anything is waited for.
@@ -170,6 +171,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 struct SseTransport {
     sender: mpsc::Sender<Bytes>,
     chunk: Vec<u8>,
+    front: Arc<Front>,
 }
 
 impl Transport for SseTransport {
@@ -186,7 +188,7 @@ impl Transport for SseTransport {
         if self.chunk.is_empty() {
             return Ok(());
         }
-        let mut rest = Bytes::from(std::mem::take(&mut self.chunk));
+        let mut rest = self.front.hold_bytes(std::mem::take(&mut self.chunk));
         while !rest.is_empty() {
             let piece = rest.split_to(rest.len().min(PIECE_BYTES));
             // A client that takes none is noticed where its answer is: the receiver is dropped.
