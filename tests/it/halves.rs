@@ -34,7 +34,7 @@ async fn messages_that_have_come_in_part_are_counted() {
         assert_eq!(answer.status, 101);
         // A text of 65,535 bytes with a mask of zeros.
         plain.stream.write_all(b"\x81\xfe\xff\xff\0\0\0\0").await.unwrap();
-        plain.stream.write_all(&[b'x'; PART]).await.unwrap();
+        plain.stream.write_all(&b"x".repeat(PART)).await.unwrap();
         open.push(plain);
     }
     are_counted_and_given_back(&gateway, open).await;
@@ -50,7 +50,7 @@ async fn bodies_that_have_come_in_part_are_counted() {
         plain
             .send("POST /api/scrapes HTTP/1.1\r\nhost: localhost\r\ncontent-length: 60000\r\n\r\n")
             .await;
-        plain.stream.write_all(&[b'x'; PART]).await.unwrap();
+        plain.stream.write_all(&b"x".repeat(PART)).await.unwrap();
         open.push(plain);
     }
     are_counted_and_given_back(&gateway, open).await;

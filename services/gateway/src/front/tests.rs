@@ -369,8 +369,11 @@ async fn a_long_target_is_refused_and_an_old_connection_ends() {
     );
 }
 
+/// A target, headers, and why they are refused.
+type Bad = (&'static str, &'static [(&'static str, &'static str)], Refused);
+
 /// Requests that are refused for what they are.
-const BAD: [(&str, &[(&str, &str)], Refused); 6] = [
+const BAD: [Bad; 6] = [
     ("/", &[], Refused::BadHost),
     ("/api/odds", &[HERE, HERE], Refused::BadHost),
     ("/api/odds", &[("host", "evil.example")], Refused::Host),
