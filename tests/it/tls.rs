@@ -8,7 +8,7 @@ use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use std::{path::Path, sync::Arc};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -71,6 +71,15 @@ impl Certificate {
         address: &str,
         alpn: &[u8],
     ) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_over(TcpStream::connect(address).await?, alpn).await
+    }
+
+    /// TLS of a client over a stream that is open.
+    pub(crate) async fn connect_over<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        alpn: &[u8],
+    ) -> std::io::Result<TlsStream<S>> {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
         let mut roots = RootCertStore::empty();
         roots
@@ -80,9 +89,8 @@ impl Certificate {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![alpn.to_vec()];
-        let tcp = TcpStream::connect(address).await?;
         let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
     fn client(&self) -> reqwest::Client {
@@ -398,5 +406,5 @@ async fn tls_costs_a_client_a_bounded_piece_of_memory() {
     assert!(each[1] < each[0] + EACH, "{each:?}");
 }
 
-trait Talk: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {}
-impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Talk for T {}
+trait Talk: AsyncRead + AsyncWrite + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Unpin> Talk for T {}
