@@ -77,6 +77,9 @@ const SHORT: [Reader; 5] = [
     },
 ];
 
+/// One whose pings wait behind what it reads.
+const PINGED: [Reader; 1] = [socket(10_000, Some(4_096))];
+
 /// How long, and with what patience.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
@@ -215,6 +218,18 @@ async fn who_reads_slowly_and_all_the_time_is_not_cut_off() {
 async fn who_reads_slowly_and_all_the_time_over_tls_is_not_cut_off() {
     let (plan, tls) = (Plan::of_environment(), Certificate::new());
     let cut = read_over(Link::loopback(), plan, Trial::default(), Some(tls)).await;
+    assert!(cut.is_empty(), "{cut:#?}");
+}
+
+/// What is sent behind that fits into the buffers on the way, and the pings wait behind it.
+#[tokio::test]
+async fn a_websocket_over_tls_that_reads_what_its_pings_wait_behind_is_not_closed() {
+    let plan = Plan {
+        readers: &PINGED,
+        events: 7,
+        ..Plan::of_environment()
+    };
+    let cut = read_over(Link::loopback(), plan, Trial::default(), Some(Certificate::new())).await;
     assert!(cut.is_empty(), "{cut:#?}");
 }
 
