@@ -145,13 +145,10 @@ async fn read(logs: &Logs, filters: &Filters, want: &ImagesWanted) -> Result<Ima
         }
     }
     behind.retain(|subject| !last.contains_key(subject));
-    for subject in behind.into_iter().take(runs::BEHIND_MAX) {
-        let good = runs::last_good(bus, logs.quarantine(), &subject, floor).await?;
-        if let Some((message, frame)) = good
-            && (want.everything || worth_showing(&message, now))
-        {
+    for (message, frame) in runs::last_good_of(bus, logs.quarantine(), &behind, floor).await? {
+        if want.everything || worth_showing(&message, now) {
             let (seq, frame) = (message.seq, Arc::new(frame));
-            last.insert(subject, Image { seq, frame });
+            last.insert(message.subject, Image { seq, frame });
         }
     }
     let mut images: Vec<Image> = last.into_values().collect();
