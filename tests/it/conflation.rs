@@ -211,13 +211,7 @@ async fn gateway_that_blocks(world: &World) -> (Gateway, &'static AtomicBool) {
 /// What a shard finds at once when it goes on: an image of bravo, ends of runs of alpha, and the end of a run of bravo.
 async fn ends_in_one_sweep(world: &World, watcher: &mut Sse, alphas: &[RunId], bravo: &RunId) {
     let [event, source, price] = ["e2", "bravo", "1.85"];
-    world
-        .odds_event(&Quote {
-            event,
-            source,
-            price,
-        })
-        .await;
+    world.odds_event(&Quote { event, source, price }).await;
     watcher.until(MessageType::OddsUpdate).await;
     for run in alphas {
         world.big_run_event(run, 1, Status::Completed).await;

@@ -112,7 +112,12 @@ impl Plan {
 
 impl Reader {
     /// Reads until it is cut off, or until the end; tells how it went.
-    async fn read(self, stream: Throttle, tls: Option<&Certificate>, until: Instant) -> Result<String, String> {
+    async fn read(
+        self,
+        stream: Throttle,
+        tls: Option<&Certificate>,
+        until: Instant,
+    ) -> Result<String, String> {
         let (began, taken) = (Instant::now(), stream.taken());
         let end = match tls {
             Some(tls) => {
