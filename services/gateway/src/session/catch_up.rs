@@ -151,6 +151,10 @@ impl<T: Transport> Session<T> {
         let (Some(view), Some(at)) = (self.shared.hub.view(feed), self.place.position(feed)) else {
             return Ok(());
         };
+        if !view.is_of(&at) {
+            // The stream has another history since the ring was looked at: the next look at it says so.
+            return Ok(());
+        }
         let logs = &self.shared.logs;
         let part = logs.part(feed, &self.topics, at.seq, view.floor, &view).await?;
         if let Some(state) = part.state()
