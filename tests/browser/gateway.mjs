@@ -8,10 +8,12 @@ import { openPage, ROOT } from "./product.mjs";
 const HOME = "http://oddswire.test/";
 const TYPES = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml" };
 
+export const EVERYTHING = ["scrape_progress", "odds_updates"];
+
 // Opens the page on a scripted gateway: `{page, connected, answers}`. `connected()` gives the next connection:
-// `{since, ack(verdict), say(type, data, id?), close(code)}`. `answers["POST api/scrapes"] = [status, body]` sets an
+// `{since, query, ack(verdict), grant(verdict), heard(), say(type, data, id?), close(code)}`. `answers["POST api/scrapes"] = [status, body]` sets an
 // answer; every path not set answers 404.
-export async function openScripted(browser) {
+export async function openScripted(browser, at = "") {
   const { page } = await openPage(browser);
   const answers = { "GET api/sources": [200, { sources: [] }], "GET api/scrapes": [200, { runs: [] }] };
   const arrived = [];
@@ -24,7 +26,7 @@ export async function openScripted(browser) {
     if (waiting) waiting(connection);
     else arrived.push(connection);
   });
-  await page.goto(HOME);
+  await page.goto(`${HOME}${at}`);
   const connected = () => arrived.shift() ?? new Promise((resolve) => awaited.push(resolve));
   return { page, connected, answers };
 }
@@ -44,11 +46,48 @@ function answer(route, answers) {
   return route.fulfill({ body, contentType: TYPES[extname(path)] });
 }
 
+// The page asks for its first state in two parts. After `ack` the first part is empty, and what the test says up to
+// `caught_up` is the rest; after `grant` a test gives both itself, and `heard()` is what the page asks for.
 function speaker(socket) {
-  const since = new URL(socket.url()).searchParams.get("since");
-  const say = (type, data, id) => socket.send(JSON.stringify({ type, timestamp: new Date().toISOString(), data, id }));
-  const ack = (verdict) => say("connection_ack", { heartbeat_ms: 20_000, cursor: "begin", resume: { verdict } });
-  return { since, say, ack, close: (code) => socket.close({ code, reason: "as the test says" }) };
+  const query = new URL(socket.url()).searchParams;
+  const since = query.get("since");
+  const asked = [];
+  const waiting = [];
+  let owesRest = false;
+  let isRestAsked = false;
+  // What is said from `caught_up` on, until the page has asked for the rest.
+  const later = [];
+  const send = (type, data, id) => socket.send(JSON.stringify({ type, timestamp: new Date().toISOString(), data, id }));
+  const say = (type, data, id) => {
+    const isEnd = owesRest && type === "caught_up";
+    if ((isEnd && !isRestAsked) || later.length > 0) return later.push([type, data, id]);
+    if (isEnd) owesRest = false;
+    send(type, isEnd ? { ...data, ref: "rest" } : data, id);
+  };
+  const answer = ({ ref, topics }) => {
+    send("subscription_ack", { topics: [...new Set([...EVERYTHING, ...topics])], resume: { verdict: "snapshot" }, ref });
+    if (ref === "first") return send("caught_up", { cursor: "begin", replayed: 0, ref });
+    isRestAsked = true;
+    for (const one of later.splice(0)) say(...one);
+  };
+  socket.onMessage((text) => {
+    const message = JSON.parse(text);
+    if (owesRest && message.since === "snapshot") return answer(message);
+    asked.push(message);
+    waiting.shift()?.();
+  });
+  const grant = (verdict) => {
+    send("connection_ack", { heartbeat_ms: 20_000, cursor: "begin", topics: EVERYTHING, limits: { topics: 100 }, resume: { verdict } });
+  };
+  const ack = (verdict) => {
+    owesRest = since === "now";
+    grant(owesRest && verdict === "snapshot" ? "live" : verdict);
+  };
+  const heard = async () => {
+    while (asked.length === 0) await new Promise((resolve) => waiting.push(resolve));
+    return asked.shift();
+  };
+  return { since, query, say, ack, grant, heard, close: (code) => socket.close({ code, reason: "as the test says" }) };
 }
 
 // `data` of an `odds_update`: home, draw and away of one event at one source. `change` overrides its quote.

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { odds, openScripted, run, stopClock } from "./gateway.mjs";
+import { EVERYTHING, odds, openScripted, run, stopClock } from "./gateway.mjs";
 import { startBrowser } from "./product.mjs";
 
 let browser;
@@ -34,17 +34,89 @@ async function settled() {
   return { ...scripted, gateway };
 }
 
-test("a_snapshot_is_drawn_as_it_comes", async () => {
-  const { page, connected } = await openScripted(browser);
+// The page at an address of its own, before a gateway that gives each part of the state when the test says so.
+async function inParts(at) {
+  const { page, connected } = await openScripted(browser, at);
   const gateway = await connected();
-  assert.equal(gateway.since, "snapshot");
-  gateway.ack("snapshot");
-  gateway.say("odds_update", odds("alpha", "e1", [2.1, 3.3, 3.45]));
+  return { page, connected, gateway };
+}
+
+const SHOWN = ["scrape_progress", "odds_updates.*.*.*.h2h-ft"];
+
+// Gives a part of the state: the images, which the page draws before the part is whole.
+async function give(gateway, part, images) {
+  const asked = await gateway.heard();
+  assert.deepEqual([asked.type, asked.since, asked.ref], ["subscribe", "snapshot", part]);
+  if (part === "first") gateway.say("subscription_ack", { topics: [...new Set([...EVERYTHING, ...asked.topics])], resume: { verdict: "snapshot" }, ref: part });
+  for (const image of images) gateway.say("odds_update", image, "begin");
+  return asked.topics;
+}
+
+test("what_the_board_shows_is_subscribed_to_first_and_drawn_as_it_comes_then_the_rest", { timeout: 30_000 }, async () => {
+  const { page, gateway } = await inParts("");
+  assert.equal(gateway.query.get("topics"), null, "everything is followed from the beginning");
+  gateway.grant("live");
+  assert.deepEqual(await give(gateway, "first", [odds("alpha", "e1", [2.1, 3.3, 3.45])]), SHOWN);
+  await shows(page, ["e1"]);
   await badge(page, "loading");
-  await shows(page, ["e1"]);
-  gateway.say("caught_up", { cursor: "c1", replayed: 1 });
+  gateway.say("caught_up", { cursor: "begin", replayed: 1, ref: "first" });
+  assert.deepEqual(await gateway.heard(), { type: "unsubscribe", topics: SHOWN.slice(1) });
+  assert.deepEqual(await give(gateway, "rest", [odds("alpha", "e2", [2.1, 3.3, 3.45])]), EVERYTHING);
+  await shows(page, ["e1", "e2"]);
+  assert.equal(await page.textContent("#link"), "loading", "it is not whole");
+  gateway.say("caught_up", { cursor: "c1", replayed: 1, ref: "rest" });
   await badge(page, "live");
-  await shows(page, ["e1"]);
+  await page.close();
+});
+
+test("a_cut_between_what_is_shown_and_the_rest_loses_nothing_and_later_ones_resume_both", { timeout: 30_000 }, async () => {
+  const { page, connected, gateway } = await inParts("");
+  gateway.grant("live");
+  await give(gateway, "first", [odds("alpha", "e1", [2.1, 3.3, 3.45])]);
+  gateway.say("caught_up", { cursor: "begin", replayed: 1, ref: "first" });
+  assert.equal((await gateway.heard()).type, "unsubscribe");
+  await give(gateway, "rest", []);
+  // Live, of what was not given yet: its position says nothing of the rest.
+  gateway.say("odds_update", odds("alpha", "e5", [2.1, 3.3, 3.45]), "c5");
+  await shows(page, ["e1", "e5"]);
+  gateway.close(1012);
+  await badge(page, "reconnecting");
+  await page.clock.runFor(1000);
+  const again = await connected();
+  assert.equal(again.since, "now", "not where the rest would be missed");
+  again.grant("live");
+  await give(again, "first", [odds("alpha", "e1", [2.2, 3.3, 3.45])]);
+  again.say("caught_up", { cursor: "c6", replayed: 1, ref: "first" });
+  assert.equal((await again.heard()).type, "unsubscribe");
+  await give(again, "rest", ["e1", "e2", "e5"].map((event) => odds("alpha", event, [2.2, 3.3, 3.45])));
+  again.say("caught_up", { cursor: "c7", replayed: 3, ref: "rest" });
+  await badge(page, "live");
+  await shows(page, ["e1", "e2", "e5"]);
+  again.close(1012);
+  await badge(page, "reconnecting");
+  await page.clock.runFor(2000);
+  const third = await connected();
+  assert.deepEqual([third.since, third.query.get("topics")], ["c7", null]);
+  third.ack("replayed");
+  third.say("odds_update", odds("alpha", "e3", [2.1, 3.3, 3.45]), "c8");
+  third.say("caught_up", { cursor: "c8", replayed: 1 });
+  await badge(page, "live");
+  await shows(page, ["e1", "e2", "e3", "e5"]);
+  await page.close();
+});
+
+test("each_view_subscribes_to_its_own_first_control_one_that_shows_nothing_has_the_state_at_once", { timeout: 30_000 }, async () => {
+  for (const [at, topics] of [["#/events/e7", ["odds_updates.*.e7"]], ["#/runs", ["scrape_progress"]], ["#/runs/r1", ["scrape_progress"]]]) {
+    const { page, gateway } = await inParts(at);
+    gateway.grant("live");
+    assert.deepEqual(await give(gateway, "first", []), topics, at);
+    await page.close();
+  }
+  const { page, gateway } = await inParts("#/nowhere/at/all");
+  assert.equal(gateway.since, "snapshot");
+  gateway.grant("snapshot");
+  gateway.say("caught_up", { cursor: "c1", replayed: 0 });
+  await badge(page, "live");
   await page.close();
 });
 

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 import { openPage, startBrowser, startProduct } from "./product.mjs";
-import { PROGRAM } from "./stack.mjs";
+import { freePorts, PROGRAM } from "./stack.mjs";
 
 const WITHIN = { timeout: 60_000 };
 const run = promisify(execFile);
@@ -42,6 +42,17 @@ async function makeToken({ ttl = "1h", scope = EVERYTHING, topics = ["odds_updat
   const allowed = topics.flatMap((topic) => ["--topic", topic]);
   const made = await run(PROGRAM, ["token", "make", "--key-file", secret, "--subject", "ann", "--ttl", ttl, ...allowed, ...scopes]);
   return made.stdout.trim();
+}
+
+// A context of the browser whose tabs share what is kept, and a tab of it that asks for a token.
+async function tabs(url = guarded.url) {
+  const context = await browser.newContext();
+  const open = async () => {
+    const page = await context.newPage();
+    await page.goto(url);
+    return page;
+  };
+  return { context, open };
 }
 
 // Opens the page, which asks for a token.
@@ -171,6 +182,160 @@ test("an_address_of_this_host_gives_tokens_and_the_next_ones", async () => {
   for (const asked = given; given === asked; ) await page.waitForResponse(`${guarded.url}my/token`, WITHIN);
   await isLive(page);
   assert.equal(await page.locator("#renew, #sign-in").count(), 0);
+  await page.close();
+});
+
+test("an_address_that_does_not_answer_now_is_asked_again_and_one_that_refuses_is_kept_in_the_form", async () => {
+  const { page } = await asked();
+  const busy = { status: 503, json: { type: "x", title: "Unavailable", status: 503, code: "auth_unavailable", detail: "no token: the keys are being exchanged" } };
+  const refused = { status: 403, json: { type: "x", title: "Forbidden", status: 403, code: "not_yours", detail: "ask somebody" } };
+  let answer = busy;
+  let given = 0;
+  await page.route(`${guarded.url}my/token`, async (route) => {
+    given += 1;
+    await route.fulfill(answer ?? { json: { access_token: await makeToken() } });
+  });
+  await page.click("#sign-in summary");
+  await page.fill("#token-address", "my/token");
+  await page.check("#keep");
+  await page.press("#token-address", "Enter");
+  while (given < 2) await page.waitForResponse(`${guarded.url}my/token`, WITHIN);
+  assert.equal(await page.locator("#sign-in").count(), 0, "it may answer later");
+  assert.match(await kept(page), /my\/token/);
+  answer = refused;
+  await page.locator("#sign-in-why", { hasText: "/my/token answered 403 (not_yours: ask somebody)" }).waitFor(WITHIN);
+  assert.deepEqual([await page.inputValue("#token-address"), await page.isChecked("#keep"), await page.isVisible("#token-address")], ["my/token", true, true]);
+  assert.match(await kept(page), /my\/token/);
+  answer = null;
+  await page.press("#token-address", "Enter");
+  await isLive(page);
+  await page.close();
+});
+
+test("a_token_that_a_gateway_with_other_keys_refuses_is_kept_and_good_again_when_it_has_them", async () => {
+  const port = await freePorts(1);
+  const options = (file) => ["--auth-secret-file", file, "--auth-leeway-s", "0"];
+  const other = join(folder, "other");
+  writeFileSync(other, randomBytes(40).toString("base64"));
+  let gateway = await product.startGateway(port, options(secret));
+  const { context, open } = await tabs(gateway.url);
+  const page = await open();
+  await page.check("#keep");
+  const token = await makeToken();
+  await signIn(page, token);
+  await gateway.kill();
+  gateway = await product.startGateway(port, options(other));
+  await page.locator("#sign-in-why", { hasText: /token was refused/ }).waitFor(WITHIN);
+  assert.equal(await page.locator("[data-price], .run").count(), 0, "nothing that the token showed is left");
+  assert.equal(await page.inputValue("#token"), token);
+  assert.ok((await kept(page)).includes(token));
+  await gateway.kill();
+  gateway = await product.startGateway(port, options(secret));
+  await page.click("#sign-in button.primary");
+  await isLive(page);
+  await page.reload();
+  await isLive(page);
+  await context.close();
+  await gateway.kill();
+});
+
+test("a_refusal_of_one_request_is_told_and_takes_nothing_from_a_page_whose_stream_is_good", async () => {
+  const { page } = await asked();
+  await signIn(page, await makeToken());
+  const problem = { type: "x", title: "Token invalid", status: 401, code: "token_invalid", detail: "another key" };
+  await page.route(`${guarded.url}api/**`, (route) => (route.request().resourceType() === "websocket" ? route.fallback() : route.fulfill({ status: 401, json: problem })));
+  await page.click("#scrape");
+  await page.getByText("Not started. Token invalid: another key").waitFor(WITHIN);
+  assert.equal(await page.textContent("#link"), "live");
+  assert.ok((await page.locator("#board [data-price]").count()) > 0);
+  await page.close();
+});
+
+test("what_cannot_be_a_token_is_said_and_not_sent", async () => {
+  const { page } = await asked();
+  const says = page.locator("#sign-in-why");
+  for (const [bad, why] of [["two words", "it has spaces"], ["tökén", "other characters"], ["a".repeat(8193), "it has 8193 characters, and a token has at most 8192"]]) {
+    await page.fill("#token", bad);
+    await page.press("#token", "Enter");
+    await says.filter({ hasText: `What you pasted is no token: ` }).filter({ hasText: why }).waitFor(WITHIN);
+  }
+  await page.fill("#token", "");
+  const login = "<!doctype html><title>Log in</title>";
+  const answers = [[login, "it has spaces"], ["", "is empty"], ["{}", "has neither access_token nor token"], ['{"access_token":7}', "has neither"], ["null", "has neither"], ["a".repeat(8193), "at most 8192"], ['{"token":"a\\nb"}', "other characters"]];
+  let at = 0;
+  await page.route(`${guarded.url}my/token`, (route) => route.fulfill({ body: answers[at][0], contentType: "text/plain" }));
+  const sockets = [];
+  page.on("websocket", (socket) => sockets.push(socket.url()));
+  await page.click("#sign-in summary");
+  await page.fill("#token-address", "my/token");
+  for (; at < answers.length; at += 1) {
+    await page.press("#token-address", "Enter");
+    await says.filter({ hasText: "There is no token at that address: what /my/token answered" }).filter({ hasText: answers[at][1] }).waitFor(WITHIN);
+  }
+  assert.deepEqual(sockets, [], "nothing of it was sent");
+  // A token in quotes, as JSON has a text, is one.
+  answers.push([JSON.stringify(await makeToken()), ""]);
+  await page.press("#token-address", "Enter");
+  await isLive(page);
+  await page.close();
+});
+
+for (const isKept of [true, false]) {
+  test(`signing_out_in_one_tab_signs_out_all_${isKept ? "kept" : "in_memory"}`, async () => {
+    const { context, open } = await tabs();
+    const [one, other] = [await open(), await open()];
+    const token = await makeToken({ ttl: "20s" });
+    for (const page of [one, other]) {
+      if (isKept) await page.check("#keep");
+      await signIn(page, token);
+    }
+    await other.waitForSelector("#renew", WITHIN);
+    await one.click("#sign-out");
+    await other.locator("#sign-in-why", { hasText: "You signed out in another tab." }).waitFor(WITHIN);
+    assert.equal(await other.locator("[data-price], .run, #renew").count(), 0);
+    assert.equal(await other.inputValue("#token"), "");
+    assert.ok(!(await kept(other)).includes(token), "nothing writes it again");
+    await context.close();
+  });
+}
+
+test("signing_out_empties_the_form_of_a_tab_whose_token_was_refused", async () => {
+  const { context, open } = await tabs();
+  const [one, other] = [await open(), await open()];
+  await other.fill("#token", "nonsense");
+  await other.press("#token", "Enter");
+  await other.locator("#sign-in-why", { hasText: /token was refused/ }).waitFor(WITHIN);
+  assert.equal(await other.inputValue("#token"), "nonsense");
+  await signIn(one, await makeToken());
+  await one.click("#sign-out");
+  await other.waitForFunction(() => document.querySelector("#token").value === "", null, WITHIN);
+  await context.close();
+});
+
+test("a_token_that_ends_in_one_tab_takes_nothing_from_the_next_one_that_another_tab_keeps", async () => {
+  const { context, open } = await tabs();
+  const one = await open();
+  await one.check("#keep");
+  await signIn(one, await makeToken({ ttl: "12s" }));
+  const other = await open();
+  await isLive(other);
+  const next = await makeToken();
+  await other.waitForSelector("#renew", WITHIN);
+  await other.fill("#renew input", next);
+  await other.press("#renew input", "Enter");
+  await isLive(other);
+  await one.locator("#sign-in-why", { hasText: "Your token has ended." }).waitFor(WITHIN);
+  assert.ok((await kept(one)).includes(next));
+  await one.reload();
+  await isLive(one);
+  await context.close();
+});
+
+test("a_token_that_allows_a_part_opens_the_page_with_that_part", async () => {
+  const { page } = await asked();
+  await signIn(page, await makeToken({ topics: ["odds_updates.*.*.alpha"] }));
+  assert.equal(await page.locator("#board td:is([data-source=bravo], [data-source=charlie])").count(), 0);
+  assert.equal(await page.locator("#notice").count(), 0);
   await page.close();
 });
 

@@ -14,10 +14,12 @@ export const onPath = (...names) => {
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync);
 };
 
+const MINIBROWSER = process.env.MINIBROWSER ?? "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser";
+
 export const BROWSERS = {
   Chromium: { program: process.env.CHROMIUM ?? onPath("chromium", "chromium-browser", "google-chrome"), open: (program) => byPuppeteer("chrome", program) },
   Firefox: { program: process.env.FIREFOX ?? onPath("firefox-esr", "firefox"), open: (program) => byPuppeteer("firefox", program) },
-  WebKit: { program: onPath("Xvfb") && onPath("WebKitWebDriver"), open: byWebKitDriver },
+  WebKit: { program: onPath("Xvfb") && existsSync(MINIBROWSER) && onPath("WebKitWebDriver"), open: byWebKitDriver },
 };
 
 // `{page(url), close()}`; a page has `run(code)`, which gives what the expression is.
@@ -58,7 +60,7 @@ async function byWebKitDriver(program) {
     driver.kill();
     display.kill();
   };
-  const wanted = { capabilities: { alwaysMatch: { browserName: "MiniBrowser", "webkitgtk:browserOptions": { binary: process.env.MINIBROWSER ?? "/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser", args: ["--automation"] } } } };
+  const wanted = { capabilities: { alwaysMatch: { browserName: "MiniBrowser", "webkitgtk:browserOptions": { binary: MINIBROWSER, args: ["--automation"] } } } };
   try {
     let session;
     for (let tries = 0; session === undefined; tries += 1) {

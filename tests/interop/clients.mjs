@@ -3,7 +3,10 @@
 // Code of a page that keeps the numbers of the events in `seen`.
 const KEEPS = "({ data }) => seen.push(JSON.parse(data).data.seq)";
 
-/** Rows: `{name, how, command}` of a program, or `{name, how, browser, code}` of a page; `slow` ones are not run by tests. */
+/**
+ * Rows: `{name, how, command}` of a program, or `{name, how, browser, code}` of a page. `slow` ones are not run by tests; a
+ * machine may be without what is `optional`, and then it is named.
+ */
 export function rows({ address, query, consume }) {
   const stream = `${address}api/events?${query}`;
   const [, six] = /```js\n(function follow[^]*?\n}\n)/.exec(consume);
@@ -27,6 +30,7 @@ export function rows({ address, query, consume }) {
       }`,
     },
   ]);
+  for (const page of pages) page.optional = page.browser === "WebKit";
   return [
     ...pages,
     ...[["defaults", ""], ["an `onclose` that throws", 'onclose() { throw new Error("come back"); },']].map(([how, more]) => ({
@@ -57,8 +61,8 @@ export function rows({ address, query, consume }) {
     { name: "curl", how: "defaults: `-N`", command: ["curl", "-sN", stream], needs: ["curl"] },
     { name: "curl", how: "a [loop](../tests/interop/curl-loop.sh) with `Last-Event-ID`", command: ["./curl-loop.sh", stream], needs: ["curl"] },
     { name: "wscat 6.1.0", how: "defaults", command: ["node", "node_modules/wscat/bin/wscat", "-c", `${address.replace(/^http/, "ws")}api/ws?${query}`] },
-    { name: "r3labs/sse 2.10.0 (Go)", how: "defaults", command: [process.env.INTEROP_GO ?? "go-is-not-built", address, query], needs: [process.env.INTEROP_GO ?? "go-is-not-built"], slow: true },
-    { name: "java.net.http (JDK)", how: "defaults", command: ["java", "EventStream.java", "once", address, query], needs: ["java"], slow: true },
-    { name: "java.net.http (JDK)", how: "a loop with `Last-Event-ID`", command: ["java", "EventStream.java", "loop", address, query], needs: ["java"], slow: true },
+    { name: "r3labs/sse 2.10.0 (Go)", how: "defaults", command: [process.env.INTEROP_GO ?? "go-is-not-built", address, query], needs: [process.env.INTEROP_GO ?? "go-is-not-built"], slow: true, optional: true },
+    { name: "java.net.http (JDK)", how: "defaults", command: ["java", "EventStream.java", "once", address, query], needs: ["java"], slow: true, optional: true },
+    { name: "java.net.http (JDK)", how: "a loop with `Last-Event-ID`", command: ["java", "EventStream.java", "loop", address, query], needs: ["java"], slow: true, optional: true },
   ];
 }

@@ -2,7 +2,8 @@
 // restarts. `cargo xtask interop` installs what this needs, and runs it.
 //
 // Each follows the events of one run, which are numbered: what is missing between the first and the last is lost.
-// `--write` puts the table into docs/interop.md; without it, what is seen must be what stands there.
+// `--write` puts the table into docs/interop.md; without it, what is seen must be what stands there, and no client may be left
+// out but slow ones with `--quick` and those that a machine may be without (verdict.mjs).
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,6 +16,7 @@ import { startPublisher } from "../../clients/js/test/wire/publisher.mjs";
 import { freePorts, PROGRAM, ROOT, startProduct } from "../browser/stack.mjs";
 import { BROWSERS, onPath } from "./browsers.mjs";
 import { rows } from "./clients.mjs";
+import { faults, line } from "./verdict.mjs";
 
 const HERE = new URL(".", import.meta.url).pathname;
 const DOCUMENT = `${ROOT}docs/interop.md`;
@@ -132,8 +134,12 @@ async function main() {
   try {
     for (const row of rows(around)) {
       const missing = row.browser ? !BROWSERS[row.browser].program && row.browser : row.needs?.find((program) => !onPath(program) && !program.includes("/"));
-      if (missing || (options.has("--quick") && row.slow)) {
-        skipped.push([row, missing ? `${missing} is not here` : "slow"]);
+      if (options.has("--quick") && row.slow) {
+        skipped.push({ row, why: "slow", isAllowed: true });
+        continue;
+      }
+      if (missing) {
+        skipped.push({ row, why: `${missing} is not here`, isAllowed: row.optional === true });
         continue;
       }
       try {
@@ -141,7 +147,7 @@ async function main() {
         if (name) browsers[name] ??= await BROWSERS[name].open(BROWSERS[name].program);
         running.push([row, name ? await startPage(browsers[name], site.origin, row.code) : startProgram(row.command)]);
       } catch (error) {
-        skipped.push([row, `cannot be driven: ${error.message.split("\n")[0]}`]);
+        skipped.push({ row, why: `cannot be driven: ${error.message.split("\n")[0]}`, isAllowed: false });
       }
     }
     const all = async (least, whom = running) => (await Promise.all(whom.map(([, client]) => client.seen()))).every((seen) => seen.length > 0 && Math.max(...seen) >= least);
@@ -175,7 +181,6 @@ async function main() {
 
 const BEGIN = "<!-- table: written by `cargo xtask interop` -->";
 const END = "<!-- end of table -->";
-const line = (row, outcome) => `| ${row.name} | ${row.how} | ${outcome} |`;
 
 function documented() {
   const [before, rest] = readFileSync(DOCUMENT, "utf8").split(BEGIN);
@@ -185,17 +190,17 @@ function documented() {
 
 function report(outcomes, skipped, browsers) {
   for (const [row, outcome] of outcomes) console.log(line(row, outcome));
-  for (const [row, why] of skipped) console.log(line(row, `left out: ${why}`));
+  for (const { row, why } of skipped) console.log(line(row, `left out: ${why}`));
   for (const [name, { version }] of Object.entries(browsers)) console.log(`${name}: ${version}`);
   const { before, table, after } = documented();
   if (options.has("--write")) {
     const head = "| client | how | over a restart of its gateway |\n|---|---|---|";
-    const lines = [...outcomes.map(([row, outcome]) => line(row, outcome)), ...skipped.map(([row, why]) => line(row, `not tried: ${why}`))];
+    const lines = [...outcomes.map(([row, outcome]) => line(row, outcome)), ...skipped.map(({ row, why }) => line(row, `not tried: ${why}`))];
     writeFileSync(DOCUMENT, `${before}${BEGIN}\n\n${head}\n${lines.join("\n")}\n\n${END}${after}`);
     return 0;
   }
-  const wrong = outcomes.filter(([row, outcome]) => !table.includes(`${line(row, outcome)}\n`));
-  for (const [row, outcome] of wrong) console.error(`docs/interop.md says something else of ${row.name} (${row.how}) than that it "${outcome}"`);
+  const wrong = faults(table, outcomes, skipped);
+  for (const fault of wrong) console.error(fault);
   return wrong.length === 0 ? 0 : 1;
 }
 

@@ -52,12 +52,13 @@ pub(crate) fn check(oddswire: &Path, nats: &Path) -> Result<()> {
     process::run(prepare(oddswire, nats)?.arg("--quick"))
 }
 
-/// Installs what the clients need; gives the command that runs them.
+/// Installs what the clients need, and tests what judges them; gives the command that runs them.
 fn prepare(oddswire: &Path, nats: &Path) -> Result<Command> {
     let library = node::install("clients/js")?;
     process::run(node::npm()?.args(["run", "build"]).current_dir(library))?;
     let folder = node::install(FOLDER)?;
     apt::provide(&["curl", "firefox-esr"])?;
+    process::run(node::node()?.arg("--test").current_dir(&folder))?;
     let mut clients = node::node()?;
     clients
         .arg(folder.join("run.mjs"))

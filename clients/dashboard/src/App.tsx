@@ -5,7 +5,7 @@ import { HistoryView } from "./HistoryView.js";
 import { route } from "./router.js";
 import { RunView } from "./RunView.js";
 import { Lanes } from "./RunsView.js";
-import { asked } from "./session.js";
+import { asked, given } from "./session.js";
 import { Renew, SignIn } from "./SignIn.js";
 import { notice } from "./store.js";
 import { voice } from "./voice.js";
@@ -17,7 +17,7 @@ export function App() {
       <Header />
       <Renew />
       <Notice />
-      <main id="content" tabIndex={-1}>{asked.value === null ? <Page /> : <SignIn />}</main>
+      <main id="content" tabIndex={-1}>{asked.value === null ? <Page /> : <SignIn key={String(given.value === null)} />}</main>
       <p id="voice" class="unseen" role="status" aria-live="polite">{voice}</p>
     </>
   );

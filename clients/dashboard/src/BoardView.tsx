@@ -6,6 +6,7 @@ import { groupOf, type Row, staleAfter } from "./board.js";
 import { healthOf } from "./Header.js";
 import { closeByEscape } from "./menu.js";
 import { BoardRow } from "./BoardRow.js";
+import { market } from "./first.js";
 import { board, isWhole, link, now, records, runs, title } from "./store.js";
 import { byOutcome, capital, count, marketName, outcomeName, outcomeSpoken, plural, words, zone } from "./words.js";
 
@@ -16,7 +17,6 @@ const HOUR_MS = 3_600_000;
 // What begins or ends "soon" is looked at so often.
 const MINUTE_MS = 60_000;
 
-export const market = signal("h2h-ft");
 const sport = signal("");
 const league = signal("");
 const when = signal("");
@@ -92,10 +92,10 @@ function Nothing() {
 
 // Four ways of there being nothing, told apart.
 function whyNothing() {
-  const { status } = link.value;
+  const { status, why } = link.value;
   if (status === "closed") return "The gateway refused this page, so there is nothing to show.";
   if (status === "unavailable") return "The bus is unavailable: odds are shown when it is back.";
-  if (!isWhole.value) return "Loading the odds …";
+  if (!isWhole.value) return status === "reconnecting" && why !== null ? `Not connected yet: ${why}. Trying again …` : "Loading the odds …";
   if (listed.value.length > 0) return <>No event is left by these filters. <button type="button" class="link" onClick={reset}>Show all</button></>;
   if (board.value.markets.size > 0) return "No source offers this market now.";
   const known = [...records.value.values()];

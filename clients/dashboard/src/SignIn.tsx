@@ -2,14 +2,16 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { asked, claims, isEnding, isSignedIn, may } from "./session.js";
+import { asked, claims, faultOf, given, isEnding, isKept as wasKept, isSignedIn, may } from "./session.js";
 import { enter, leave, now } from "./store.js";
 import { clock, duration } from "./words.js";
 
 export function SignIn() {
-  const token = useSignal("");
-  const address = useSignal("");
-  const isKept = useSignal(false);
+  // What was refused may count again: a gateway that restarts, or exchanges its keys.
+  const before = given.peek() ?? { token: "" };
+  const token = useSignal("token" in before ? before.token : "");
+  const address = useSignal("address" in before ? before.address : "");
+  const isKept = useSignal(wasKept);
   const isShown = useSignal(false);
   const wrong = useSignal("");
   const field = useRef<HTMLInputElement>(null);
@@ -18,7 +20,8 @@ export function SignIn() {
   const submit = (event: Event) => {
     event.preventDefault();
     const [pasted, fetched] = [token.value.trim(), address.value.trim()];
-    wrong.value = pasted === "" && fetched === "" ? "Paste a token, or say where this host gives one." : "";
+    const fault = pasted === "" ? null : faultOf(pasted);
+    wrong.value = pasted === "" && fetched === "" ? "Paste a token, or say where this host gives one." : fault === null ? "" : `What you pasted ${fault}.`;
     if (wrong.value !== "") return field.current?.focus();
     enter(pasted === "" ? { address: fetched } : { token: pasted }, isKept.value);
   };
@@ -33,7 +36,7 @@ export function SignIn() {
           <input id="token" ref={field} type={(isShown.value ? "text" : "password") as "password"} autocomplete="off" spellcheck={false} value={token.value} onInput={(event) => (token.value = event.currentTarget.value)} />
           <button type="button" aria-pressed={isShown.value} aria-label="Show the token" onClick={() => (isShown.value = !isShown.value)}>{isShown.value ? "Hide" : "Show"}</button>
         </span>
-        <details>
+        <details open={"address" in before}>
           <summary>Or fetch it from this host</summary>
           <label for="token-address">Address</label>
           <input id="token-address" type="text" placeholder="/token" autocomplete="off" spellcheck={false} aria-describedby="token-address-note" value={address.value} onInput={(event) => (address.value = event.currentTarget.value)} />
@@ -67,17 +70,20 @@ export function Account() {
 /** A pasted token ends soon: the next one takes its place, and the page goes on where it is. */
 export function Renew() {
   const token = useSignal("");
+  const wrong = useSignal("");
   if (!isEnding.value) return null;
   const endsAt = claims.value?.endsAt ?? null;
   const submit = (event: Event) => {
     event.preventDefault();
     const pasted = token.value.trim();
     token.value = "";
-    if (pasted !== "") enter({ token: pasted });
+    const fault = faultOf(pasted);
+    wrong.value = pasted === "" || fault === null ? "" : `What you pasted ${fault}.`;
+    if (fault === null) enter({ token: pasted });
   };
   return (
     <form id="renew" class="notice" aria-label="The next token" onSubmit={submit}>
-      <p role="status">Your token ends soon. Paste the next one to go on.</p>
+      <p role="status">Your token ends soon. Paste the next one to go on. {wrong}</p>
       {endsAt !== null && <span class="small">{duration(Math.max(0, endsAt - now.value))} left</span>}
       <label><span class="unseen">The next token</span>
         <input type="password" autocomplete="off" spellcheck={false} placeholder="Next token" value={token.value} onInput={(event) => (token.value = event.currentTarget.value)} />

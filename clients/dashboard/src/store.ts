@@ -8,6 +8,7 @@ import {
   type EventMessage,
   type Feed,
   type FeedState,
+  IDLE,
   OddswireError,
   type Snapshot,
   type SourceRecord,
@@ -15,8 +16,9 @@ import {
 } from "@oddswire/client";
 import { batch, signal } from "@preact/signals";
 import { Board, type Row } from "./board.js";
+import { topicsShown } from "./first.js";
 import { type Run, Runs } from "./runs.js";
-import { asked, type Given, isEnding, lacks, restore, signIn, signOut, source } from "./session.js";
+import { ask, asked, type Given, given, isEnding, lacks, noToken, onSignOutElsewhere, restore, signIn, signOut, source } from "./session.js";
 import { say } from "./voice.js";
 
 // Of a frame's 16 ms; the rest is for drawing.
@@ -35,15 +37,21 @@ interface Part {
   readonly message: EventMessage | null;
 }
 
-type Item = EventMessage | Snapshot | Part;
+// The end of the first state, whose parts were drawn as they came.
+interface Whole {
+  readonly type: "whole";
+  readonly verdict: Snapshot["verdict"];
+}
 
-// Both are made anew for another token.
-export let client: Client = createClient();
-export let feed: Feed = client.subscribe({ since: "snapshot" });
+type Item = EventMessage | Snapshot | Part | Whole;
 
-export const link = signal<FeedState>(feed.state);
-// The first state that was whole: its parts were drawn as they came.
-let first: Snapshot | null = null;
+// Both are made when the page starts, and anew for another token.
+export let client!: Client;
+export let feed!: Feed;
+
+export const link = signal<FeedState>(IDLE);
+// Whether the first state came whole.
+let hasState = false;
 /** Whether the state on the page ever was whole. */
 export const isWhole = signal(false);
 /** When the connection was last known to be good, in the gateway's milliseconds; null while it is. */
@@ -69,6 +77,11 @@ let aside: { board: Board; runs: Runs; snapshot: Snapshot; taken: number } | nul
 
 export function start(): void {
   restore();
+  onSignOutElsewhere(() => {
+    if (given.value === null) return;
+    if (asked.value === null) endSession(() => signOut("You signed out in another tab."));
+    else signOut(asked.value);
+  });
   connect();
   setInterval(tick, 1000);
   setInterval(() => document.visibilityState === "visible" && void look(), LOOK_AGAIN_MS);
@@ -78,10 +91,10 @@ export function start(): void {
 // Connects with the token in force: for a whole state, or on from where another token ended.
 function connect(since = "snapshot"): void {
   const token = source();
-  const before = feed;
+  const before: Feed | undefined = feed;
   client = createClient(undefined, token === undefined ? {} : { token });
-  feed = client.subscribe({ since });
-  before.close();
+  feed = client.subscribe({ since, first: topicsShown() });
+  before?.close();
   listen(feed);
   void look();
 }
@@ -93,18 +106,18 @@ function listen(own: Feed): void {
     const good = state.status === "live" && (state.upstream === "ok" || state.upstream === "unknown");
     if (good) goodUntil.value = null;
     else goodUntil.value ??= client.now();
-    // An address that gives no token: the person knows another, or a token.
-    if (!isWhole.value && state.why?.startsWith("no token: ") && asked.value === null) return endSession(`There is no token at that address: ${state.why.slice(10)}`);
+    // An address that gives no token: the person knows another, or a token. One that may give it later is asked again.
+    if (!isWhole.value && noToken.value !== null && asked.value === null) return endSession(() => ask(`There is no token at that address: ${noToken.value}`));
     if (state.status !== "closed" || state.error === null) return;
     if (!isSignInAsked(state.error)) notice.value = { text: `The gateway refused this page, and it does not try again: ${state.error.message}`, bad: true };
   });
   own.on("part", (message) => {
-    if (first === null) put({ type: "part", message });
+    if (!hasState) put({ type: "part", message });
   });
   own.on("event", put);
   own.on("snapshot", (snapshot) => {
-    first ??= snapshot;
-    put(snapshot);
+    put(hasState ? snapshot : { type: "whole", verdict: snapshot.verdict });
+    hasState = true;
   });
   own.on("caught_up", () => void look());
   own.on("fault", ({ code, detail }) => {
@@ -122,17 +135,17 @@ export function enter(what: Given, isKept?: boolean): void {
 
 /** Signs out: nothing that a token showed stays on the page. */
 export function leave(): void {
-  endSession("");
+  endSession(() => signOut("", true));
 }
 
-// Without a token the page has nothing, and holds nothing.
-function endSession(why: string): void {
+// Without a token that counts the page shows nothing, and holds nothing of what one showed.
+function endSession(andThen: () => void): void {
   feed.close();
-  signOut(why);
+  andThen();
   queue.length = 0;
   taken = 0;
   aside = null;
-  first = null;
+  hasState = false;
   dirty.clear();
   batch(() => {
     board.value = new Board();
@@ -150,10 +163,11 @@ function whyAsked({ code, message }: OddswireError): string {
   return `The token was refused: ${message}.`;
 }
 
-// Whether the person has to sign in for this refusal, and then asks for it.
-function isSignInAsked(error: unknown): boolean {
-  if (!(error instanceof OddswireError) || !NEED_TOKEN.includes(error.code)) return false;
-  if (asked.value === null) endSession(whyAsked(error));
+// Whether the person has to sign in for this refusal, and then asks for it. What they gave is kept: gateways that restart or
+// exchange their keys may refuse a good token for a moment, and then the same is good again.
+function isSignInAsked(error: OddswireError): boolean {
+  if (!NEED_TOKEN.includes(error.code)) return false;
+  if (asked.value === null) endSession(() => ask(whyAsked(error), error.code === "token_expired"));
   return true;
 }
 
@@ -214,12 +228,12 @@ function takeSome(item: Item): boolean {
     }
     return true;
   }
-  if (item.type !== "snapshot") {
-    takeEvent(item, board.value, runs.value, { isNews: true, isShown: true });
+  if (item.type === "whole") {
+    if (item.verdict === "gap") gapAt.value = client.now();
     return true;
   }
-  if (item === first) {
-    if (item.verdict === "gap") gapAt.value = client.now();
+  if (item.type !== "snapshot") {
+    takeEvent(item, board.value, runs.value, { isNews: true, isShown: true });
     return true;
   }
   aside ??= { board: new Board(), runs: new Runs(tellEnd), snapshot: item, taken: 0 };
@@ -275,8 +289,9 @@ async function look(): Promise<void> {
     wake();
   } catch (error) {
     // The badge tells how the connection does; what is known stays. A gateway that wants a token says so here first: over a
-    // WebSocket it waits for one.
-    if (from === client) isSignInAsked(error);
+    // WebSocket it waits for one. Whether a token that was given still counts the stream says, and not one answer of one
+    // gateway, which may have just started or not have the new keys yet.
+    if (from === client && error instanceof OddswireError && error.code === "token_missing") isSignInAsked(error);
   } finally {
     looking = false;
   }
@@ -312,7 +327,6 @@ async function command(failed: string, scope: string, act: () => Promise<string>
   try {
     notice.value = { text: await act(), bad: false };
   } catch (error) {
-    if (isSignInAsked(error)) return;
     if (error instanceof OddswireError && error.code === "scope_missing") lacks(scope);
     const { message, problem } = error instanceof OddswireError ? error : { message: String(error), problem: undefined };
     notice.value = { text: `${failed}. ${problem === undefined ? "" : `${problem.title}: `}${message}`, bad: true };

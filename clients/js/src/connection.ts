@@ -28,7 +28,7 @@ export interface Request {
   readonly token: string | undefined;
   /** Asks the gateway why, when the connection is refused without a word: a browser tells its page nothing. */
   readonly fetch: typeof globalThis.fetch;
-  /** Whether it is to be asked: once is enough until a connection is good again. */
+  /** Whether it is to be asked. */
   readonly explain: boolean;
 }
 
@@ -187,7 +187,7 @@ export async function refused(answer: Response): Promise<End> {
   const hint = retryAfter(answer.headers.get("retry-after"), Date.now());
   const error = await refusal(answer);
   if (status === 401) return { kind: "unauthorized", error };
-  if (status === 408 || status === 425 || status === 429 || status >= 500) return { kind: "lost", why: error.message, retryAfterMs: hint };
+  if (error.mayPass) return { kind: "lost", why: error.message, retryAfterMs: hint };
   return { kind: "refused", error };
 }
 

@@ -1,5 +1,8 @@
 import type { Problem } from "./generated.js";
 
+// Request Timeout, Too Early, Too Many Requests.
+const PASSING: ReadonlySet<number> = new Set([408, 425, 429]);
+
 /**
  * What a gateway refused, or a connection that will not be tried again.
  *
@@ -22,6 +25,11 @@ export class OddswireError extends Error {
     this.status = more.status;
     this.problem = more.problem as OddswireError["problem"];
     this.retryAfterMs = more.retryAfterMs;
+  }
+
+  /** Whether the same may be answered otherwise later: nobody could be reached, or the one who answered cannot do it now. */
+  get mayPass(): boolean {
+    return this.code === "network" || (this.status !== undefined && (this.status >= 500 || PASSING.has(this.status)));
   }
 }
 

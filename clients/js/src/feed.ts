@@ -2,7 +2,7 @@ import { Backoff } from "./backoff.js";
 import { type Connection, type End, type Transport, type WebSocketConstructor, openEventStream, openWebSocket } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { OddswireError } from "./errors.js";
-import type { ErrorData, Heartbeat, Lagging, Verdict } from "./generated.js";
+import type { ConnectionAck, ErrorData, Heartbeat, Lagging, Verdict } from "./generated.js";
 import { Inbox } from "./inbox.js";
 import { type CursorStorage, Keeper } from "./keeper.js";
 import { type ConfirmedMessage, type EventMessage, type Message, type OddsMessage, type RunMessage, isEvent, isOver, isReadable } from "./messages.js";
@@ -50,6 +50,11 @@ export interface FeedOptions {
   topics?: readonly string[];
   /** `now` (default), `snapshot`, or a cursor. */
   since?: string;
+  /**
+   * Some of the topics: their state comes before that of the others where the whole one is asked for (`since: "snapshot"`),
+   * told by `part`. Over WebSocket alone; an event stream has one state, in no order.
+   */
+  first?: readonly string[];
   /** At most one message a key in this many milliseconds, 0 to 60,000; 0 (default): every one. */
   conflateMs?: number;
   /** The same while the page is hidden; null: no difference. Default 2,000. */
@@ -88,6 +93,9 @@ const RUNS_REMEMBERED = 10_000;
 // Marks what is asked for in mid-connection, so that its end is not taken for that of the whole.
 const REF = "conflate";
 
+// Which part of a state in two parts is under way; the `ref` of the subscribe that asked for it.
+type Part = "first" | "rest";
+
 /**
  * One stream of events, over as many connections as it takes: every event once, in order, whichever gateway answers.
  *
@@ -112,8 +120,10 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   // Attempts are numbered, so that what was begun for one that is over ends there.
   #attempt = 0;
   #token: string | undefined;
-  // Why connections are refused, as the gateway said when it was asked; null until it was.
+  // Why connections are refused, as the gateway said when it was asked; null while it has not.
   #explained: string | null = null;
+  // Attempts in a row that were not acknowledged.
+  #unacknowledged = 0;
   #refusals = 0;
   #acknowledgedAt: number | null = null;
   // When something was heard last; null while nothing is to be heard.
@@ -126,6 +136,10 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   // ... and dealt with up to here.
   #cursor: string | null = null;
   #snapshot: { verdict: "snapshot" | "gap"; messages: EventMessage[] } | null = null;
+  // Null where the state comes in one part, or is whole.
+  #part: Part | null = null;
+  // What the first part alone follows.
+  #firstAlone: readonly string[] = [];
   #topics: readonly string[] = [];
   #askedConflateMs = 0;
   #inbox: Inbox | null = null;
@@ -222,6 +236,8 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     const attempt = this.#attempt;
     const current = () => attempt === this.#attempt;
     const { url, transport } = this.#route.next();
+    const inParts = transport === "ws" && this.#received === "snapshot" && (this.#options.first ?? []).length > 0;
+    this.#part = inParts ? "first" : null;
     this.#expect(OPEN_WITHIN_MS);
     this.#set({ status: "connecting", transport, retryAt: null });
     try {
@@ -234,11 +250,13 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     }
     const address = new URL(this.#path || (transport === "ws" ? "api/ws" : "api/events"), url);
     const { fetch } = this.#around;
-    const request = { url: address, query: this.#query(), token: this.#token, fetch, explain: this.#explained === null && !isOffline() };
+    // One failure is a gateway that restarts. While it goes on, each question costs a gateway that is in trouble already.
+    const explain = isPowerOfTwo(this.#unacknowledged + 1) && this.#unacknowledged > 0 && !isOffline();
+    const request = { url: address, query: this.#query(), token: this.#token, fetch, explain };
     const hooks = {
       heard: () => void (this.#heardAt = performance.now()),
       message: (message: Message) => void (current() && this.#take(message)),
-      end: (end: End) => void (current() && this.#ended(end)),
+      end: (end: End) => void (current() && this.#ended(end, explain)),
     };
     this.#expect(OPEN_WITHIN_MS);
     try {
@@ -262,7 +280,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     clearTimeout(this.#timers.slot);
   }
 
-  #ended(end: End): void {
+  #ended(end: End, wasAsked = false): void {
     const acknowledged = this.#acknowledgedAt !== null;
     const livedMs = this.#acknowledgedAt === null ? 0 : performance.now() - this.#acknowledgedAt;
     this.#drop();
@@ -276,9 +294,9 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
       case "lost":
         this.#route.lost(acknowledged);
         if (end.planned) this.#backoff.reset();
-        // What the gateway said when it was asked says more than what the next attempts end with.
-        if (acknowledged) this.#explained = null;
-        else if (end.explained) this.#explained = end.why;
+        if (!acknowledged) this.#unacknowledged += 1;
+        // What the gateway said when it was asked says more than what the next attempts end with, until it is asked again.
+        if (wasAsked) this.#explained = end.explained ? end.why : null;
         return this.#retryIn((end.retryAfterMs ?? 0) + this.#backoff.next(livedMs), this.#explained ?? end.why);
     }
   }
@@ -325,25 +343,31 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
         this.#acknowledgedAt = performance.now();
         this.#route.acknowledged();
         this.#refusals = 0;
+        this.#unacknowledged = 0;
+        this.#explained = null;
         this.#expect(Math.max(MISSED_HEARTBEATS * message.data.heartbeat_ms, 2 * TICK_MS));
         this.#topics = message.data.topics;
         this.#around.clock(message.timestamp);
         // From here on a cut is no reason to begin at another "now". A snapshot is asked for until it is whole.
         if (this.#received === "now") this.#moved(message.data.cursor);
-        return this.#verdict(message.data.resume.verdict, 0);
+        return this.#acknowledged(message.data);
       case "resume":
         return this.#verdict(message.data.verdict);
       case "caught_up":
-        // What is owed to a change of conflation says nothing of the rest.
-        if (message.data.ref === undefined) this.#caughtUp(message.data.cursor, message.data.replayed);
-        return;
+        // What is owed to a change of conflation, or to a part of the state, says nothing of the rest.
+        if (message.data.ref !== undefined ? !isOf(this.#part, message.data.ref) : this.#part !== null) return;
+        if (this.#part === "first") return this.#askForRest();
+        this.#part = null;
+        return this.#caughtUp(message.data.cursor, message.data.replayed);
       case "heartbeat":
         this.#around.clock(message.data.server_time);
         if (this.#state.status === "live") this.#moved(message.data.cursor);
         this.#set({ upstream: message.data.upstream, lagMs: message.data.lag_ms });
         return this.#tell("heartbeat", message.data);
       case "subscription_ack":
-        this.#topics = message.data.topics;
+        if (!isOf(this.#part, message.data.ref)) return void (this.#topics = message.data.topics);
+        if (this.#part === "first") this.#firstAlone = message.data.topics.filter((topic) => !this.#topics.includes(topic));
+        if (message.data.resume.verdict === "unavailable") this.#verdict("unavailable");
         return;
       case "reconnect":
         clearTimeout(this.#timers.slot);
@@ -361,8 +385,31 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     }
   }
 
+  // A state in two parts: the connection follows everything from its beginning, so that nothing is missed between them,
+  // and each part is asked for with a subscribe. What "everything" is the gateway says: a token may allow less. A cut
+  // before the last part is whole begins with the first one again, since `#received` stays where it is.
+  #acknowledged({ topics, limits, resume: { verdict } }: ConnectionAck): void {
+    if (this.#part === null) return this.#verdict(verdict, 0);
+    this.#verdict(verdict === "live" ? "snapshot" : verdict, 0);
+    const first = (this.#options.first ?? []).slice(0, Math.max(0, limits.topics - topics.length));
+    this.#firstAlone = [];
+    if (first.length > 0) this.#ask("first", first);
+    else this.#askForRest();
+  }
+
+  // Topics that say nothing of their own would keep the gateway from sharing the bytes of other clients with this one.
+  #askForRest(): void {
+    if (this.#firstAlone.length > 0) this.#connection?.send({ type: "unsubscribe", topics: this.#firstAlone });
+    this.#ask("rest", this.#topics);
+  }
+
+  #ask(part: Part, topics: readonly string[]): void {
+    this.#part = part;
+    this.#connection?.send({ type: "subscribe", topics, since: "snapshot", ref: part });
+  }
+
   #verdict(verdict: Verdict, failures = this.#state.failures): void {
-    if (verdict === "snapshot" || verdict === "gap") {
+    if (verdict === "snapshot" || verdict === "gap" || (this.#part !== null && this.#snapshot === null)) {
       // The worse one stays: a resume may follow an acknowledgement before anything is whole.
       const lost = verdict === "gap" || this.#snapshot?.verdict === "gap";
       this.#snapshot = { verdict: lost ? "gap" : "snapshot", messages: [] };
@@ -530,7 +577,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   // ---- what is asked for
 
   #query(): Record<string, string> {
-    const query: Record<string, string> = { since: this.#received };
+    const query: Record<string, string> = { since: this.#part === null ? this.#received : "now" };
     const { topics } = this.#options;
     if (topics !== undefined && topics.length > 0) query["topics"] = topics.join(",");
     this.#askedConflateMs = this.#conflateMs();
@@ -575,3 +622,5 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
 
 const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 const isOffline = (): boolean => typeof navigator !== "undefined" && navigator.onLine === false;
+const isPowerOfTwo = (number: number): boolean => (number & (number - 1)) === 0;
+const isOf = (part: Part | null, ref: unknown): boolean => part !== null && ref === part;

@@ -35,6 +35,7 @@ export interface FeedState {
   readonly error: OddswireError | null;
 }
 
+/** The state of a feed that nobody listens to yet. */
 export const IDLE: FeedState = {
   status: "idle",
   transport: null,

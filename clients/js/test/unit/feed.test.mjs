@@ -538,33 +538,58 @@ test("an iterator throws what ended the feed", async (t) => {
 const problem = (status, code, detail) =>
   new Response(JSON.stringify({ type: code, title: code, status, code, detail }), { status, headers: { "content-type": "application/problem+json" } });
 
-test("a WebSocket that is refused without a word: the gateway is asked why, once, and its word ends the feed", async (t) => {
-  const { client, sockets, asked } = stage(t, { explains: async () => problem(403, "origin_not_allowed", "pages of this origin may not") });
+// Fails the next attempts, none of which was acknowledged.
+const failed = new WeakSet();
+async function refuse({ sockets, streams, pass }, attempts) {
+  for (let count = 0, waited = 0; count < attempts; ) {
+    const attempt = [...sockets, ...streams].find((one) => !failed.has(one) && one.readyState !== 3);
+    if (attempt === undefined) {
+      assert.ok((waited += 500) < 120_000, "no attempt is made");
+      await pass(500);
+      continue;
+    }
+    failed.add(attempt);
+    count += 1;
+    if (attempt.cut === undefined) attempt.fail(new TypeError("Failed to fetch"));
+    else attempt.cut(1006);
+    await settle();
+  }
+}
+
+test("a WebSocket that is refused without a word twice: the gateway is asked why, once, and its word ends the feed", async (t) => {
+  const { client, sockets, asked, pass } = stage(t, { explains: async () => problem(403, "origin_not_allowed", "pages of this origin may not") });
   const feed = client.subscribe();
   const { states } = follow(feed);
   await settle();
   sockets[0].cut(1006);
   await settle();
+  assert.deepEqual([feed.state.status, asked], ["reconnecting", []], "one failure is a gateway that restarts");
+  await pass(1000);
+  sockets[1].cut(1006);
+  await settle();
   assert.deepEqual(states.at(-1), "closed");
   assert.deepEqual([feed.state.error.code, feed.state.error.status, asked], ["origin_not_allowed", 403, ["cors"]]);
 });
 
-test("a gateway that would let the client in is told of once, while the feed goes on trying", async (t) => {
-  const { client, sockets, streams, asked, pass } = stage(t, { explains: async () => problem(400, "not_a_websocket", "no upgrade") });
+test("what a gateway said of a refusal is told until a connection is good, and asked for seldom", async (t) => {
+  const scene = stage(t, { explains: async () => problem(400, "not_a_websocket", "no upgrade") });
+  const { client, sockets, streams, asked, pass } = scene;
   const feed = client.subscribe();
   follow(feed);
   await settle();
-  sockets[0].cut(1006);
-  await settle();
-  assert.equal(feed.state.status, "reconnecting");
+  await refuse(scene, 2);
   assert.match(feed.state.why, /would let this client in/);
-  await pass(1000);
-  sockets[1].cut(1006);
+  await refuse(scene, 1);
+  assert.match(feed.state.why, /would let this client in/, "a failed fetch says less");
+  assert.deepEqual([asked, streams.length], [["cors"], 1]);
+  for (let attempts = 0; sockets.at(-1).readyState !== 1; attempts += 1) {
+    assert.ok(attempts < 100);
+    await pass(500);
+  }
+  last(sockets).ack();
+  last(sockets).cut(1006);
   await settle();
-  assert.match(feed.state.why, /would let this client in/, "1006 says less");
-  assert.deepEqual(asked, ["cors"]);
-  await pass(2000);
-  assert.equal(streams.length, 1, "the other transport is tried");
+  assert.match(feed.state.why, /the connection ended \(1006\)/, "it is forgotten");
   feed.close();
 });
 
@@ -572,29 +597,144 @@ test("a page that may not read why it is refused says that it is its origin", as
   globalThis.location = { origin: "http://page.example" };
   t.after(() => delete globalThis.location);
   const explains = (mode) => (mode === "no-cors" ? Promise.resolve(new Response()) : Promise.reject(new TypeError("Failed to fetch")));
-  const { client, sockets, asked } = stage(t, { explains });
+  const scene = stage(t, { explains });
+  const { client, asked } = scene;
   const feed = client.subscribe();
   follow(feed);
   await settle();
-  sockets[0].cut(1006);
-  await settle();
+  await refuse(scene, 2);
   assert.deepEqual([feed.state.status, asked], ["reconnecting", ["cors", "no-cors"]]);
   assert.match(feed.state.why, /pages of http:\/\/page\.example may not use it.*--allow-origin/);
   feed.close();
 });
 
-test("a gateway that is not there is asked again with each attempt, and a connection that was good is not explained", async (t) => {
-  const { client, sockets, asked, pass } = stage(t);
+test("a gateway that is away for long is asked why at the second failure and at each doubling, not at each attempt", async (t) => {
+  const scene = stage(t);
+  const { client, asked, pass } = scene;
   const feed = client.subscribe();
   follow(feed);
   await settle();
-  sockets[0].cut(1006);
-  await settle();
-  assert.match(feed.state.why, /1006/);
+  const counts = [];
+  for (let attempt = 1; attempt <= 9; attempt += 1) {
+    await refuse(scene, 1);
+    counts.push(asked.length);
+  }
+  assert.deepEqual(counts, [0, 1, 1, 2, 2, 2, 2, 3, 3]);
   await pass(1000);
-  sockets[1].ack();
+  feed.close();
+});
+
+test("a connection that was good and is cut is not explained, nor is the first attempt after it", async (t) => {
+  const { sockets, asked, pass, feed } = await live(t);
+  sockets[0].cut(1006);
+  await pass(1000);
   sockets[1].cut(1006);
   await settle();
-  assert.deepEqual(asked, ["cors"]);
+  assert.deepEqual(asked, []);
   feed.close();
+});
+
+const FIRST = ["scrape_progress", "odds_updates.*.*.*.h2h-ft"];
+const GRANTED = ["scrape_progress", "odds_updates.soccer"];
+
+// A feed that has asked for the first part of its state.
+async function inParts(t, feedOptions) {
+  const scene = stage(t);
+  const feed = scene.client.subscribe({ since: "snapshot", first: FIRST, ...feedOptions });
+  const heard = follow(feed);
+  const parts = [];
+  feed.on("part", (message) => parts.push(message === null ? "begin" : (message.data.seq ?? message.data.event_ids[0])));
+  await settle();
+  const begin = (socket) => {
+    socket.ack("live", { topics: GRANTED });
+    socket.caughtUp("c0");
+  };
+  return { ...scene, ...heard, feed, parts, begin };
+}
+
+test("what is to come first is asked for first, and told as it comes, then all that is granted; both are one state", async (t) => {
+  const { sockets: [socket], feed, parts, told, begin } = await inParts(t);
+  assert.deepEqual([socket.since, socket.url.searchParams.get("topics")], ["now", null], "everything is followed from the beginning");
+  begin(socket);
+  assert.deepEqual(socket.sent, [{ type: "subscribe", topics: FIRST, since: "snapshot", ref: "first" }]);
+  socket.say("subscription_ack", { topics: [...GRANTED, FIRST[1]], resume: { verdict: "snapshot" }, ref: "first" });
+  socket.say("odds_update", odds(1), "c0");
+  assert.deepEqual([parts, told, feed.state.status], [["begin", "e1"], [], "replaying"]);
+  socket.caughtUp("c0", 1, { ref: "first" });
+  const rest = { type: "subscribe", topics: GRANTED, since: "snapshot", ref: "rest" };
+  assert.deepEqual(socket.sent.slice(1), [{ type: "unsubscribe", topics: FIRST.slice(1) }, rest], "what was granted alone is followed");
+  socket.say("subscription_ack", { topics: GRANTED, resume: { verdict: "live" } });
+  assert.deepEqual([told, feed.cursor, feed.state.status], [[], null, "replaying"], "it is not whole");
+  socket.say("subscription_ack", { topics: GRANTED, resume: { verdict: "snapshot" }, ref: "rest" });
+  socket.say("odds_update", odds(2), "c0");
+  socket.caughtUp("c5", 1, { ref: "rest" });
+  assert.deepEqual([parts, told], [["begin", "e1", "e2"], ["snapshot of 2 at c5", "caught up at c5"]]);
+  socket.say("scrape_progress", run(1), "c6");
+  assert.deepEqual([told.at(-1), feed.cursor, feed.state.status], ["run 1", "c6", "live"]);
+});
+
+for (const [when, asked] of [["in the first part", 1], ["between the parts", 2], ["in the rest", 2]]) {
+  test(`a cut ${when} begins with the first part again, and one after it resumes everything at its cursor`, async (t) => {
+    const { sockets, feed, told, begin, pass } = await inParts(t);
+    begin(sockets[0]);
+    sockets[0].say("odds_update", odds(1), "c0");
+    if (asked > 1) sockets[0].caughtUp("c0", 1, { ref: "first" });
+    // Live, of a topic whose state has not come.
+    sockets[0].say("scrape_progress", run(4), "c1");
+    if (when === "in the rest") sockets[0].say("odds_update", odds(2), "c1");
+    assert.equal(sockets[0].sent.length, asked);
+    sockets[0].cut();
+    await pass(500);
+    assert.deepEqual([feed.cursor, sockets[1].since, told], [null, "now", []]);
+    begin(sockets[1]);
+    assert.equal(sockets[1].sent[0].ref, "first");
+    sockets[1].caughtUp("c2", 0, { ref: "first" });
+    sockets[1].say("scrape_progress", run(4), "c2");
+    sockets[1].say("odds_update", odds(1), "c2");
+    sockets[1].caughtUp("c3", 2, { ref: "rest" });
+    assert.deepEqual(told, ["snapshot of 2 at c3", "caught up at c3"]);
+    sockets[1].cut();
+    await pass(1000);
+    assert.deepEqual([sockets[2].since, sockets[2].url.searchParams.get("topics")], ["c3", null]);
+    sockets[2].ack("replayed");
+    sockets[2].caughtUp("c3");
+    assert.deepEqual([sockets[2].sent, feed.state.status], [[], "live"]);
+  });
+}
+
+test("a bus that is down while a state comes in parts: it is whole when the last part is", async (t) => {
+  const { sockets: [socket], feed, told, parts } = await inParts(t);
+  socket.ack("unavailable", { topics: GRANTED });
+  assert.equal(feed.state.status, "unavailable");
+  socket.say("subscription_ack", { topics: GRANTED, resume: { verdict: "unavailable" }, ref: "first" });
+  socket.say("resume", { verdict: "snapshot" });
+  socket.say("odds_update", odds(1), "c1");
+  socket.caughtUp("c1", 1);
+  socket.caughtUp("c1", 1, { ref: "first" });
+  assert.deepEqual([told, socket.sent.at(-1).ref], [[], "rest"]);
+  socket.say("odds_update", odds(1), "c1");
+  socket.caughtUp("c1", 1, { ref: "rest" });
+  assert.deepEqual([parts, told[0]], [["begin", "begin", "e1", "e1"], "snapshot of 2 at c1"]);
+});
+
+test("the first part is left out where a connection has no room for its topics", async (t) => {
+  const { sockets: [socket], told } = await inParts(t);
+  socket.ack("live", { topics: GRANTED, limits: { topics: 2, message_bytes: 65_536, messages_per_s: 20 } });
+  assert.deepEqual(socket.sent, [{ type: "subscribe", topics: GRANTED, since: "snapshot", ref: "rest" }]);
+  socket.caughtUp("c1", 0, { ref: "rest" });
+  assert.equal(told[0], "snapshot of 0 at c1");
+});
+
+test("control: without topics that come first the state is asked for at once", async (t) => {
+  const { sockets: [socket] } = await inParts(t, { first: undefined });
+  assert.equal(socket.since, "snapshot");
+  socket.ack("snapshot");
+  assert.deepEqual(socket.sent, []);
+});
+
+test("control: over an event stream the state is asked for at once", async (t) => {
+  const { client, streams } = stage(t, { transports: ["sse"] });
+  follow(client.subscribe({ since: "snapshot", first: FIRST }));
+  await settle();
+  assert.equal(streams[0].since, "snapshot");
 });

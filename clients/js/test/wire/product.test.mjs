@@ -9,6 +9,7 @@ import { promisify } from "node:util";
 import WebSocket from "ws";
 import { startProduct } from "../../../../tests/browser/stack.mjs";
 import { createClient, isOver, OddswireError } from "../../dist/index.js";
+import { dice, startCutter } from "./cutter.mjs";
 import { startPublisher } from "./publisher.mjs";
 
 let product;
@@ -128,4 +129,68 @@ test("the ten lines of the README work as they stand", { timeout: 90_000 }, asyn
   // A Node without a WebSocket of its own uses event streams; the program ends by itself.
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", code], { cwd: folder });
   assert.match(stdout, /^\d+ markets\n(alpha|bravo|charlie|delta) .+ [\d.]+\n$/);
+});
+
+const PARTS = Array.from({ length: 40 }, (_, at) => `parts${at}`);
+const LAST = PARTS.at(-1);
+const inParts = { topics: ["odds_updates.*.*.parts"], first: [`odds_updates.*.${LAST}.parts`], since: "snapshot" };
+
+// What a feed told as it came, and the state that it holds, by event.
+function hold(feed) {
+  const told = [];
+  const held = new Map();
+  const take = ({ type, data }) => type === "odds_update" && held.set(data.event.event_id, data.market.quotes[0].outcomes[0].price);
+  feed.on("part", (message) => message?.type === "odds_update" && told.push(message.data.event.event_id));
+  feed.on("snapshot", ({ messages }) => {
+    held.clear();
+    messages.forEach(take);
+  });
+  feed.on("event", take);
+  return { told, held };
+}
+
+const isLive = (feed) => new Promise((resolve, reject) => {
+  const look = ({ status, error }) => (status === "live" ? resolve() : status === "closed" && reject(error));
+  feed.on("state", look);
+  look(feed.state);
+});
+
+test("the state of what is to come first comes first, and all of it is whole; control: without, it comes in the order of the log", { timeout: 90_000 }, async () => {
+  for (const event of PARTS) await publisher.odds(event, "parts", randomUUID(), 1.5);
+  for (const [options, first] of [[inParts, LAST], [{ ...inParts, first: [] }, PARTS[0]]]) {
+    const feed = client.subscribe(options);
+    const { told, held } = hold(feed);
+    const faults = [];
+    feed.on("fault", (fault) => faults.push(fault));
+    await isLive(feed);
+    assert.equal(told[0], first);
+    assert.deepEqual(faults, []);
+    assert.deepEqual([...held.keys()].sort(), PARTS.toSorted());
+    feed.close();
+  }
+});
+
+test("cuts anywhere in a state of two parts and after it lose nothing", { timeout: 120_000 }, async () => {
+  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+  console.log(`SEED=${seed}`);
+  const cutter = await startCutter([product.url], { cuts: 60, random: dice(seed), furthest: 20_000 });
+  const feed = createClient(cutter.url, { WebSocket, transports: ["ws"], signal: stop.signal, backoff: { min: 1, max: 4 } }).subscribe(inParts);
+  const { held } = hold(feed);
+  let wholes = 0;
+  feed.on("snapshot", () => (wholes += 1));
+  const truth = new Map();
+  for (let turn = 0; cutter.cuts() < 60; turn += 1) {
+    const event = PARTS[turn % PARTS.length];
+    truth.set(event, 1.5 + (turn % 500) / 100);
+    await publisher.odds(event, "parts", randomUUID(), truth.get(event));
+  }
+  for (const event of PARTS.filter((event) => !truth.has(event))) truth.set(event, held.get(event));
+  const isSame = () => truth.size === held.size && [...truth].every(([event, price]) => held.get(event) === price);
+  while (!isSame()) {
+    assert.notEqual(feed.state.status, "closed", feed.state.error?.message);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(wholes, 1, "once it is whole it is continued at its cursor");
+  feed.close();
+  cutter.close();
 });
