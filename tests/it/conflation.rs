@@ -1,7 +1,8 @@
 //! Clients that ask for at most one message a key in a time.
 
 use crate::{
-    harness::{Gateway, Quote, Sse, World, odds_key, run_image, run_key, update, within},
+    front::metric,
+    harness::{Gateway, Quote, Sse, World, odds_key, run_image, run_key, until, update, within},
     slow::Told,
 };
 use oddswire_gateway::trial::Trial;
@@ -133,20 +134,6 @@ impl World {
     }
 }
 
-/// A stream that no shard serves, because its connection was used before; caught up.
-async fn with_a_loop_of_its_own(gateway: &Gateway, query: &str) -> Sse {
-    let used = reqwest::Client::builder()
-        .pool_max_idle_per_host(1)
-        .build()
-        .unwrap();
-    let first = used.get(gateway.url("/api/odds")).send().await.unwrap();
-    first.bytes().await.unwrap();
-    let url = gateway.url(&format!("/api/events?{query}"));
-    let mut stream = Sse::of(used.get(url).send().await.unwrap());
-    stream.until(MessageType::CaughtUp).await;
-    stream
-}
-
 /// The source and type of the first two messages that come to clients of each kind: those that a shard serves, and one
 /// that has a loop of its own, because its connection was used before.
 async fn first_two_of_a_run(trial: Trial) -> Vec<Vec<(MessageType, String)>> {
@@ -157,7 +144,19 @@ async fn first_two_of_a_run(trial: Trial) -> Vec<Vec<(MessageType, String)>> {
     socket.next_of(MessageType::CaughtUp).await;
     let mut stream = gateway.sse(query).await;
     stream.until(MessageType::CaughtUp).await;
-    let mut looped = with_a_loop_of_its_own(&gateway, query).await;
+    let used = reqwest::Client::builder()
+        .pool_max_idle_per_host(1)
+        .build()
+        .unwrap();
+    let first = used.get(gateway.url("/api/odds")).send().await.unwrap();
+    first.bytes().await.unwrap();
+    let again = used
+        .get(gateway.url(&format!("/api/events?{query}")))
+        .send()
+        .await
+        .unwrap();
+    let mut looped = Sse::of(again);
+    looped.until(MessageType::CaughtUp).await;
     world.odds_and_end_of(&RunId::new()).await;
     let of = |message: &Received| {
         let data: serde_json::Value = serde_json::from_str(message.data.get()).unwrap();
@@ -209,17 +208,22 @@ async fn gateway_that_blocks(world: &World) -> (Gateway, &'static AtomicBool) {
 }
 
 /// What a shard finds at once when it goes on: an image of bravo, ends of runs of alpha, and the end of a run of bravo.
-async fn ends_in_one_sweep(world: &World, watcher: &mut Sse, alphas: &[RunId], bravo: &RunId) {
-    let [event, source, price] = ["e2", "bravo", "1.85"];
-    world.odds_event(&Quote { event, source, price }).await;
-    watcher.until(MessageType::OddsUpdate).await;
+async fn ends_in_one_sweep(world: &World, gateway: &Gateway, alphas: &[RunId], bravo: &RunId) {
+    let ingested = async |feed: &str| {
+        let name = format!("oddswire_gateway_ingest_delay_seconds_count{{feed=\"{feed}\"}}");
+        metric(gateway, &name).await
+    };
+    let (event, source, price) = ("e2", "bravo", "1.85");
+    let (odds, runs) = (ingested("odds").await, ingested("run").await);
+    let quote = Quote { event, source, price };
+    world.odds_event(&quote).await;
+    until("the image", async || ingested("odds").await > odds).await;
     for run in alphas {
         world.big_run_event(run, 1, Status::Completed).await;
     }
     world.run_event(source, bravo, 1, Status::Completed).await;
-    for _ in 0..=alphas.len() {
-        watcher.until(MessageType::ScrapeProgress).await;
-    }
+    let all = runs + alphas.len() as u64 + 1;
+    until("the ends", async || ingested("run").await == all).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -230,9 +234,8 @@ async fn the_end_of_a_run_has_no_position_while_odds_wait_that_come_with_the_nex
     let mut socket = gateway.ws(query).await;
     socket.next_of(MessageType::CaughtUp).await;
     socket.next_of(MessageType::Heartbeat).await;
-    let mut watcher = with_a_loop_of_its_own(&gateway, "since=now").await;
     block.store(true, SeqCst);
-    ends_in_one_sweep(&world, &mut watcher, &[RunId::new()], &RunId::new()).await;
+    ends_in_one_sweep(&world, &gateway, &[RunId::new()], &RunId::new()).await;
     block.store(false, SeqCst);
     let mut seen = Vec::new();
     for _ in 0..3 {
@@ -266,10 +269,9 @@ async fn a_client_whose_socket_is_full_at_the_end_of_a_run_gets_the_odds_that_co
         world.big_run_event(run, 1, Status::Completed).await;
         other.next_of(MessageType::ScrapeProgress).await;
     }
-    let mut watcher = with_a_loop_of_its_own(&gateway, "since=now").await;
     block.store(true, SeqCst);
     let bravo = RunId::new();
-    ends_in_one_sweep(&world, &mut watcher, &alphas, &bravo).await;
+    ends_in_one_sweep(&world, &gateway, &alphas, &bravo).await;
     block.store(false, SeqCst);
     read_until(&mut stream, &mut seen, &bravo.to_string()).await;
     assert_eq!(seen.matches("event: odds_update").count(), 1);
