@@ -26,6 +26,8 @@ const EVENT_EVERY_MS = 200;
 // The gateway is away for longer than any browser waits before its first try.
 const AWAY_MS = 5_000;
 const WITHIN_MS = 60_000;
+// Longer than the longest wait of a client between two tries (20 s), a try that hangs (15 s), and the wait after it.
+const BACK_WITHIN_MS = 60_000;
 
 // What ends with this program, however it ends.
 const atExit = new Set();
@@ -162,7 +164,7 @@ async function main() {
     // Whoever does not come back by then does not. Those of whom the document says that they do not are not waited for.
     const known = documented().table;
     const awaited = running.filter(([row]) => !known.includes(`${line(row, "does not come back")}\n`));
-    await until(null, () => all(back, awaited), 30_000);
+    await until(null, () => all(back, awaited), BACK_WITHIN_MS);
     const outcomes = [];
     for (const [row, client] of running) outcomes.push([row, judge(await client.seen(), back)]);
     publishing = false;
