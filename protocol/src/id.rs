@@ -166,6 +166,12 @@ impl MarketToken {
         }
         format!("{key}-{period}").parse().ok()
     }
+
+    /// Market and period; `None` where it has not both.
+    pub fn parts(&self) -> Option<(MarketKey, Period)> {
+        let (market, period) = self.as_str().rsplit_once('-')?;
+        Some((market.parse().ok()?, period.parse().ok()?))
+    }
 }
 
 #[cfg(test)]

@@ -231,10 +231,12 @@ impl Subjects {
         format!("{}.feed.{TERM}*", self.prefix)
     }
 
-    /// The slot of a term, by a subject of the feeds or of the live side; `None` when it is none.
+    /// The slot of a term, by a subject of the feeds or of the live side; `None` when it is none: a slot has one way to
+    /// be written, so that there are no more subjects of terms than slots.
     pub fn term_slot(&self, subject: &str) -> Option<u64> {
-        let slot = self.behind_side(subject)?.strip_prefix(TERM)?;
-        slot.parse().ok()
+        let text = self.behind_side(subject)?.strip_prefix(TERM)?;
+        let slot = text.parse::<u64>().ok().filter(|slot| *slot < Self::TERM_SLOTS)?;
+        (slot.to_string() == text).then_some(slot)
     }
 
     /// Terms that are kept: the newest. One begins when a server starts or a leader is elected.
@@ -325,6 +327,30 @@ mod tests {
             assert!(subjects.parse(subject).is_none() && !subjects.is_fence(subject));
         }
         assert_eq!(subjects.term_slot("oddswire.feed.odds.fence.7"), None);
+    }
+
+    #[test]
+    fn there_are_as_many_subjects_of_terms_as_slots() {
+        let subjects = Subjects::default();
+        for slot in [0, 1, Subjects::TERM_SLOTS - 1] {
+            assert_eq!(subjects.term_slot(&subjects.term(slot)), Some(slot));
+        }
+        for other in [
+            "007",
+            "+7",
+            "-0",
+            "00",
+            "1024",
+            "18446744073709551615",
+            "18446744073709551616",
+            "",
+            "7.7",
+            "7 ",
+            "x",
+        ] {
+            let subject = format!("oddswire.feed.odds.term.{other}");
+            assert_eq!(subjects.term_slot(&subject), None, "{other}");
+        }
     }
 
     #[test]

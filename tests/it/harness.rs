@@ -5,6 +5,7 @@ mod cluster;
 mod connection;
 mod events;
 pub(crate) mod frames;
+pub(crate) mod h2;
 pub(crate) mod logs;
 mod plain;
 mod process;

@@ -4,11 +4,13 @@
     reason = "each is awaited once, on the stack of its own test"
 )]
 
+mod lists;
 mod operator;
+mod writers;
 
 use crate::harness::{Connection, Gateway, Quote, Transport, World, odds_key, update, within};
 use oddswire_gateway::trial::Trial;
-use oddswire_kit::publish::Publication;
+use oddswire_kit::{bus::Bus, publish::Publication};
 use oddswire_protocol::{
     Cursor, Feed, RunId, Timestamp,
     cursor::Position,
@@ -39,8 +41,7 @@ impl World {
 
     /// Publishes an image behind its source's fence, as a scraper does.
     async fn fenced(&self, quote: &Quote) -> u64 {
-        let subjects = self.bus.subjects();
-        let fence = subjects.fence(&quote.source.parse().unwrap());
+        let fence = self.bus.subjects().fence(&quote.source.parse().unwrap());
         let asked = async {
             loop {
                 if let Ok(last) = self.bus.leader_last_message("ODDS", &fence).await {
@@ -49,27 +50,8 @@ impl World {
             }
         };
         let last = within("the last fence", asked).await;
-        let fence = Publication {
-            expected: Some(last.map_or(0, |last| last.seq)),
-            ..Publication::new(fence, RunId::new().to_string(), Vec::new().into())
-        };
-        let key = odds_key(quote.event, quote.source);
-        let id = RunId::new().to_string();
-        let image = update(
-            quote.event,
-            quote.source,
-            quote.price.parse().unwrap(),
-            Timestamp::now(),
-        );
-        let image = Publication {
-            headers: cloud_event(&key, &id, "test", Timestamp::now()),
-            ..Publication::new(
-                subjects.feed(&key),
-                id,
-                serde_json::to_vec(&image).unwrap().into(),
-            )
-        };
-        let (batch, stop) = ([fence, image], CancellationToken::new());
+        let batch = batch(&self.bus, quote, last.map_or(0, |last| last.seq));
+        let stop = CancellationToken::new();
         let published = self.bus.publish_batch(&batch, &stop, |_| ());
         within("the bus to take a batch", published).await.unwrap().seq
     }
@@ -91,6 +73,26 @@ impl World {
         }
         last
     }
+}
+
+/// An image behind its source's fence, which must be at `expected`.
+fn batch(bus: &Bus, quote: &Quote, expected: u64) -> [Publication; 2] {
+    let subjects = bus.subjects();
+    let fence = subjects.fence(&quote.source.parse().unwrap());
+    let fence = Publication {
+        expected: Some(expected),
+        ..Publication::new(fence, RunId::new().to_string(), Vec::new().into())
+    };
+    let key = odds_key(quote.event, quote.source);
+    let id = RunId::new().to_string();
+    let price = quote.price.parse().unwrap();
+    let image = update(quote.event, quote.source, price, Timestamp::now());
+    let payload = serde_json::to_vec(&image).unwrap().into();
+    let image = Publication {
+        headers: cloud_event(&key, &id, "test", Timestamp::now()),
+        ..Publication::new(subjects.feed(&key), id, payload)
+    };
+    [fence, image]
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -1,8 +1,12 @@
 //! What one client takes is taken from nobody else: answers that are not read, handshakes that are none.
 
 use crate::{
-    harness::{Gateway, GatewayProcess, Plain, World, odds_key, until, update, within},
-    tls::{Certificate, frame},
+    harness::{
+        Gateway, GatewayProcess, Plain, World,
+        h2::{H2, HEADERS},
+        odds_key, until, update, within,
+    },
+    tls::Certificate,
 };
 use oddswire_gateway::trial::Trial;
 use oddswire_protocol::{Line, RunId, Timestamp};
@@ -12,12 +16,13 @@ use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
-use tokio_rustls::client::TlsStream;
 
 pub(crate) const MIB: u64 = 1 << 20;
 /// What unread answers may cost, however many there are.
 pub(crate) const GROWTH: u64 = 64 * MIB;
-/// Markets of a board of some 7 MB.
+/// All of a board of some 7 MB.
+pub(crate) const BOARD: &str = "/api/odds?limit=5000";
+/// Its markets.
 const MARKETS: usize = 250;
 /// Lines of each.
 const LINES: i64 = 120;
@@ -47,7 +52,7 @@ async fn connect_from(last: u8, address: &str) -> TcpStream {
     connect_with(last, address, 2_048).await
 }
 
-async fn connect_with(last: u8, address: &str, buffer: u32) -> TcpStream {
+pub(crate) async fn connect_with(last: u8, address: &str, buffer: u32) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(buffer).unwrap();
     socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).unwrap();
@@ -64,10 +69,7 @@ pub(crate) async fn unread_boards(address: &str, clients: usize) -> Vec<TcpStrea
     for number in 0..clients {
         let last = u8::try_from(2 + number % 4).unwrap();
         let mut stream = connect_from(last, address).await;
-        stream
-            .write_all(get("/api/odds?limit=5000").as_bytes())
-            .await
-            .unwrap();
+        stream.write_all(get(BOARD).as_bytes()).await.unwrap();
         unread.push(stream);
     }
     for stream in &unread {
@@ -77,45 +79,23 @@ pub(crate) async fn unread_boards(address: &str, clients: usize) -> Vec<TcpStrea
     unread
 }
 
-/// A GET as a block of HPACK: everything literal but the method and the scheme.
-fn head(path: &str) -> Vec<u8> {
-    let length = |text: &str| u8::try_from(text.len()).unwrap();
-    let mut block = vec![0x82, 0x87, 0x01, length("localhost")];
-    block.extend_from_slice(b"localhost");
-    block.extend_from_slice(&[0x04, length(path)]);
-    block.extend_from_slice(path.as_bytes());
-    block
-}
-
-/// A connection of HTTP/2 that asks so often for the board and opens no window.
+/// A connection of HTTP/2 that asks so often for a path and opens no window, and how many answers have status 200.
 pub(crate) async fn closed_windows(
     address: &str,
     certificate: &Certificate,
     streams: u32,
-) -> TlsStream<TcpStream> {
-    const HEADERS: u8 = 1;
-    let mut stream = certificate.connect_to(address, b"h2").await.unwrap();
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    // SETTINGS_INITIAL_WINDOW_SIZE is 0.
-    bytes.extend(frame(4, 0, 0, b"\0\x04\0\0\0\0"));
+    path: &str,
+) -> (H2, usize) {
+    let mut h2 = H2::connect(certificate, address, 0).await;
     for number in 0..streams {
-        bytes.extend(frame(HEADERS, 5, number * 2 + 1, &head("/api/odds?limit=5000")));
+        h2.get(number * 2 + 1, path).await;
     }
-    stream.write_all(&bytes).await.unwrap();
-    let mut answered = 0;
-    while answered < streams {
-        let mut head = [0; 9];
-        within("heads of answers", stream.read_exact(&mut head))
-            .await
-            .unwrap();
-        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
-        let mut payload = vec![0; length];
-        within("heads of answers", stream.read_exact(&mut payload))
-            .await
-            .unwrap();
-        answered += u32::from(head[3] == HEADERS);
+    let mut good = 0;
+    for _ in 0..streams {
+        let answer = h2.next_of(HEADERS).await;
+        good += usize::from(answer.is_ok());
     }
-    stream
+    (h2, good)
 }
 
 #[tokio::test]
@@ -139,7 +119,7 @@ async fn boards_that_nobody_reads_cost_a_bounded_piece_of_memory_and_are_cut_off
     assert!(growth < GROWTH, "{growth}");
     // Somebody else gets the board beside them.
     let mut other = connect_from(9, &process.address()).await;
-    let request = get("/api/odds?limit=5000").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+    let request = get(BOARD).replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
     other.write_all(request.as_bytes()).await.unwrap();
     let mut said = Vec::new();
     within("the board", other.read_to_end(&mut said)).await.unwrap();
@@ -201,7 +181,7 @@ async fn a_connection_whose_windows_stay_closed_costs_a_bounded_piece_of_memory_
     let process = GatewayProcess::start(&world.nats_url(), &flags);
     process.wait_ready().await;
     let before = process.memory();
-    let _open = closed_windows(&process.address(), &certificate, 100).await;
+    let _open = closed_windows(&process.address(), &certificate, 100, BOARD).await;
     let growth = process.memory().saturating_sub(before);
     println!("unread on 100 streams of one connection: {} MiB", growth / MIB);
     assert!(growth < GROWTH, "{growth}");
@@ -230,7 +210,7 @@ async fn answers_made_whole_take_what_they_like() {
     let process = GatewayProcess::start(&world.nats_url(), &flags);
     process.wait_ready().await;
     let before = process.memory();
-    let _open = closed_windows(&process.address(), &certificate, 25).await;
+    let _open = closed_windows(&process.address(), &certificate, 25, BOARD).await;
     assert!(process.memory().saturating_sub(before) > GROWTH);
 }
 
@@ -311,7 +291,7 @@ async fn a_board_that_is_read_slowly_comes_whole() {
         .gateway_with(|options| options.patience_ms = PATIENCE_MS)
         .await;
     let mut slow = connect_with(2, &gateway.address, 64 * 1024).await;
-    let request = get("/api/odds?limit=5000").replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+    let request = get(BOARD).replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
     slow.write_all(request.as_bytes()).await.unwrap();
     let mut said = Vec::new();
     let mut bytes = vec![0; 64 * 1024];

@@ -23,7 +23,7 @@ pub use tls::TlsError;
 
 pub(crate) use answers::Answer;
 use backlog::Backlogs;
-pub(crate) use backlog::{Backlog, PIECE_BYTES, Turn};
+pub(crate) use backlog::{Backlog, Held, PIECE_BYTES};
 pub(crate) use memory::PROCESS_BYTES;
 pub(crate) use rates::Bucket;
 pub(crate) use refusals::Refusals;
@@ -169,6 +169,11 @@ impl Visitor {
         let relay = self.relay.as_ref();
         relay.is_some_and(|progress| progress.lock().is_slow(patience))
     }
+
+    /// Waits until no answer was under way on the connection for as long as this.
+    pub(crate) async fn idle_for(&self, limit: Duration) {
+        self.backlogs.idle_for(limit).await;
+    }
 }
 
 /// A request, as far as the front looks at it.
@@ -180,16 +185,22 @@ pub(crate) struct Asked<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
+/// What was decided about a request.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) entry: Result<Entry, Refused>,
+    /// The origin that may read the answer, be it a refusal.
+    pub(crate) cors: Option<HeaderValue>,
+    /// Whether the connection ends with it.
+    pub(crate) is_last: bool,
+}
+
 /// A request that may go on.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) visitor: Visitor,
-    /// The origin that may read the answer.
-    pub(crate) cors: Option<HeaderValue>,
-    /// Whether a browser asks whether it may ask.
+    /// Whether a browser asks whether a page that is allowed may ask.
     pub(crate) is_preflight: bool,
-    /// Whether the connection ends with it.
-    pub(crate) is_last: bool,
 }
 
 impl Front {
@@ -318,38 +329,35 @@ impl Front {
         })
     }
 
-    /// Judges a request. The origin that may read even a refusal comes with it.
-    pub(crate) fn judge(
-        &self,
-        visitor: &Visitor,
-        asked: Asked<'_>,
-    ) -> Result<Entry, (Refused, Option<HeaderValue>)> {
+    /// Judges a request. It is spent from what its address may ask for, whatever becomes of it.
+    pub(crate) fn judge(&self, visitor: &Visitor, asked: Asked<'_>) -> Judged {
         let rules = self.rules();
-        let asked_for = Destination::of(asked, is_trusted(visitor.peer, &rules.trusted));
+        let is_by_proxy = is_trusted(visitor.peer, &rules.trusted);
+        let asked_for = Destination::of(asked, is_by_proxy);
         let host = asked_for.as_ref().ok().and_then(Destination::host);
         let origin = asked.headers.get(ORIGIN);
         let whose = origin.map(|origin| whose(origin.to_str().unwrap_or_default(), host, &rules.origins));
+        let told = client_of(visitor.peer, asked.headers, &rules.trusted, rules.proxy_hops);
+        let client = told.unwrap_or(visitor.peer);
+        let mut asking = visitor.clone();
+        asking.address = key_of(client);
+        // Only what a proxy asks for itself has no limit, such as its health checks.
+        asking.counted = (!is_by_proxy || told.is_some()).then_some(asking.address);
+        asking.is_own_page = is_own_page(asked, whose);
+        let judged = self
+            .spend(&rules, &asking, asked)
+            .and_then(|()| self.judge_by(&rules, asking, asked, asked_for, whose));
+        if let Err(refused) = judged {
+            self.tell(refused, client, Some(asked));
+        }
         let cors = origin.filter(|_| whose == Some(Whose::Allowed)).cloned();
-        let judged = match &asked_for {
-            Ok(asked_for) => self.judge_by(&rules, visitor, asked, asked_for, whose),
-            Err(refused) => Err(self.count(*refused)),
-        };
-        match judged {
-            Ok(mut visitor) => {
-                visitor.is_own_page = is_own_page(asked, whose);
-                Ok(Entry {
-                    is_last: visitor.requests.fetch_add(1, Relaxed) + 1 >= REQUESTS_PER_CONNECTION,
-                    visitor,
-                    is_preflight: is_preflight(asked),
-                    cors,
-                })
-            }
-            Err(refused) => {
-                let client = client_of(visitor.peer, asked.headers, &rules.trusted, rules.proxy_hops);
-                let client = client.unwrap_or(visitor.peer);
-                self.tell(refused, client, Some(asked));
-                Err((refused, cors))
-            }
+        Judged {
+            entry: judged.map(|visitor| Entry {
+                visitor,
+                is_preflight: cors.is_some() && is_preflight(asked),
+            }),
+            cors,
+            is_last: visitor.requests.fetch_add(1, Relaxed) + 1 >= REQUESTS_PER_CONNECTION,
         }
     }
 
@@ -375,12 +383,12 @@ impl Front {
     fn judge_by(
         &self,
         rules: &Rules,
-        visitor: &Visitor,
+        mut visitor: Visitor,
         asked: Asked<'_>,
-        asked_for: &Destination,
+        asked_for: Result<Destination, Refused>,
         whose: Option<Whose>,
     ) -> Result<Visitor, Refused> {
-        let limits = &rules.limits;
+        let asked_for = asked_for.map_err(|refused| self.count(refused))?;
         if asked
             .uri
             .path_and_query()
@@ -398,22 +406,15 @@ impl Front {
         if whose == Some(Whose::Foreign) && (is_stream || changes) {
             return Err(self.count(Refused::Origin));
         }
-        let told = client_of(visitor.peer, asked.headers, &rules.trusted, rules.proxy_hops);
-        let mut visitor = visitor.clone();
-        visitor.address = key_of(told.unwrap_or(visitor.peer));
-        // Only what a proxy asks for itself has no limit, such as its health checks.
-        visitor.counted = (!is_by_proxy || told.is_some()).then_some(visitor.address);
         if !is_stream {
-            self.spend_request(rules, &visitor)?;
             return Ok(visitor);
         }
-        self.spend_try(rules, &visitor)?;
         self.room_for(rules, Wish::Stream)?;
         let max = visitor.is_shared.then_some(rules.connections);
         let address = visitor
             .counted
             .filter(|_| visitor.is_shared || is_by_proxy)
-            .map(|address| (address, limits.connections_per_address));
+            .map(|address| (address, rules.limits.connections_per_address));
         if max.is_some() || address.is_some() {
             visitor.stream = Some(Arc::new(self.seat(max, address)?));
         }

@@ -9,11 +9,11 @@ mod extract;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guard;
-mod idle;
 mod odds;
 pub(crate) mod operators;
 mod page;
 mod peer;
+mod pieces;
 mod query;
 mod raw;
 mod routes;

@@ -142,7 +142,7 @@ impl GatewayOptions {
             "--ui-dir",
             "there is no index.html in this folder: name the one that the page was built into".to_owned(),
         );
-        let needed = PROCESS_BYTES + self.ring_bytes + CLIENTS_BYTES_MIN;
+        let needed = (PROCESS_BYTES + CLIENTS_BYTES_MIN).saturating_add(self.ring_bytes);
         must(
             self.limits.memory_bytes == 0 || self.limits.memory_bytes >= needed,
             "--memory-bytes",

@@ -60,6 +60,11 @@ impl Progress {
         self.is_behind = info[NOTSENT_BYTES] > 0;
     }
 
+    /// Whether it had taken everything when it was looked at.
+    pub(crate) fn has_all(&self) -> bool {
+        self.stalled_since.is_none()
+    }
+
     /// Whether it has taken nothing for longer than `patience`.
     pub(crate) fn is_stalled(&self, patience: Duration) -> bool {
         self.stalled_since.is_some_and(|since| since.elapsed() > patience)

@@ -64,6 +64,7 @@ impl GatewayOptions {
             "handshakes_per_s",
             "requests_per_s",
             "pings_per_s",
+            "h2_streams_max",
         ];
         key.starts_with("auth_") || OTHERS.contains(&key) || of_limits.contains(&key)
     }
@@ -154,6 +155,7 @@ mod tests {
             "topics_max",
             "pings_per_s",
             "memory_bytes",
+            "h2_streams_max",
         ] {
             assert!(
                 keys.iter().any(|known| known == key),

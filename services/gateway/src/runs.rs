@@ -74,6 +74,8 @@ struct Index {
     epochs: (u32, u32),
     /// Everything up to this sequence of the log is in.
     seq: u64,
+    /// The mark of the message there; `None` when it was forgotten.
+    mark: Option<u32>,
     /// Everything up to this sequence of the copy is in.
     copy_seq: u64,
     /// Subjects of runs of which nothing good was read yet.
@@ -134,23 +136,26 @@ impl Index {
         let names = bus.names();
         let log = bus.stream_state(&names.runs).await?;
         let copy = bus.stream_state(&names.runs_last).await?;
-        if (log.epoch, copy.epoch) != self.epochs || log.last_seq < self.seq {
+        let is_another = (log.epoch, copy.epoch) != self.epochs || log.last_seq < self.seq;
+        // A log that was put back from a copy goes on under the same sequences.
+        if is_another || mark_at(bus, self.seq).await? != self.mark {
             *self = Self {
                 epochs: (log.epoch, copy.epoch),
                 ..Self::default()
             };
         }
+        // Of the log as it is before it is read: when it is put back meanwhile, the next look notices.
+        let mark = mark_at(bus, log.last_seq).await?;
         // Asked first: whatever moves on in the copy while it is read moves to its end, and is read there.
         let copied = bus.copied_to(&names.runs_last, &log).await?;
         self.copy_seq = self
             .read(bus, quarantine, &names.runs_last, &log, self.copy_seq)
             .await?;
         // The copy holds one message a run; what it does not have yet is read from the log itself.
-        let log_seq = self
-            .read(bus, quarantine, &names.runs, &log, copied.max(self.seq))
+        self.read(bus, quarantine, &names.runs, &log, copied.max(self.seq))
             .await?;
         self.look_behind(bus, quarantine).await?;
-        self.seq = log_seq.max(log.last_seq);
+        (self.seq, self.mark) = (log.last_seq, mark);
         Ok(())
     }
 
@@ -208,6 +213,12 @@ impl Index {
             self.runs.pop_first();
         }
     }
+}
+
+/// The mark of the log at a sequence.
+async fn mark_at(bus: &Bus, seq: u64) -> Result<Option<u32>, ReadError> {
+    let marks = bus.marks(Feed::Run, seq).await?;
+    Ok(marks.last().map(|(_, mark)| *mark))
 }
 
 /// The last image of a run, wherever it is.

@@ -286,13 +286,14 @@ impl Socket {
         Ok(())
     }
 
-    /// Counts what waits. Called where bytes are left over, and where none are any more.
+    /// Counts what waits, for the client or of it. Called where bytes are left over, and where none are any more.
     fn count_waiting(&mut self) {
-        let unsent = self.unsent();
-        if unsent != self.counted {
-            let (now, before) = (as_count(unsent), as_count(self.counted));
+        let heard = self.received.len() + self.reader.as_ref().map_or(0, Reader::held_bytes);
+        let waiting = self.unsent() + heard;
+        if waiting != self.counted {
+            let (now, before) = (as_count(waiting), as_count(self.counted));
             self.seat.front.waiting().inc_by(now - before);
-            self.counted = unsent;
+            self.counted = waiting;
         }
     }
 

@@ -22,9 +22,14 @@ impl Bus {
     /// The term that a stream is in, by who leads it and since when.
     pub(crate) fn term(&self, led: Option<(Option<String>, Option<String>)>) -> u32 {
         let (leader, since) = led.unwrap_or_default();
-        // A server alone does not say since when; each start of it has another id.
-        let since = since.unwrap_or_else(|| self.client().server_info().server_id);
-        cursor::epoch(&format!("{}@{since}", leader.unwrap_or_default()), 0)
+        let server = self.client().server_info();
+        let connected = (server.server_name.as_str(), server.server_id.as_str());
+        term_of(leader.as_deref(), since.as_deref(), connected)
+    }
+
+    /// Whether a stored message begins a term of ODDS.
+    pub fn is_term(&self, message: &Stored) -> bool {
+        self.subjects().term_slot(&message.subject).is_some()
     }
 
     /// How often the connection was made. It moves before anything comes in over the new one.
@@ -51,8 +56,57 @@ impl Bus {
         let mut marks = vec![(0, 0)];
         let mut read = self.read(stream, self.subjects().term_all(), 1, last_seq);
         while let Some(page) = read.next_page().await? {
-            marks.extend(page.iter().map(of));
+            let terms = page.iter().filter(|message| self.is_term(message));
+            marks.extend(terms.map(of));
         }
         Ok(marks)
+    }
+}
+
+/// The term, by the leader, since when it leads, and name and id of the server of this connection.
+fn term_of(leader: Option<&str>, since: Option<&str>, connected: (&str, &str)) -> u32 {
+    let (name, id) = connected;
+    let leader = leader.unwrap_or(name);
+    let since = match since {
+        Some(since) => since,
+        // A server alone, or the only node that has the stream, does not say since when: each start of it has another id.
+        // Of another node than the one of this connection nobody tells its id.
+        None if leader == name => id,
+        None => "",
+    };
+    cursor::epoch(&format!("{leader}@{since}"), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT_N1: (&str, &str) = ("n1", "NA");
+    const AT_N2: (&str, &str) = ("n2", "NB");
+
+    #[test]
+    fn a_term_is_named_by_its_leader_and_since_when_that_leads_whichever_node_one_asks() {
+        let term = term_of(Some("n1"), Some("12:00"), AT_N1);
+        assert_eq!(term_of(Some("n1"), Some("12:00"), AT_N2), term);
+        assert_ne!(term_of(Some("n1"), Some("12:01"), AT_N1), term);
+        assert_ne!(term_of(Some("n2"), Some("12:00"), AT_N1), term);
+    }
+
+    #[test]
+    fn a_server_that_does_not_say_since_when_is_in_another_term_with_each_start() {
+        assert_ne!(
+            term_of(Some("n1"), None, AT_N1),
+            term_of(Some("n1"), None, ("n1", "NC"))
+        );
+        assert_eq!(term_of(None, None, AT_N1), term_of(Some("n1"), None, AT_N1));
+    }
+
+    /// The id of the node that one happens to be connected to says nothing about the leader of a stream with one copy.
+    #[test]
+    fn a_leader_that_does_not_say_since_when_is_in_the_same_term_whichever_other_node_one_asks() {
+        let term = term_of(Some("n1"), None, AT_N2);
+        assert_eq!(term_of(Some("n1"), None, ("n3", "ND")), term);
+        assert_eq!(term_of(Some("n1"), None, ("n2", "NE")), term);
+        assert_ne!(term_of(Some("n3"), None, AT_N2), term);
     }
 }

@@ -47,7 +47,8 @@ enum Command {
         prefix: String,
     },
     /// After streams were put back from a backup, before the scrapers start: looks whether they fit together, and marks
-    /// that ODDS goes on in another history. Ends with 1, and marks nothing, where they do not fit.
+    /// that ODDS goes on in another history. Ends with 1, and marks nothing, where they do not fit, or where that cannot be
+    /// told.
     Restored {
         #[command(flatten)]
         bus: Box<BusOptions>,
@@ -67,16 +68,36 @@ enum SizingName {
 /// After the streams were put back: whether they fit together, and that ODDS goes on in another history.
 async fn restored(options: &BusOptions) -> Result<ExitCode> {
     let bus = Bus::connect(options, "oddswire-provision", "operator").await?;
-    let strays = restore::strays(&bus).await.context("look at the streams")?;
+    let strays = match restore::strays(&bus).await {
+        Ok(strays) => strays,
+        Err(error) => return Err(explained(&bus, options, error).await).context("look at the streams"),
+    };
     for stray in &strays {
         say(stray);
     }
     if !strays.is_empty() {
         return Ok(ExitCode::FAILURE);
     }
-    bus.begin_term().await.context("mark the new term of ODDS")?;
+    if let Err(error) = bus.begin_term().await {
+        return Err(explained(&bus, options, error).await).context("mark the new term of ODDS");
+    }
     say(&"the streams fit together; cursors of what was lost are told gap from now on");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The same error, or why there is no connection, or what the server refused; with the address.
+async fn explained(
+    bus: &Bus,
+    options: &BusOptions,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> anyhow::Error {
+    let why = if bus.is_connected() {
+        bus.refusals().check().err()
+    } else {
+        bus.why_not_connected().await
+    };
+    let error = why.map_or(anyhow::Error::new(error), anyhow::Error::msg);
+    error.context(format!("at {}", options.address()))
 }
 
 /// Ends with 0 when everything is as it should be, with 1 when something differs.
@@ -120,19 +141,9 @@ pub(crate) async fn run(options: ProvisionOptions) -> Result<ExitCode> {
     let bus = Bus::connect(&options.bus, "oddswire-provision", "provision").await?;
     let specs = streams(bus.subjects(), &sizing);
     let consumer = jobs_consumer(bus.subjects(), &sizing);
-    let address = options.bus.address();
     let findings = match provision(&bus, &specs, &consumer, options.apply).await {
         Ok(findings) => findings,
-        Err(error) => {
-            let connected = bus.is_connected();
-            let why = if connected {
-                bus.refusals().check().err()
-            } else {
-                bus.why_not_connected().await
-            };
-            let error = anyhow::Error::from(error);
-            return Err(why.map_or(error, anyhow::Error::msg)).with_context(|| format!("at {address}"));
-        }
+        Err(error) => return Err(explained(&bus, &options.bus, error).await),
     };
     let mut code = ExitCode::SUCCESS;
     for finding in &findings {

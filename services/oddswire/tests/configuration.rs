@@ -64,6 +64,7 @@ fn a_dangerous_configuration_is_refused_with_what_to_do() {
     for (flags, told) in [
         (&["--listen=0.0.0.0:0"][..], "--insecure-no-auth"),
         (&["--grace-ms=100"], "before the drain delay"),
+        (&["--ring-bytes=18446744073709551615"], "--memory-bytes"),
         (
             &["--listen=127.0.0.1:1", "--ops-listen=127.0.0.1:1"],
             "a port of their own",

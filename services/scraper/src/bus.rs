@@ -6,11 +6,9 @@ use oddswire_kit::{
     log::{ReadError, Stored},
 };
 use oddswire_protocol::{
-    EventKey, Feed, SourceKey,
-    header::{MSG_ID, STATUS},
-    odds::OddsUpdate,
-    progress::{ScrapeProgress, Status},
+    EventKey, Feed, SourceKey, event::check_event, header::MSG_ID, odds::OddsUpdate, progress::ScrapeProgress,
 };
+use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +48,7 @@ pub(crate) struct LastOfRun {
     pub(crate) seq: u64,
     /// Its message id.
     pub(crate) id: String,
-    /// Whether it ends the run.
+    /// Whether it ends the run. What cannot be read ends none: no client sees it.
     pub(crate) terminal: bool,
     /// The image; `None` when it cannot be read.
     pub(crate) image: Option<ScrapeProgress>,
@@ -66,26 +64,34 @@ impl LastOfRun {
     pub(crate) async fn read(bus: &Bus, key: &EventKey) -> Result<Option<Self>, ReadError> {
         let subject = bus.subjects().feed(key);
         let stored = bus.leader_last_message(&bus.names().runs, &subject).await?;
-        Ok(stored.map(|stored| Self::of(&stored)))
+        Ok(stored.map(|stored| Self::of(key, &stored)))
     }
 
-    fn of(stored: &Stored) -> Self {
-        let image = serde_json::from_slice::<ScrapeProgress>(&stored.payload).inspect_err(|error| {
-            tracing::error!(subject = stored.subject, seq = stored.seq, %error, "the last event of a run cannot be read");
+    fn of(key: &EventKey, stored: &Stored) -> Self {
+        let image = read::<ScrapeProgress>(key, stored).inspect_err(|why| {
+            tracing::error!(
+                subject = stored.subject,
+                seq = stored.seq,
+                why,
+                "the last event of a run cannot be read"
+            );
         });
         let image = image.ok();
-        let by_header = stored
-            .header(STATUS)
-            .and_then(|status| status.parse::<Status>().ok());
-        let status = by_header.or(image.as_ref().map(|image| image.status));
         Self {
             seq: stored.seq,
             id: stored.header(MSG_ID).unwrap_or_default().to_owned(),
-            terminal: status.is_some_and(Status::is_terminal),
+            terminal: image.as_ref().is_some_and(|image| image.status.is_terminal()),
             image,
             age_ms: oddswire_protocol::Timestamp::now().ms_since(stored.stored_at),
         }
     }
+}
+
+/// What an event of the bus says. It is read as gateways read it: what they do not show to anybody is not known here
+/// either, and is published again.
+fn read<T: DeserializeOwned>(key: &EventKey, stored: &Stored) -> Result<T, String> {
+    check_event(key, |name| stored.header(name), &stored.payload).map_err(|fault| fault.to_string())?;
+    serde_json::from_slice(&stored.payload).map_err(|error| error.to_string())
 }
 
 /// The images that the bus has of one source's odds; `None` for one that cannot be read.
@@ -98,14 +104,23 @@ pub(crate) async fn read_board(bus: &Bus, source: &SourceKey, stop: &Cancellatio
     let filter = bus.subjects().feed_filter(&format!("odds.quote.*.*.{source}.*"));
     let mut read = bus.read(stream, filter, 1, floor);
     let mut board = Board::new();
+    let mut unreadable = Unreadable::default();
     loop {
         let page = tokio::select! {
             page = read.next_page() => page,
             () = stop.cancelled() => return None,
         };
         match page {
-            Ok(None) => return Some(board),
-            Ok(Some(page)) => board.extend(page.iter().filter_map(|stored| image(bus, stored))),
+            Ok(None) => {
+                unreadable.tell(source);
+                return Some(board);
+            }
+            Ok(Some(page)) => {
+                board.extend(
+                    page.iter()
+                        .filter_map(|stored| image(bus, stored, &mut unreadable)),
+                );
+            }
             Err(error) => {
                 tracing::debug!(%error, %source, "the odds are read again");
                 sleep(RETRY_MAX / 4).await;
@@ -114,13 +129,44 @@ pub(crate) async fn read_board(bus: &Bus, source: &SourceKey, stop: &Cancellatio
     }
 }
 
-fn image(bus: &Bus, stored: &Stored) -> Option<(QuoteKey, Option<Arc<OddsUpdate>>)> {
+/// Images of a source that cannot be read: how many, and the first.
+#[derive(Debug, Default)]
+struct Unreadable {
+    count: usize,
+    first: Option<(String, u64, String)>,
+}
+
+impl Unreadable {
+    fn meet(&mut self, stored: &Stored, why: String) {
+        self.count += 1;
+        let first = || (stored.subject.clone(), stored.seq, why);
+        self.first.get_or_insert_with(first);
+    }
+
+    /// What they said is lost: where the site shows the market it is published without its history. Where it does not,
+    /// the market counts as missing like any other.
+    fn tell(self, source: &SourceKey) {
+        let Some((subject, seq, why)) = self.first else {
+            return;
+        };
+        let count = self.count;
+        tracing::error!(%source, count, subject, seq, why, "images on the bus cannot be read");
+    }
+}
+
+fn image(
+    bus: &Bus,
+    stored: &Stored,
+    unreadable: &mut Unreadable,
+) -> Option<(QuoteKey, Option<Arc<OddsUpdate>>)> {
+    let key = bus.subjects().parse(&stored.subject)?;
+    let image = read(&key, stored).map_err(|why| unreadable.meet(stored, why));
     let EventKey::Quote {
         sport,
         event_id,
         market,
         ..
-    } = bus.subjects().parse(&stored.subject)?
+    } = key
     else {
         return None;
     };
@@ -129,11 +175,5 @@ fn image(bus: &Bus, stored: &Stored) -> Option<(QuoteKey, Option<Arc<OddsUpdate>
         market,
         sport,
     };
-    let image = serde_json::from_slice(&stored.payload).map(Arc::new);
-    // What it said is lost: when the site shows the market it is published without its history, and until then what
-    // clients hold of it is not confirmed.
-    let image = image.inspect_err(|error| {
-        tracing::error!(subject = stored.subject, seq = stored.seq, %error, "an image on the bus cannot be read");
-    });
-    Some((key, image.ok()))
+    Some((key, image.ok().map(Arc::new)))
 }

@@ -12,7 +12,7 @@ pub(crate) use plan::{Plan, QuoteKey, Target, plan};
 use crate::reading::{EventReading, MarketReading, OutcomeReading, QuoteReading};
 use oddswire_protocol::{
     Line, RunId, SourceKey, Timestamp,
-    odds::{Market, OddsUpdate, Outcome, Quote, QuoteStatus},
+    odds::{Event, Market, OddsUpdate, Outcome, Quote, QuoteStatus},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +44,8 @@ pub(crate) enum Seen<'a> {
     },
     /// It counts as withdrawn as a whole.
     Withdrawn {
+        /// Which it was.
+        key: &'a QuoteKey,
         /// The event, where it still is there without this market: its kick-off may have moved.
         event: Option<&'a EventReading>,
     },
@@ -54,6 +56,7 @@ pub(crate) enum Seen<'a> {
 /// - A price that changed leaves the one before in `previous_price`.
 /// - A suspended outcome without a price keeps its last one.
 /// - What is no longer shown stays in the image as withdrawn, with its last price, once it counts as withdrawn.
+/// - What is no longer shown and was not known either, since its image cannot be read, becomes an image without quotes.
 /// - `changed_at` moves when a price or a status of the quote changes, `confirmed_at` when the quote is seen.
 pub(crate) fn diff(before: Option<&OddsUpdate>, seen: Seen<'_>, sight: &Sight) -> Option<OddsUpdate> {
     let after = match (seen, before) {
@@ -65,8 +68,8 @@ pub(crate) fn diff(before: Option<&OddsUpdate>, seen: Seen<'_>, sight: &Sight) -
             },
             _,
         ) => read(before, event, market, withdraw, sight),
-        (Seen::Withdrawn { event }, Some(before)) => withdrawn(before, event, sight),
-        (Seen::Withdrawn { .. }, None) => return None,
+        (Seen::Withdrawn { event, .. }, Some(before)) => withdrawn(before, event, sight),
+        (Seen::Withdrawn { key, event }, None) => empty(key, event, sight)?,
     };
     before
         .is_none_or(|before| !looks_alike(before, &after))
@@ -140,6 +143,36 @@ fn withdrawn(before: &OddsUpdate, event: Option<&EventReading>, sight: &Sight) -
         },
         event: event.map_or_else(|| before.event.clone(), |reading| reading.event.clone()),
         ..before.clone()
+    }
+}
+
+/// That nothing is offered, where nobody knows what was. `None` where no image can be of this key.
+fn empty(key: &QuoteKey, event: Option<&EventReading>, sight: &Sight) -> Option<OddsUpdate> {
+    let (market, period) = key.market.parts()?;
+    Some(OddsUpdate {
+        event_ids: [key.event_id.clone()],
+        source: sight.source.clone(),
+        snapshot_count: 0,
+        run_id: sight.run_id.clone(),
+        event: event.map_or_else(|| nameless(key, sight.at), |reading| reading.event.clone()),
+        market: Market {
+            key: market,
+            period,
+            quotes: Vec::new(),
+        },
+    })
+}
+
+/// An event of which the subject alone is known.
+fn nameless(key: &QuoteKey, at: Timestamp) -> Event {
+    Event {
+        event_id: key.event_id.clone(),
+        sport_key: key.sport.clone(),
+        league: String::new(),
+        country: None,
+        commence_time: at,
+        home_team: String::new(),
+        away_team: String::new(),
     }
 }
 

@@ -24,6 +24,11 @@ impl Message {
         }
     }
 
+    /// How many bytes of memory it takes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether a frame of this length still fits. A compressed message may come a little longer than it is.
     pub(crate) fn admit(&self, frame_len: u64, limit: usize) -> Result<(), Violation> {
         let room = self.most(limit) - self.bytes.len();

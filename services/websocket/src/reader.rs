@@ -101,6 +101,11 @@ impl Reader {
         result
     }
 
+    /// How many bytes of memory it holds for what has not all come.
+    pub fn held_bytes(&self) -> usize {
+        self.control.capacity() + self.message.as_ref().map_or(0, |message| message.held_bytes())
+    }
+
     /// Whether it stands between two messages, and so holds no memory.
     pub fn is_idle(&self) -> bool {
         self.message.is_none() && !matches!(self.state, State::Payload { .. })

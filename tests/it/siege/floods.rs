@@ -36,6 +36,8 @@ enum Flood {
     Stream,
     /// Requests one behind the other, whose answers are read.
     Requests,
+    /// The same without a host, which are refused.
+    BadRequests,
 }
 
 impl Flood {
@@ -46,7 +48,7 @@ impl Flood {
                  sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             }
             Self::Stream => "GET /api/events HTTP/1.1\r\nhost: localhost\r\n\r\n",
-            Self::Requests => "",
+            Self::Requests | Self::BadRequests => "",
         }
     }
 
@@ -57,6 +59,7 @@ impl Flood {
             Self::Fragments => b"\0\x80\0\0\0\0",
             Self::Stream => b"x",
             Self::Requests => b"GET /api/nothing HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            Self::BadRequests => b"GET / HTTP/1.1\r\n\r\n",
         }
     }
 
@@ -263,6 +266,11 @@ async fn a_flood_towards_an_event_stream_is_held_back_and_nobody_else_notices() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_requests_is_held_back_and_nobody_else_notices() {
     is_held_back(Flood::Requests).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_requests_without_a_host_is_held_back_and_nobody_else_notices() {
+    is_held_back(Flood::BadRequests).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

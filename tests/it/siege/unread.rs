@@ -4,7 +4,7 @@
 use super::floods::{Delays, OTHERS, is_long, publish};
 use crate::{
     harness::{GatewayProcess, Sse, World, within},
-    shares::{self, GROWTH, MIB},
+    shares::{self, BOARD, GROWTH, MIB},
     tls::Certificate,
 };
 use oddswire_protocol::envelope::MessageType;
@@ -34,7 +34,7 @@ impl Unread {
                     sleep(HOLD).await;
                 }
                 Self::Streams => {
-                    let _unread = shares::closed_windows(address, certificate, 100).await;
+                    let _unread = shares::closed_windows(address, certificate, 100, BOARD).await;
                     sleep(HOLD).await;
                 }
             }

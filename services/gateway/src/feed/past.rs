@@ -42,8 +42,8 @@ impl FeedActor {
         let Some(shown) = shown else { return Ok(false) };
         let there = match last {
             None => 0,
-            Some(last) if last.seq <= self.high => last.mark(),
-            // Newer than what was shown: the one before tells.
+            Some(last) if last.seq <= self.high && bus.is_term(&last) => last.mark(),
+            // Newer than what was shown, or none of the contract's: the one before tells.
             Some(_) => {
                 let marks = bus.marks(self.feed, self.high).await?;
                 marks.last().map_or(0, |(_, mark)| *mark)
@@ -84,8 +84,7 @@ impl FeedActor {
     pub(super) fn witness(&mut self, message: &Stored) {
         let mark = message.mark();
         self.high_mark = Some(mark);
-        let is_kept =
-            self.feed == Feed::Run || self.context.bus.subjects().term_slot(&message.subject).is_some();
+        let is_kept = self.feed == Feed::Run || self.context.bus.is_term(message);
         if is_kept {
             self.context.hub.witness(self.feed, message.seq, mark);
         }

@@ -10,21 +10,26 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 ///
 /// The peer has to be a trusted proxy, and the right-most address is the one that it saw. Where a request passes several
 /// proxies, each address that is a trusted proxy's was told by it about the one to the left, `hops` in all. Whatever
-/// stands further left may be the client's own words: also where it is in a network of proxies.
+/// stands further left may be the client's own words: also where it is in a network of proxies. Where both headers are
+/// there and tell two clients nobody knows which of them the proxy wrote: it counts itself.
 pub(super) fn client_of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], hops: usize) -> Option<IpAddr> {
     let peer = peer.to_canonical();
     if !is_trusted(peer, trusted) {
         return None;
     }
-    let forwarded = texts(headers, X_FORWARDED_FOR);
-    let told: Vec<Option<IpAddr>> = if forwarded.is_empty() {
-        texts(headers, FORWARDED.as_str())
-            .into_iter()
-            .map(for_of)
-            .collect()
-    } else {
-        forwarded.into_iter().map(address).collect()
+    let by = |name, read: fn(&str) -> Option<IpAddr>| {
+        let told = texts(headers, name).into_iter().map(read).collect();
+        nearest(peer, told, trusted, hops)
     };
+    match (by(X_FORWARDED_FOR, address), by(FORWARDED.as_str(), for_of)) {
+        // A proxy writes one of them, and passes on what a client wrote in the other.
+        (Some(one), Some(other)) if one != other => Some(peer),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The nearest to the gateway that is no proxy, of those that one header tells.
+fn nearest(peer: IpAddr, told: Vec<Option<IpAddr>>, trusted: &[IpNet], hops: usize) -> Option<IpAddr> {
     let mut nearest = None;
     for one in told.into_iter().rev().take(hops) {
         // What cannot be read was passed on by the nearest that is known.
@@ -44,13 +49,19 @@ pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// What limits count by: an address, and of IPv6 the network that one customer has.
+/// What limits count by: an address, and of IPv6 the network that one link has, a /64.
 pub(super) fn key_of(address: IpAddr) -> IpAddr {
+    first_bits(address, 64)
+}
+
+/// What scarce places are shared by: an address, and of IPv6 the most that one customer is given, a /48 (RFC 6177).
+pub(super) fn site_of(address: IpAddr) -> IpAddr {
+    first_bits(address, 48)
+}
+
+fn first_bits(address: IpAddr, bits: u32) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(six) => {
-            let [a, b, c, d, ..] = six.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
+        IpAddr::V6(six) => Ipv6Addr::from(six.to_bits() & !(u128::MAX >> bits)).into(),
         four @ IpAddr::V4(_) => four,
     }
 }
@@ -171,10 +182,28 @@ mod tests {
     }
 
     #[test]
+    fn two_headers_that_tell_two_clients_tell_none() {
+        let both = |xff: &str, forwarded: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(X_FORWARDED_FOR, xff.parse().unwrap());
+            headers.append(FORWARDED, forwarded.parse().unwrap());
+            let trusted = ["10.0.0.0/8".parse().unwrap()];
+            let client = client_of("10.0.0.1".parse().unwrap(), &headers, &trusted, 1);
+            client.unwrap().to_string()
+        };
+        assert_eq!(both("1.1.1.1, 203.0.113.7", "for=203.0.113.7"), "203.0.113.7");
+        assert_eq!(both("1.1.1.1", "for=203.0.113.7"), "10.0.0.1", "either is a lie");
+        assert_eq!(both("203.0.113.7", "for=unknown"), "10.0.0.1");
+    }
+
+    #[test]
     fn one_ipv6_network_is_one_address() {
         let key = |text: &str| key_of(text.parse().unwrap()).to_string();
         assert_eq!(key("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(key("192.0.2.1"), "192.0.2.1");
         assert_eq!(key("::ffff:192.0.2.1"), "192.0.2.1");
+        let site = |text: &str| site_of(text.parse().unwrap()).to_string();
+        assert_eq!(site("2001:db8:1:2:3:4:5:6"), "2001:db8:1::");
+        assert_eq!(site("192.0.2.1"), "192.0.2.1");
     }
 }

@@ -45,7 +45,7 @@ fn share(own: usize, all: usize, room: usize) -> Result<(), NoAnswer> {
     }
 }
 
-/// One answer under way, until its last byte is made.
+/// One answer under way, until its last byte is gone.
 #[derive(Debug)]
 pub(crate) struct Answer {
     answers: Arc<Answers>,

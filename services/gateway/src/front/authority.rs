@@ -132,17 +132,13 @@ impl Destination {
     }
 }
 
-/// The host that a proxy was asked for: `X-Forwarded-Host`, or where there is none `Forwarded` (RFC 7239). What is said
-/// twice is none that can be understood.
+/// The host that a proxy was asked for: `X-Forwarded-Host`, or `Forwarded` (RFC 7239). What is said twice, or in both and
+/// not the same, is none that can be understood.
 fn forwarded_host(headers: &HeaderMap) -> Option<String> {
     let texts = |name: &str| -> Vec<&str> {
         let values = headers.get_all(name).into_iter();
         values.map(|value| value.to_str().unwrap_or("?")).collect()
     };
-    let forwarded = texts("x-forwarded-host");
-    if !forwarded.is_empty() {
-        return Some(forwarded.join(","));
-    }
     let hosts: Vec<&str> = texts(FORWARDED.as_str())
         .into_iter()
         .flat_map(|value| value.split([',', ';']))
@@ -150,7 +146,12 @@ fn forwarded_host(headers: &HeaderMap) -> Option<String> {
         .filter(|(name, _)| name.eq_ignore_ascii_case("host"))
         .map(|(_, host)| host.trim_matches('"'))
         .collect();
-    (!hosts.is_empty()).then(|| hosts.join(","))
+    let mut said = [texts("x-forwarded-host"), hosts]
+        .map(|said| said.join(","))
+        .to_vec();
+    said.retain(|said| !said.is_empty());
+    said.dedup_by(|one, other| one.eq_ignore_ascii_case(other));
+    (!said.is_empty()).then(|| said.join(","))
 }
 
 #[cfg(test)]
@@ -232,15 +233,14 @@ mod tests {
         let forwarded = [("forwarded", "for=192.0.2.1;Host=\"odds.example.org\";proto=https")];
         assert_eq!(told(&forwarded, true).unwrap(), "odds.example.org");
         assert_eq!(told(&forwarded, false).unwrap(), "backend");
-        assert_eq!(
-            told(&[x[0], forwarded[0]], true).unwrap(),
-            "odds.example.org:8443"
-        );
+        let same = ("x-forwarded-host", "Odds.example.org");
+        assert_eq!(told(&[same, forwarded[0]], true).unwrap(), "odds.example.org");
         // Two proxies, or a client that wrote one itself: neither is believed.
         for twice in [
             vec![("x-forwarded-host", "a"), ("x-forwarded-host", "b")],
             vec![("x-forwarded-host", "a, b")],
             vec![("forwarded", "host=a, host=b")],
+            vec![x[0], forwarded[0]],
         ] {
             assert_eq!(told(&twice, true), None, "{twice:?}");
         }

@@ -1,15 +1,19 @@
 //! Shares: what each address may spend before anybody else's is touched, and what the process holds for all.
 
 use super::{
-    Answer, Backlog, Front, Refused, Rules, Visitor,
+    Answer, Asked, Backlog, Front, Held, Refused, Rules, Visitor,
+    address::site_of,
     answers::{ANSWER_BYTES, NoAnswer},
+    is_stream,
     memory::{self, CONNECTION_BYTES, PROCESS_BYTES, TLS_BYTES, Wish},
 };
 use crate::trial::Trial;
+use bytes::Bytes;
 use std::{
     sync::{Arc, PoisonError},
     time::Duration,
 };
+use tokio_util::sync::CancellationToken;
 
 /// So many seconds' worth of tries to open a stream may come at once: as many as an address may have connections, which
 /// all come back together after a restart.
@@ -29,8 +33,16 @@ impl Front {
         self.trial
     }
 
-    /// Spends one request of an address.
-    pub(super) fn spend_request(&self, rules: &Rules, visitor: &Visitor) -> Result<(), Refused> {
+    /// Spends what a request takes of its address.
+    pub(super) fn spend(&self, rules: &Rules, visitor: &Visitor, asked: Asked<'_>) -> Result<(), Refused> {
+        if is_stream(asked.uri.path()) {
+            self.spend_try(rules, visitor)
+        } else {
+            self.spend_request(rules, visitor)
+        }
+    }
+
+    fn spend_request(&self, rules: &Rules, visitor: &Visitor) -> Result<(), Refused> {
         let per_s = f64::from(rules.limits.requests_per_s);
         let Some(address) = visitor.counted.filter(|_| per_s > 0.0) else {
             return Ok(());
@@ -44,7 +56,7 @@ impl Front {
     }
 
     /// Spends one try of an address to open a stream, whatever comes of it.
-    pub(super) fn spend_try(&self, rules: &Rules, visitor: &Visitor) -> Result<(), Refused> {
+    fn spend_try(&self, rules: &Rules, visitor: &Visitor) -> Result<(), Refused> {
         if self.trial.no_shares {
             return self.spend_handshake();
         }
@@ -77,6 +89,22 @@ impl Front {
         Ok(())
     }
 
+    /// The same of bytes on their way, until the last copy of them is gone.
+    pub(crate) fn hold_bytes(&self, bytes: Vec<u8>) -> Bytes {
+        self.hold(bytes.capacity() as u64).with(bytes)
+    }
+
+    /// Counts the body of a request, which there must be memory for.
+    pub(crate) fn hold_body(&self, bytes: u64) -> Result<Held, Refused> {
+        self.room_for(&self.rules(), Wish::Connection)?;
+        Ok(self.hold(bytes))
+    }
+
+    /// Whether there is memory for an answer that is not read from the bus.
+    pub(crate) fn room_for_answer(&self) -> Result<(), Refused> {
+        self.room_for(&self.rules(), Wish::Answer)
+    }
+
     /// Begins an answer that is read from the bus; nobody, where the gateway asks itself.
     pub(crate) fn begin_answer(&self, visitor: Option<&Visitor>) -> Result<Answer, Refused> {
         let rules = self.rules();
@@ -85,7 +113,7 @@ impl Front {
         } else {
             self.room_for(&rules, Wish::Answer)?;
             let room = memory::answers_max(rules.limits.memory_bytes, ANSWER_BYTES);
-            (visitor.and_then(|visitor| visitor.counted), room)
+            (visitor.and_then(|visitor| visitor.counted).map(site_of), room)
         };
         self.answers.begin(address, room).map_err(|none| {
             self.count(match none {
@@ -95,12 +123,18 @@ impl Front {
         })
     }
 
-    /// An answer to a visitor, whose pieces are counted while they wait.
-    pub(crate) fn backlog(&self, visitor: &Visitor) -> Arc<Backlog> {
-        visitor.backlogs.begin(self.waiting())
+    /// An answer to a visitor, whose pieces are counted while they wait, and which `reset` ends.
+    pub(crate) fn backlog(&self, visitor: &Visitor, reset: CancellationToken) -> Arc<Backlog> {
+        visitor.backlogs.begin(self.waiting(), reset)
     }
 
-    /// Waits until an answer on a visitor's connection waits for its client for as long as `patience`.
+    /// Counts bytes among those that wait for clients, until what it gives is dropped.
+    pub(crate) fn hold(&self, bytes: u64) -> Held {
+        Held::new(bytes, self.waiting())
+    }
+
+    /// Resets answers on a visitor's connection of which its client takes nothing for as long as `patience`; waits until
+    /// that is not enough.
     pub(crate) async fn answers_stall(&self, visitor: &Visitor, patience: Duration) {
         if self.trial.whole_answers {
             std::future::pending::<()>().await;

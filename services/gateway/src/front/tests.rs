@@ -29,21 +29,23 @@ fn door_with(
 }
 
 impl Door {
-    fn ask(&self, method: Method, target: &str, headers: &[(&str, &str)]) -> Result<Entry, Refused> {
+    fn judge(&self, method: &Method, target: &str, headers: &[(&str, &str)]) -> Judged {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
         let uri = target.parse().unwrap();
         let asked = Asked {
-            method: &method,
+            method,
             version: Version::HTTP_11,
             uri: &uri,
             headers: &map,
         };
-        self.front
-            .judge(&self.visitor, asked)
-            .map_err(|(refused, _)| refused)
+        self.front.judge(&self.visitor, asked)
+    }
+
+    fn ask(&self, method: Method, target: &str, headers: &[(&str, &str)]) -> Result<Entry, Refused> {
+        self.judge(&method, target, headers).entry
     }
 
     fn get(&self, target: &str, headers: &[(&str, &str)]) -> Result<Entry, Refused> {
@@ -75,15 +77,20 @@ async fn pages_of_foreign_origins_open_no_streams_and_change_nothing() {
     assert_eq!(post(&[HERE, EVIL]).unwrap_err(), Refused::Origin);
     post(&[HERE]).unwrap();
     // It may ask, and cannot read the answer.
-    assert!(door.get("/api/odds", &[HERE, EVIL]).unwrap().cors.is_none());
+    assert!(
+        door.judge(&Method::GET, "/api/odds", &[HERE, EVIL])
+            .cors
+            .is_none()
+    );
 }
 
 #[tokio::test]
 async fn an_allowed_origin_may_read_and_change() {
     let door = door(|options, _| options.allow_origin = vec!["https://*.example.org".parse().unwrap()]);
     let page = ("origin", "https://odds.example.org");
-    let entry = door.ask(Method::POST, "/api/scrapes", &[HERE, page]).unwrap();
-    assert_eq!(entry.cors.unwrap(), "https://odds.example.org");
+    let judged = door.judge(&Method::POST, "/api/scrapes", &[HERE, page]);
+    assert!(judged.entry.is_ok());
+    assert_eq!(judged.cors.unwrap(), "https://odds.example.org");
     let method = ("access-control-request-method", "POST");
     assert!(
         door.ask(Method::OPTIONS, "/api/scrapes", &[HERE, page, method])
@@ -332,6 +339,12 @@ async fn answers_are_refused_by_address_before_all_of_them_are_taken() {
     let refused = door.front.begin_answer(Some(&door.visitor)).unwrap_err();
     assert_eq!(refused, Refused::Answers);
     let second = begun(&other_address(&door));
+    let beside = door
+        .front
+        .arrive("[2001:db8:0:ffff::1]:1".parse().unwrap())
+        .unwrap();
+    let refused = door.front.begin_answer(Some(&beside)).unwrap_err();
+    assert_eq!(refused, Refused::Answers, "another network of the same customer");
     assert!(
         second.len() > first.len() / 2,
         "{} and {}",
@@ -345,6 +358,56 @@ async fn a_long_target_is_refused_and_an_old_connection_ends() {
     let door = door(|_, limits| limits.requests_per_s = 0);
     let long = format!("/api/odds?sport={}", "x".repeat(TARGET_BYTES_MAX));
     assert_eq!(door.get(&long, &[HERE]).unwrap_err(), Refused::Target);
-    let last = (0..REQUESTS_PER_CONNECTION).map(|_| door.get("/api/odds", &[HERE]).unwrap().is_last);
-    assert_eq!(last.filter(|last| *last).count(), 1);
+    let asked = 1
+        + (1..REQUESTS_PER_CONNECTION - 1)
+            .filter(|_| !door.judge(&Method::GET, "/api/odds", &[HERE]).is_last)
+            .count();
+    assert_eq!(asked, REQUESTS_PER_CONNECTION as usize - 1);
+    assert!(
+        door.judge(&Method::GET, "/api/odds", &[]).is_last,
+        "a refused one counts"
+    );
+}
+
+/// A target, headers, and why they are refused.
+type Bad = (&'static str, &'static [(&'static str, &'static str)], Refused);
+
+/// Requests that are refused for what they are.
+const BAD: [Bad; 6] = [
+    ("/", &[], Refused::BadHost),
+    ("/api/odds", &[HERE, HERE], Refused::BadHost),
+    ("/api/odds", &[("host", "evil.example")], Refused::Host),
+    ("/api/events", &[], Refused::BadHost),
+    ("/api/ws", &[("host", "evil.example")], Refused::Host),
+    ("/api/ws", &[HERE, EVIL], Refused::Origin),
+];
+
+/// How many of a thousand are looked at, and refused for what they are.
+fn looked_at(target: &str, headers: &[(&str, &str)], why: Refused, limits: (u32, u32)) -> usize {
+    let door = door(|_, options| {
+        options.requests_per_s = limits.0;
+        options.handshakes_per_address = limits.1;
+    });
+    let refused = (0..1_000).map(|_| door.get(target, headers).unwrap_err());
+    refused.filter(|refused| *refused == why).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_refused_is_spent_by_its_address() {
+    for (target, headers, why) in BAD {
+        let count = looked_at(target, headers, why, (10, 4));
+        assert_eq!(count, 20, "{target} {headers:?}");
+    }
+}
+
+/// The control: where nothing is spent, all of them are looked at.
+#[tokio::test(start_paused = true)]
+async fn control_without_budgets_whatever_is_refused_is_looked_at() {
+    for (target, headers, why) in BAD {
+        assert_eq!(
+            looked_at(target, headers, why, (0, 0)),
+            1_000,
+            "{target} {headers:?}"
+        );
+    }
 }

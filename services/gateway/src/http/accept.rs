@@ -6,11 +6,14 @@
 
 use super::{
     Gateway, guard,
-    idle::Idle,
     peer::{Peer, SharedPace},
+    pieces::in_pieces,
     raw,
 };
-use crate::front::{Refused, Tls, Visitor, pair, relay};
+use crate::{
+    front::{Refused, Tls, Visitor, pair, relay},
+    progress::Progress,
+};
 use axum::{Router, body::Body, http::HeaderMap};
 use hyper::{
     body::Incoming,
@@ -22,7 +25,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use socket2::SockRef;
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, os::fd::OwnedFd, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -49,12 +52,15 @@ const H2_SEND_BYTES: usize = 64 * 1024;
 const H2_RESETS_MAX: usize = 20;
 /// Streams that we reset since the client broke a rule there (CVE-2025-8671).
 const H2_ERRORS_MAX: usize = 64;
-/// How often a silent client is asked whether it is there, and how long it may take to answer.
-const H2_PING_EVERY: Duration = Duration::from_secs(20);
-/// How long a client may take to hang up that was told to, and has no request under way.
+/// How long a client may take to hang up that was told to, and has taken everything.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 type Hyper = TowerToHyperService<Router>;
+
+tokio::task_local! {
+    /// Resets the stream of HTTP/2 that the present task serves.
+    static RESET: CancellationToken;
+}
 
 /// Takes connections until `stop`, and waits until their requests are answered.
 pub(super) async fn accept(
@@ -171,12 +177,11 @@ impl Door {
         }
     }
 
-    /// The routes, told who asks; what is under way is counted.
+    /// The routes, told who asks; answers under way are counted.
     fn service(
         &self,
         visitor: Visitor,
         pace: SharedPace,
-        idle: Idle,
     ) -> impl Service<
         hyper::Request<Incoming>,
         Response = hyper::Response<Body>,
@@ -184,14 +189,18 @@ impl Door {
         Future: Send + 'static,
     > + Send
     + use<> {
-        let service = self.service.clone();
+        let (service, front) = (self.service.clone(), Arc::clone(&self.gateway.front));
         service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(visitor.clone());
-            let (answer, pace, under_way) = (service.call(request), pace.clone(), idle.begin());
+            let (service, front) = (service.clone(), Arc::clone(&front));
+            let (visitor, pace) = (visitor.clone(), pace.clone());
             async move {
-                let response = answer.await?;
+                let reset = RESET.try_with(CancellationToken::clone).unwrap_or_default();
+                let backlog = front.backlog(&visitor, reset);
+                request.extensions_mut().insert(visitor);
+                request.extensions_mut().insert(Arc::clone(&backlog));
+                let response = service.call(request).await?;
                 pace.answered(&response);
-                Ok(under_way.with(response))
+                Ok(in_pieces(response, backlog))
             }
         })
     }
@@ -204,7 +213,7 @@ impl Door {
             .header_read_timeout(self.gateway.front.head_within())
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX)
-            .serve_connection(TokioIo::new(stream), self.service(visitor, pace, Idle::default()))
+            .serve_connection(TokioIo::new(stream), self.service(visitor, pace))
             .with_upgrades();
         tokio::pin!(connection);
         let ended = tokio::select! {
@@ -220,10 +229,10 @@ impl Door {
     }
 
     async fn serve_http2(self, stream: TlsStream<Peer>, pace: &SharedPace, visitor: Visitor) {
-        let (front, idle) = (&self.gateway.front, Idle::default());
-        let service = self.service(visitor.clone(), pace.clone(), idle.clone());
+        let (front, patience) = (&self.gateway.front, self.gateway.shared.patience);
+        let socket = stream.get_ref().0.second();
+        let service = self.service(visitor.clone(), pace.clone());
         let connection = http2::Builder::new(Tracked(self.connections.clone()))
-            .timer(TokioTimer::new())
             .max_concurrent_streams(front.h2_streams_max())
             .max_pending_accept_reset_streams(H2_RESETS_MAX)
             .max_local_error_reset_streams(H2_ERRORS_MAX)
@@ -231,29 +240,26 @@ impl Door {
             .initial_stream_window_size(H2_STREAM_WINDOW)
             .initial_connection_window_size(H2_CONNECTION_WINDOW)
             .max_send_buf_size(H2_SEND_BYTES)
-            .keep_alive_interval(H2_PING_EVERY)
-            .keep_alive_timeout(H2_PING_EVERY)
             .serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        let answers_stall = front.answers_stall(&visitor, self.gateway.shared.patience);
-        tokio::pin!(answers_stall);
-        let ended = tokio::select! {
-            ended = &mut connection => ended,
-            () = &mut answers_stall => return,
-            () = self.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection => ended,
-                    () = answers_stall => return,
-                }
+        let answers_stall = front.answers_stall(&visitor, patience);
+        let leaving = async {
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                // It may answer pings: that is no request.
+                () = visitor.idle_for(front.head_within()) => {}
             }
-            // It may answer pings: that is no request.
-            () = idle.for_as_long_as(front.head_within()) => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = &mut connection => ended,
-                    () = idle.for_as_long_as(GOODBYE_WITHIN) => return,
+        };
+        tokio::pin!(connection, answers_stall, leaving);
+        let mut is_leaving = false;
+        let ended = loop {
+            tokio::select! {
+                ended = &mut connection => break ended,
+                () = &mut answers_stall => return,
+                () = &mut leaving, if !is_leaving => {
+                    connection.as_mut().graceful_shutdown();
+                    is_leaving = true;
                 }
+                () = has_all(&visitor, socket.as_ref().ok(), patience), if is_leaving => return,
             }
         };
         if let Err(error) = ended {
@@ -262,13 +268,31 @@ impl Door {
     }
 }
 
-/// Has the streams of a connection waited for like the connection.
+/// Waits until a client has no request under way and has taken all that it was sent: what the kernel still has of it would
+/// be lost. One that takes nothing is not waited for any longer.
+async fn has_all(visitor: &Visitor, socket: Option<&OwnedFd>, patience: Duration) {
+    let mut progress = Progress::default();
+    loop {
+        visitor.idle_for(GOODBYE_WITHIN).await;
+        if let Some(socket) = socket {
+            progress.look(socket, false);
+        }
+        if progress.has_all() || progress.is_stalled(patience) {
+            return;
+        }
+    }
+}
+
+/// Has the streams of a connection waited for like the connection. A stream is reset when its task is dropped, whatever its
+/// windows are.
 #[derive(Clone)]
 struct Tracked(TaskTracker);
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tracked {
     fn execute(&self, task: F) {
-        self.0.spawn(task);
+        let reset = CancellationToken::new();
+        let task = RESET.scope(reset.clone(), task);
+        self.0.spawn(reset.run_until_cancelled_owned(task));
     }
 }
 

@@ -1,10 +1,7 @@
 //! Answers that are made while they are sent.
 
 use super::{Gateway, error::ApiError};
-use crate::{
-    front::Answer,
-    listing::{Listing, Part},
-};
+use crate::listing::{Listing, Part};
 use axum::{
     body::Body,
     http::header,
@@ -16,11 +13,7 @@ use oddswire_kit::log::ReadError;
 
 /// A list, read from the bus page by page as its client takes it. A read that fails before the first part is a problem
 /// document; one that fails later cuts the answer off, whose client sees that its end is missing.
-pub(super) async fn listing(
-    gateway: &Gateway,
-    answer: Answer,
-    mut list: impl Listing,
-) -> Result<Response, ApiError> {
+pub(super) async fn listing(gateway: &Gateway, mut list: impl Listing) -> Result<Response, ApiError> {
     let first = list.next().await?;
     if first.is_last {
         return Ok(json(first.bytes));
@@ -32,7 +25,6 @@ pub(super) async fn listing(
         list,
         ready: Some(first),
         is_over: false,
-        _answer: answer,
     };
     Ok(json(Body::from_stream(stream::unfold(sending, Sending::next))))
 }
@@ -42,8 +34,6 @@ struct Sending<L> {
     list: L,
     ready: Option<Part>,
     is_over: bool,
-    /// Its place among the answers under way.
-    _answer: Answer,
 }
 
 impl<L: Listing> Sending<L> {

@@ -1,14 +1,15 @@
 //! Parts of a request, refused with problem documents.
 
 use super::{Gateway, error::ApiError};
-use crate::front::{Answer, Visitor};
+use crate::front::{Backlog, Visitor};
 use axum::{
-    body::Bytes,
+    body::{Bytes, HttpBody},
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, Uri, request::Parts},
 };
 use oddswire_protocol::{RunId, problem::ProblemCode};
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use tokio::time::timeout;
 
 /// A query.
@@ -54,23 +55,32 @@ impl<S: Send + Sync> FromRequestParts<S> for RunPath {
     }
 }
 
-/// A place among the answers that are read from the bus, for as long as it takes to make this one.
-pub(super) struct Reading(pub(super) Answer);
+/// A place among the answers that are read from the bus, until the last byte of this one is gone.
+pub(super) struct Reading;
 
 impl FromRequestParts<Gateway> for Reading {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, ApiError> {
         let visitor = parts.extensions.get::<Visitor>();
-        Ok(Self(gateway.front.begin_answer(visitor)?))
+        let place = gateway.front.begin_answer(visitor)?;
+        if let Some(backlog) = parts.extensions.get::<Arc<Backlog>>() {
+            backlog.keep(place);
+        }
+        Ok(Self)
     }
 }
 
-/// A body of JSON; an empty one is the default.
+const BODY_MAX_BYTES: u64 = super::BODY_MAX_BYTES as u64;
+
+/// A body of JSON; an empty one is the default. It counts as what it says it is, whether or not it comes.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Default> FromRequest<Gateway> for Body<T> {
     type Rejection = ApiError;
     async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, ApiError> {
+        let size = request.body().size_hint().upper();
+        let size = size.map_or(BODY_MAX_BYTES, |size| size.min(BODY_MAX_BYTES));
+        let _held = gateway.front.hold_body(size)?;
         let within = gateway.front.body_within();
         let bytes = timeout(within, Bytes::from_request(request, gateway))
             .await

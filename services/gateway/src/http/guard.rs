@@ -1,22 +1,15 @@
 //! Every request passes here first: what the front decides, as answers and headers.
 
 use super::{Gateway, error::ApiError};
-use crate::front::{Asked, Backlog, PIECE_BYTES, Refused, TARGET_BYTES_MAX, Turn, Visitor};
+use crate::front::{Asked, Backlog, Entry, Refused, TARGET_BYTES_MAX, Visitor};
 use axum::{
-    body::{Body, Bytes, HttpBody},
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Version, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::{Frame, SizeHint};
 use oddswire_protocol::problem::ProblemCode;
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 /// Seconds after which somebody who found no room may come back: each is told another number.
 const COME_BACK_AFTER_S: std::ops::RangeInclusive<u64> = 1..=5;
@@ -24,9 +17,8 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 const EXPOSED: HeaderValue = HeaderValue::from_static("etag, location, retry-after, www-authenticate");
 /// Seconds for which a browser need not ask again: as many as Chromium keeps at most.
 const REMEMBER_S: HeaderValue = HeaderValue::from_static("7200");
-const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-pub(super) async fn guard(State(gateway): State<Gateway>, mut request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(gateway): State<Gateway>, request: Request, next: Next) -> Response {
     let Some(visitor) = request.extensions().get::<Visitor>() else {
         return next.run(request).await;
     };
@@ -36,42 +28,33 @@ pub(super) async fn guard(State(gateway): State<Gateway>, mut request: Request, 
         uri: request.uri(),
         headers: request.headers(),
     };
-    let entry = match gateway.front.judge(visitor, asked) {
-        Ok(entry) => entry,
-        Err((refused, cors)) => {
-            let mut response = ApiError::from(refused).into_response();
-            allow(response.headers_mut(), cors);
-            return response;
-        }
-    };
-    let visitor = entry.visitor;
-    tracing::debug!(client = %visitor.address, method = %request.method(), path = request.uri().path(), "request");
-    request.extensions_mut().insert(visitor.clone());
-    let backlog = gateway.front.backlog(&visitor);
-    request.extensions_mut().insert(Arc::clone(&backlog));
+    let judged = gateway.front.judge(visitor, asked);
     let is_http1 = request.version() < Version::HTTP_2;
-    let mut response = if entry.is_preflight && entry.cors.is_some() {
-        preflight(request.headers())
-    } else {
-        next.run(request).await
+    let mut response = match judged.entry {
+        Ok(entry) => answer(entry, request, next).await,
+        Err(refused) => ApiError::from(refused).into_response(),
     };
-    allow(response.headers_mut(), entry.cors);
-    if entry.is_last && is_http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    allow(response.headers_mut(), judged.cors);
+    if judged.is_last && is_http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
-    let is_stream = response.headers().get(header::CONTENT_TYPE) == Some(&EVENT_STREAM);
-    backlog.is_turn_of(Turn::Client);
-    // A stream sits in its place until its last byte is gone.
-    response.map(|body| {
-        Body::new(Seated {
-            body: UnsyncBoxBody::new(body),
-            rest: Bytes::new(),
-            making: if is_stream { Turn::Stream } else { Turn::Gateway },
-            backlog,
-            _visitor: visitor,
-        })
-    })
+    response
+}
+
+async fn answer(entry: Entry, mut request: Request, next: Next) -> Response {
+    let visitor = entry.visitor;
+    tracing::debug!(client = %visitor.address, method = %request.method(), path = request.uri().path(), "request");
+    if let Some(backlog) = request.extensions().get::<Arc<Backlog>>() {
+        // A stream sits in its place until its last byte is gone.
+        backlog.keep(visitor.clone());
+    }
+    request.extensions_mut().insert(visitor);
+    if entry.is_preflight {
+        preflight(request.headers())
+    } else {
+        next.run(request).await
+    }
 }
 
 /// What an allowed page may send: whatever headers it asks for. Which ones depends on the libraries in it (cache-control,
@@ -93,55 +76,6 @@ pub(super) fn allow(headers: &mut HeaderMap, cors: Option<HeaderValue>) {
     if let Some(origin) = cors {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-    }
-}
-
-/// An answer in small pieces, each of them counted until its client has it.
-struct Seated {
-    body: UnsyncBoxBody<Bytes, axum::Error>,
-    /// What was taken of the body and is no piece yet.
-    rest: Bytes,
-    /// Whose turn it is while the next one is made.
-    making: Turn,
-    backlog: Arc<Backlog>,
-    _visitor: Visitor,
-}
-
-impl HttpBody for Seated {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.rest.is_empty() {
-            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context)? else {
-                self.backlog.is_turn_of(self.making);
-                return Poll::Pending;
-            };
-            match frame.map(Frame::into_data) {
-                None => return Poll::Ready(None),
-                Some(Ok(data)) => self.rest = data,
-                Some(Err(trailers)) => return Poll::Ready(Some(Ok(trailers))),
-            }
-        }
-        self.backlog.is_turn_of(Turn::Client);
-        let count = self.rest.len().min(PIECE_BYTES);
-        let piece = self.rest.split_to(count);
-        Poll::Ready(Some(Ok(Frame::data(self.backlog.hold(piece)))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.rest.is_empty() {
-            self.body.size_hint()
-        } else {
-            SizeHint::default()
-        }
     }
 }
 

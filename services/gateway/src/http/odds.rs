@@ -46,7 +46,7 @@ const LIMIT_MAX: usize = 5_000;
 pub(super) async fn board(
     State(gateway): State<Gateway>,
     Parameters(query): Parameters<BoardQuery>,
-    Reading(place): Reading,
+    _place: Reading,
 ) -> Result<Response, ApiError> {
     let filter = Filter {
         sport: token("sport", query.sport.as_deref())?,
@@ -57,7 +57,7 @@ pub(super) async fn board(
     let limit = super::scrapes::limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let after = after(query.page.as_deref())?;
     let board = Board::begin(&gateway.shared.logs, &filter, after, limit).await?;
-    answer::listing(&gateway, place, board).await
+    answer::listing(&gateway, board).await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -86,7 +86,7 @@ pub(super) async fn history(
     State(gateway): State<Gateway>,
     event_id: Result<Path<String>, PathRejection>,
     Parameters(query): Parameters<HistoryQuery>,
-    Reading(place): Reading,
+    _place: Reading,
 ) -> Result<Response, ApiError> {
     // An event without a past has no images, and is no error.
     let event_id: EventId = event_id
@@ -107,7 +107,7 @@ pub(super) async fn history(
     let limit = super::scrapes::limit(query.limit.as_deref(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let after = after(query.page.as_deref())?;
     let history = History::begin(&gateway.shared.logs, &event_id, filter, since, after, limit);
-    answer::listing(&gateway, place, history).await
+    answer::listing(&gateway, history).await
 }
 
 /// Where a page begins: behind this sequence.

@@ -1,7 +1,10 @@
 //! The page at `/`: files compiled into the binary, or of a folder.
 
 use super::{Gateway, error::ApiError};
+use crate::front::Backlog;
 use axum::{
+    Extension,
+    body::{Bytes, HttpBody},
     extract::{Path, State, rejection::PathRejection},
     http::{HeaderMap, StatusCode, header},
     response::{Html, IntoResponse, Response},
@@ -9,8 +12,10 @@ use axum::{
 use oddswire_protocol::problem::ProblemCode;
 use rust_embed::{Embed, EmbeddedFile};
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     path::{Path as FolderPath, PathBuf},
+    sync::Arc,
 };
 
 /// What `npm run build` made of `clients/dashboard`. A release binary carries it; a debug one reads the folder.
@@ -43,9 +48,14 @@ const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\
 const ENCODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
 
 type FileName = Result<Path<String>, PathRejection>;
+type OnItsWay = Option<Extension<Arc<Backlog>>>;
 
-pub(super) async fn index(State(gateway): State<Gateway>, headers: HeaderMap) -> Result<Response, ApiError> {
-    match gateway.page.answer("index.html", &headers).await {
+pub(super) async fn index(
+    State(gateway): State<Gateway>,
+    backlog: OnItsWay,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    match answer(&gateway, "index.html", backlog, &headers).await? {
         None if matches!(*gateway.page, Page::Compiled) => Ok((
             StatusCode::OK,
             [(header::CACHE_CONTROL, "no-store")],
@@ -59,23 +69,26 @@ pub(super) async fn index(State(gateway): State<Gateway>, headers: HeaderMap) ->
 pub(super) async fn file(
     State(gateway): State<Gateway>,
     name: FileName,
+    backlog: OnItsWay,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    answer(&gateway, "", name, &headers).await
+    named(&gateway, "", name, backlog, &headers).await
 }
 
 pub(super) async fn asset(
     State(gateway): State<Gateway>,
     name: FileName,
+    backlog: OnItsWay,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    answer(&gateway, "assets/", name, &headers).await
+    named(&gateway, "assets/", name, backlog, &headers).await
 }
 
-async fn answer(
+async fn named(
     gateway: &Gateway,
     folder: &str,
     name: FileName,
+    backlog: OnItsWay,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     // A path that is no text names no file.
@@ -84,7 +97,31 @@ async fn answer(
         return Err(nothing());
     }
     let path = format!("{folder}{name}");
-    gateway.page.answer(&path, headers).await.ok_or_else(nothing)
+    answer(gateway, &path, backlog, headers)
+        .await?
+        .ok_or_else(nothing)
+}
+
+/// The answer for a file. One that is compiled in is sent as it lies in the binary; one of a folder is read for this
+/// answer, and counts until the last byte of it is gone.
+async fn answer(
+    gateway: &Gateway,
+    path: &str,
+    backlog: OnItsWay,
+    headers: &HeaderMap,
+) -> Result<Option<Response>, ApiError> {
+    let is_read = matches!(*gateway.page, Page::Folder(_));
+    if is_read {
+        gateway.front.room_for_answer()?;
+    }
+    let answer = gateway.page.answer(path, headers).await;
+    let size = answer
+        .as_ref()
+        .and_then(|answer| answer.body().size_hint().exact());
+    if let (true, Some(size), Some(Extension(backlog))) = (is_read, size, backlog) {
+        backlog.keep(gateway.front.hold(size));
+    }
+    Ok(answer)
 }
 
 /// Whether a part of an address, which was decoded after the address was taken apart, is the plain name of a file: what
@@ -131,12 +168,11 @@ impl Page {
         if has(asked, &tag) {
             return Some((StatusCode::NOT_MODIFIED, common).into_response());
         }
-        let mut answer = (
-            common,
-            [(header::CONTENT_TYPE, media_type)],
-            file.data.into_owned(),
-        )
-            .into_response();
+        let bytes = match file.data {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        };
+        let mut answer = (common, [(header::CONTENT_TYPE, media_type)], bytes).into_response();
         if let Some(encoding) = encoding {
             answer
                 .headers_mut()

@@ -4,6 +4,7 @@ use crate::{pace::Pace, progress::SharedProgress};
 use hyper::{Response, StatusCode};
 use std::{
     io::{ErrorKind, IoSlice},
+    os::fd::{AsFd, OwnedFd},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -78,6 +79,11 @@ impl Peer {
     /// The socket itself.
     pub(super) fn into_inner(self) -> TcpStream {
         self.stream
+    }
+
+    /// The socket again, to look at while hyper has this one.
+    pub(super) fn second(&self) -> std::io::Result<OwnedFd> {
+        self.stream.as_fd().try_clone_to_owned()
     }
 
     /// Ready when the client may be read.

@@ -85,12 +85,8 @@ fn enter(
         headers: &head.headers,
     };
     let judged = gateway.front.judge(visitor, asked);
-    let (origin, result) = match judged {
-        Ok(entry) => (entry.cors, Ok(entry.visitor)),
-        Err((refused, origin)) => (origin, Err(refused.into())),
-    };
-    allow(cors, origin);
-    result
+    allow(cors, judged.cors);
+    Ok(judged.entry?.visitor)
 }
 
 /// Tells why not, and hangs up.

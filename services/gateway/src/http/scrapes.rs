@@ -181,7 +181,7 @@ const LIMIT_MAX: usize = 500;
 pub(super) async fn list(
     State(gateway): State<Gateway>,
     Parameters(query): Parameters<ListQuery>,
-    Reading(place): Reading,
+    _place: Reading,
 ) -> Result<Response, ApiError> {
     let filter = RunFilter {
         status: parameter("status", query.status.as_deref())?,
@@ -202,7 +202,7 @@ pub(super) async fn list(
     let next_page = more
         .then(|| entries.last().map(|run| run.run_id.clone()))
         .flatten();
-    answer::listing(&gateway, place, RunList::new(entries, next_page)).await
+    answer::listing(&gateway, RunList::new(entries, next_page)).await
 }
 
 /// Runs that no worker has begun, newest first: there is no event of them yet.
@@ -247,7 +247,7 @@ async fn find(gateway: &Gateway, id: &RunId) -> Result<RunEntry, ApiError> {
 pub(super) async fn show(
     State(gateway): State<Gateway>,
     RunPath(run_id): RunPath,
-    Reading(_place): Reading,
+    _place: Reading,
 ) -> Result<Response, ApiError> {
     Ok(json(find(&gateway, &run_id).await?.image))
 }
@@ -272,18 +272,12 @@ pub(super) async fn cancel(
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
 }
 
-pub(super) async fn sources(
-    State(gateway): State<Gateway>,
-    Reading(_place): Reading,
-) -> Result<Response, ApiError> {
+pub(super) async fn sources(State(gateway): State<Gateway>, _place: Reading) -> Result<Response, ApiError> {
     let sources = records(&gateway, "source").await?;
     Ok(axum::Json(Sources { sources }).into_response())
 }
 
-pub(super) async fn workers(
-    State(gateway): State<Gateway>,
-    Reading(_place): Reading,
-) -> Result<Response, ApiError> {
+pub(super) async fn workers(State(gateway): State<Gateway>, _place: Reading) -> Result<Response, ApiError> {
     let workers = records(&gateway, "worker").await?;
     Ok(axum::Json(Workers { workers }).into_response())
 }

@@ -8,7 +8,7 @@ use super::{
     query::StreamQuery,
 };
 use crate::{
-    front::{Backlog, Turn, Visitor},
+    front::{Front, Visitor},
     logs::Past,
     metrics::{CloseLabel, Transport as Label, TransportLabel},
     session::{Gone, Input, Outgoing, Request, Session, Since, Transport},
@@ -18,7 +18,7 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, Version, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -30,10 +30,8 @@ use tokio::{sync::mpsc, time::timeout};
 
 pub(super) async fn connect(
     State(gateway): State<Gateway>,
-    version: Version,
     Parameters(query): Parameters<StreamQuery>,
     visitor: Option<Extension<Visitor>>,
-    backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     // Before anything else: who is not let in learns nothing.
@@ -42,8 +40,7 @@ pub(super) async fn connect(
         .await?;
     let request = query.events(&headers, &gateway.shared.limits(), grant)?;
     gateway.front.open_stream()?;
-    let backlog = backlog.map(|Extension(backlog)| backlog);
-    Ok(open(&gateway, version, request, backlog))
+    Ok(open(&gateway, request))
 }
 
 /// Whether a client at this position has had the run message of a sequence, in the present history of the log.
@@ -67,11 +64,9 @@ async fn has_had(gateway: &Gateway, at: Cursor, seq: u64) -> Result<bool, ReadEr
 /// The stream of one run: its last image, or everything after the cursor, to its end.
 pub(super) async fn connect_run(
     State(gateway): State<Gateway>,
-    version: Version,
     RunPath(id): RunPath,
     Parameters(query): Parameters<StreamQuery>,
     visitor: Option<Extension<Visitor>>,
-    backlog: Option<Extension<Arc<Backlog>>>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     query.check()?;
@@ -121,11 +116,10 @@ pub(super) async fn connect_run(
         reference: None,
     };
     gateway.front.open_stream()?;
-    let backlog = backlog.map(|Extension(backlog)| backlog);
-    Ok(open(&gateway, version, request, backlog))
+    Ok(open(&gateway, request))
 }
 
-fn open(gateway: &Gateway, version: Version, request: Request, backlog: Option<Arc<Backlog>>) -> Response {
+fn open(gateway: &Gateway, request: Request) -> Response {
     let (sender, receiver) = mpsc::channel::<Bytes>(CHUNKS_MAX);
     let gateway = gateway.clone();
     let sessions = gateway.sessions.clone();
@@ -138,19 +132,15 @@ fn open(gateway: &Gateway, version: Version, request: Request, backlog: Option<A
         let transport = SseTransport {
             sender,
             chunk: wire::greeting(),
-            patience: (version >= Version::HTTP_2).then_some(gateway.shared.patience),
+            front: Arc::clone(&gateway.front),
         };
         let mut session = Session::new(Arc::clone(&gateway.shared), transport, &request);
         // The first byte goes out at once, before anything is waited for.
         session.greet().await;
         let end = session.run(Some(request), gateway.farewell.clone()).await;
         let mut transport = session.into_transport();
-        // A client that takes no bytes is not waited for: the socket's own limit ends it.
+        // What is left after that is lost to a client that takes no bytes.
         let _ = timeout(LAST_WORDS_WITHIN, transport.flush()).await;
-        if let Some(backlog) = backlog {
-            // What is left is the client's to take.
-            backlog.is_turn_of(Turn::Client);
-        }
         gateway.shared.metrics.sessions.dec();
         let label = CloseLabel::new(&label, end);
         gateway.shared.metrics.closed.get_or_create(&label).inc();
@@ -181,8 +171,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 struct SseTransport {
     sender: mpsc::Sender<Bytes>,
     chunk: Vec<u8>,
-    /// How long a client is waited for that gives this stream no room (HTTP/2). Otherwise its socket is looked at.
-    patience: Option<Duration>,
+    front: Arc<Front>,
 }
 
 impl Transport for SseTransport {
@@ -199,15 +188,11 @@ impl Transport for SseTransport {
         if self.chunk.is_empty() {
             return Ok(());
         }
-        let mut rest = Bytes::from(std::mem::take(&mut self.chunk));
+        let mut rest = self.front.hold_bytes(std::mem::take(&mut self.chunk));
         while !rest.is_empty() {
             let piece = rest.split_to(rest.len().min(PIECE_BYTES));
-            let taken = self.sender.send(piece);
-            match self.patience {
-                Some(patience) => timeout(patience, taken).await.map_err(|_| Gone::Stalled)?,
-                None => taken.await,
-            }
-            .map_err(|_| Gone::Left)?;
+            // A client that takes none is noticed where its answer is: the receiver is dropped.
+            self.sender.send(piece).await.map_err(|_| Gone::Left)?;
         }
         Ok(())
     }

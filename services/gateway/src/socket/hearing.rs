@@ -25,6 +25,7 @@ impl Socket {
         } else {
             self.received = [&self.received, bytes].concat().into();
         }
+        self.count_waiting();
     }
 
     /// Takes bytes of the client apart, to the end or to something for its session; tells how many.

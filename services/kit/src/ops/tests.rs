@@ -1,5 +1,13 @@
 use super::*;
-use std::{net::SocketAddr, time::Duration};
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream::repeat_with;
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -17,9 +25,12 @@ struct Port {
 }
 
 async fn port(limits: Limits) -> Port {
+    port_of(limits, Ops::new(Health::new(), Registry::default())).await
+}
+
+async fn port_of(limits: Limits, ops: Ops) -> Port {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let ops = Ops::new(Health::new(), Registry::default());
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
     serving.spawn(serve_within(limits, listener, ops, stop.clone()));
@@ -103,16 +114,50 @@ async fn without_a_limit_every_half_request_stays() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_and_an_answer_that_is_not_taken_have_their_time() {
+async fn a_head_that_does_not_come_has_its_time() {
     let port = port(Limits {
         head: Duration::from_millis(50),
-        whole: Duration::from_millis(100),
         ..FEW
     })
     .await;
     let silent = TcpStream::connect(port.address).await.unwrap();
     let halves = [port.half().await, silent];
     until("both to be cut off", || open(&halves) == 0).await;
+}
+
+/// What an answer holds while it is made.
+struct Made(Arc<AtomicUsize>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_has_its_time() {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ended);
+    let endless = move || {
+        let made = Made(Arc::clone(&count));
+        let pieces = repeat_with(move || {
+            let _made = &made;
+            Ok::<_, Infallible>(Bytes::from(vec![0; 64 << 10]))
+        });
+        std::future::ready(Body::from_stream(pieces))
+    };
+    let ops = Ops::new(Health::new(), Registry::default());
+    let limits = Limits {
+        whole: Duration::from_millis(500),
+        ..FEW
+    };
+    let port = port_of(limits, ops.with(Router::new().route("/endless", get(endless)))).await;
+    let mut stream = TcpStream::connect(port.address).await.unwrap();
+    let request = b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    // The answer has begun, and nothing more of it is taken.
+    stream.read_exact(&mut [0; 15]).await.unwrap();
+    until("the answer to end", || ended.load(Relaxed) == 1).await;
 }
 
 #[tokio::test]

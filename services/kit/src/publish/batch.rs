@@ -41,7 +41,10 @@ impl Bus {
                 self.hold_term().await?;
             }
             let tried = self.try_batch(before, last).await;
-            tried.inspect_err(|_| self.doubt_term())
+            if of_odds {
+                self.note_try(&tried);
+            }
+            tried
         };
         let published = until_acknowledged(try_once, stop, tell).await;
         if let Err(error) = &published {

@@ -77,6 +77,7 @@ impl Target {
                 withdraw,
             },
             What::Withdrawn { event } => Seen::Withdrawn {
+                key: &self.key,
                 event: event.as_deref(),
             },
         }
@@ -125,10 +126,6 @@ pub(crate) fn plan(
     for (key, image) in known {
         match read.get(&key.event_id) {
             Some((_, keys)) if keys.contains(key) => {}
-            // It cannot be read, so it can neither be compared nor withdrawn: what clients hold of it is not confirmed.
-            _ if image.is_none() => {
-                planner.plan.unconfirmed.insert(key.event_id.clone());
-            }
             _ if image.as_deref().is_some_and(is_withdrawn) => {}
             Some((event, _)) => {
                 planner.missing(key, Missing::Market(&key.event_id, &key.market), Some(event));

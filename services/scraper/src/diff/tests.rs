@@ -1,6 +1,7 @@
 use super::*;
 use oddswire_protocol::{EventId, Price, odds::Event};
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_ms(1_770_000_000_000 + seconds * 1_000).unwrap()
@@ -62,6 +63,16 @@ fn event(quotes: Vec<QuoteReading>) -> EventReading {
             quotes,
         }],
     }
+}
+
+static KEY: LazyLock<QuoteKey> = LazyLock::new(|| QuoteKey {
+    event_id: event(vec![]).event.event_id,
+    market: "totals-ft".parse().unwrap(),
+    sport: "soccer".parse().unwrap(),
+});
+
+fn withdrawn_whole(event: Option<&EventReading>) -> Seen<'_> {
+    Seen::Withdrawn { key: &KEY, event }
 }
 
 fn look(
@@ -155,14 +166,27 @@ fn a_market_that_counts_as_withdrawn_is_published_so_once() {
         0,
     )
     .unwrap();
-    let gone = diff(Some(&first), Seen::Withdrawn { event: None }, &sight(30)).unwrap();
+    let gone = diff(Some(&first), withdrawn_whole(None), &sight(30)).unwrap();
     assert!(is_withdrawn(&gone));
     assert_eq!(price_of(&gone, "home"), (1_850, 0));
-    assert_eq!(
-        diff(Some(&gone), Seen::Withdrawn { event: None }, &sight(60)),
-        None
-    );
-    assert_eq!(diff(None, Seen::Withdrawn { event: None }, &sight(60)), None);
+    assert_eq!(diff(Some(&gone), withdrawn_whole(None), &sight(60)), None);
+}
+
+#[test]
+fn a_market_that_is_gone_and_of_which_nothing_could_be_read_becomes_an_image_without_quotes() {
+    let reading = event(vec![]);
+    let known = diff(None, withdrawn_whole(Some(&reading)), &sight(30)).unwrap();
+    assert_eq!((&known.event, known.snapshot_count), (&reading.event, 0));
+    let unknown = diff(None, withdrawn_whole(None), &sight(30)).unwrap();
+    for image in [known, unknown] {
+        assert!(is_withdrawn(&image) && image.market.quotes.is_empty());
+        assert_eq!(image.market_token().as_ref(), Some(&KEY.market));
+        assert_eq!(
+            (&image.event.event_id, &image.event.sport_key),
+            (&KEY.event_id, &KEY.sport)
+        );
+        assert_eq!(diff(Some(&image), withdrawn_whole(None), &sight(60)), None);
+    }
 }
 
 #[test]
@@ -214,7 +238,7 @@ fn a_market_withdrawn_from_an_event_that_moved_tells_where_the_event_is_now() {
     let first = diff(None, seen, &sight(0)).unwrap();
     let mut moved = reading.clone();
     moved.event.commence_time = at(90_000);
-    let gone = diff(Some(&first), Seen::Withdrawn { event: Some(&moved) }, &sight(30)).unwrap();
+    let gone = diff(Some(&first), withdrawn_whole(Some(&moved)), &sight(30)).unwrap();
     assert!(is_withdrawn(&gone));
     assert_eq!(gone.event.commence_time, at(90_000));
 }

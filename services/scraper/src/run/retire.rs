@@ -212,7 +212,7 @@ async fn withdraw(store: &Store, job: &Job) -> Option<Result<Retired, usize>> {
     let board: Board = store.load().await?;
     let live = board
         .iter()
-        .filter(|(_, image)| image.as_deref().is_some_and(|image| !is_withdrawn(image)));
+        .filter(|(_, image)| !image.as_deref().is_some_and(is_withdrawn));
     let targets: Vec<_> = live.map(|(key, _)| Target::withdrawn(key.clone())).collect();
     let sight = Sight {
         source: job.source.clone(),

@@ -20,5 +20,6 @@ mod retry;
 mod service;
 mod site;
 mod takeover;
+mod unreadable;
 mod world;
 mod zombies;

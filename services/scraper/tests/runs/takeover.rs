@@ -7,7 +7,7 @@ use crate::{
 use oddswire_kit::publish::Publication;
 use oddswire_protocol::{
     EventKey, RunId, Timestamp,
-    header::{ATTEMPT, FENCE, STATUS},
+    header::{ATTEMPT, BATCH, FENCE, STATUS, cloud_event},
     progress::{ErrorType, Phase, Status},
 };
 use tokio_util::sync::CancellationToken;
@@ -139,17 +139,19 @@ async fn overtake(world: &World, run_id: &RunId) -> (u64, usize) {
         image.seq += 1;
         image.attempt += 1;
         image.worker_id = Some("other".into());
+        let id = format!("{run_id}:other:{}", image.seq);
+        let mut headers = cloud_event(&key, &id, "test", Timestamp::now());
+        headers.extend([
+            (STATUS, "running".into()),
+            (ATTEMPT, image.attempt.to_string()),
+            (BATCH, image.batch_id.to_string()),
+        ]);
         let message = Publication {
-            headers: vec![
-                (STATUS, "running".into()),
-                (ATTEMPT, image.attempt.to_string()),
-                ("ce-type", "scrape_progress".into()),
-                ("ce-time", Timestamp::now().to_string()),
-            ],
+            headers,
             expected: Some(last.stored.seq),
             ..Publication::new(
                 world.bus.subjects().feed(&key),
-                format!("{run_id}:other:{}", image.seq),
+                id,
                 serde_json::to_vec(&image).unwrap().into(),
             )
         };

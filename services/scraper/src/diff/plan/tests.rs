@@ -132,27 +132,30 @@ fn what_is_missing_twice_is_withdrawn_and_meanwhile_unconfirmed() {
 }
 
 #[test]
-fn an_image_that_cannot_be_read_is_published_again_where_the_market_is_seen_and_unconfirmed_where_not() {
-    let mut world = World::default();
-    world.run(&harvest(vec![event(1, FULL)]));
-    for image in world.known.values_mut() {
-        *image = None;
-    }
-    for _ in 0..3 {
-        assert_eq!(world.run(&harvest(vec![])), (vec![], [event_id(1)].into()));
-    }
-    // The market is there, so there is an image again; the other one cannot be told about.
+fn an_image_that_cannot_be_read_is_published_again_where_the_market_is_seen_and_withdrawn_like_any_other_where_not()
+ {
     let one: &[(&str, &[Option<i64>])] = &[("h2h", &[None])];
-    assert_eq!(
-        world.run(&harvest(vec![event(1, one)])),
-        (vec![], [event_id(1)].into())
-    );
-    let readable = world.known.values().filter(|image| image.is_some()).count();
-    assert_eq!((readable, world.known.len()), (1, 2));
-    assert_eq!(
-        world.run(&harvest(vec![event(1, FULL)])),
-        (vec![], BTreeSet::new())
-    );
+    for (shown, seen) in [(vec![], 0), (vec![event(1, one)], 1)] {
+        let mut world = World::default();
+        world.run(&harvest(vec![event(1, FULL)]));
+        for image in world.known.values_mut() {
+            *image = None;
+        }
+        let incomplete = Harvest {
+            listing_complete: false,
+            ..harvest(vec![])
+        };
+        for _ in 0..3 {
+            assert_eq!(world.run(&incomplete), (vec![], [event_id(1)].into()));
+        }
+        assert_eq!(world.run(&harvest(shown.clone())), (vec![], [event_id(1)].into()));
+        for _ in 0..2 {
+            assert_eq!(world.run(&harvest(shown.clone())), (vec![], BTreeSet::new()));
+        }
+        let images: Vec<_> = world.known.values().flatten().collect();
+        let without_quotes = images.iter().filter(|image| image.market.quotes.is_empty());
+        assert_eq!((images.len(), without_quotes.count()), (2, 2 - seen));
+    }
 }
 
 #[test]
