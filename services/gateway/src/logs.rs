@@ -20,6 +20,7 @@ use oddswire_kit::{
 };
 use oddswire_protocol::{Feed, Topic};
 use part::PartsRead;
+use prometheus_client::metrics::gauge::Gauge;
 use proof::Proved;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -201,9 +202,33 @@ impl Logs {
         }
     }
 
+    /// Counts frames among the bytes that wait for clients, for as long as somebody holds them.
+    fn count<'a>(&self, frames: impl IntoIterator<Item = &'a Arc<Frame>>) -> Counted {
+        let bytes: usize = frames.into_iter().map(|frame| frame.bytes()).sum();
+        let counted = Counted {
+            bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+            all: self.metrics.queue_bytes.clone(),
+        };
+        counted.all.inc_by(counted.bytes);
+        counted
+    }
+
     /// Encodes what was read of a feed; what is not what the contract says is left out.
     fn frame(&self, feed: Feed, message: &Stored) -> Option<Arc<Frame>> {
         self.quarantine.admit(feed, message).map(Arc::new)
+    }
+}
+
+/// Bytes that are counted while this lives.
+#[derive(Debug)]
+struct Counted {
+    bytes: i64,
+    all: Gauge,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.all.dec_by(self.bytes);
     }
 }
 
