@@ -18,7 +18,10 @@ use oddswire_kit::{
     bus::Bus,
     log::{ReadError, Stored, StreamState},
 };
-use oddswire_protocol::{Feed, Topic};
+use oddswire_protocol::{
+    Feed, Topic,
+    cursor::{Position, Proof},
+};
 use part::PartsRead;
 use prometheus_client::metrics::gauge::Gauge;
 use proof::Proved;
@@ -54,6 +57,7 @@ pub struct Logs {
     parts: std::sync::Mutex<HashMap<(Feed, u64, Filters), Arc<PartsRead>>>,
     images: std::sync::Mutex<HashMap<(u64, Filters, bool), Arc<ImagesRead>>>,
     states: [Shared<StreamState>; Feed::ALL.len()],
+    odds_end: Shared<Position>,
     proved: Proved,
 }
 
@@ -102,6 +106,7 @@ impl Logs {
             parts: std::sync::Mutex::default(),
             images: std::sync::Mutex::default(),
             states: Default::default(),
+            odds_end: Shared::default(),
             proved: Proved::default(),
         }
     }
@@ -124,6 +129,28 @@ impl Logs {
         let state =
             self.states[feed.index()].ask(async || self.bus.stream_state(self.bus.names().feed(feed)).await);
         timeout(ANSWER_WITHIN, state)
+            .await
+            .map_err(|_| ReadError::Timeout)?
+    }
+
+    /// The position at the end of ODDS as its leader knows it now, asked once for all who ask at the same time.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn odds_end(&self) -> Result<Position, ReadError> {
+        let end = self.odds_end.ask(async || {
+            let state = self.bus.stream_state(self.bus.names().feed(Feed::Odds)).await?;
+            let marks = self.bus.marks(Feed::Odds, state.last_seq).await?;
+            let proof = marks.last().map(|(_, mark)| Proof {
+                end: state.last_seq,
+                mark: *mark,
+            });
+            Ok(Position {
+                proof,
+                ..Position::new(state.epoch, state.last_seq)
+            })
+        });
+        timeout(ANSWER_WITHIN, end)
             .await
             .map_err(|_| ReadError::Timeout)?
     }
