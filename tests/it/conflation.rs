@@ -1,7 +1,8 @@
 //! Clients that ask for at most one message a key in a time.
 
 use crate::{
-    harness::{Gateway, Quote, Sse, World, odds_key, run_image, run_key, update, within},
+    front::metric,
+    harness::{Gateway, Quote, Sse, World, odds_key, run_image, run_key, until, update, within},
     slow::Told,
 };
 use oddswire_gateway::trial::Trial;
@@ -13,8 +14,15 @@ use oddswire_protocol::{
     progress::{ScrapeProgress, Status},
     server::{CaughtUp, ConnectionAck, ErrorCode, ErrorData, Heartbeat},
 };
-use std::collections::BTreeMap;
-use tokio::time::Instant;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::Instant,
+};
 
 /// More clients of one class than a shard writes to without looking at its sockets in between.
 const CROWD: usize = 300;
@@ -185,6 +193,100 @@ async fn without_that_the_end_of_a_run_overtakes_its_odds() {
     };
     for seen in first_two_of_a_run(trial).await {
         assert_eq!(seen, [(MessageType::ScrapeProgress, "alpha".to_owned())]);
+    }
+}
+
+/// A gateway whose one shard stands still while `block` is set.
+async fn gateway_that_blocks(world: &World) -> (Gateway, &'static AtomicBool) {
+    let block: &'static AtomicBool = Box::leak(Box::default());
+    let trial = Trial {
+        block_shards: Some(block),
+        ..Trial::default()
+    };
+    let gateway = Gateway::start_on_trial(&world.nats_url(), trial, |options| options.shards = 1).await;
+    (gateway, block)
+}
+
+/// What a shard finds at once when it goes on: an image of bravo, ends of runs of alpha, and the end of a run of bravo.
+async fn ends_in_one_sweep(world: &World, gateway: &Gateway, alphas: &[RunId], bravo: &RunId) {
+    let ingested = async |feed: &str| {
+        let name = format!("oddswire_gateway_ingest_delay_seconds_count{{feed=\"{feed}\"}}");
+        metric(gateway, &name).await
+    };
+    let (event, source, price) = ("e2", "bravo", "1.85");
+    let (odds, runs) = (ingested("odds").await, ingested("run").await);
+    let quote = Quote { event, source, price };
+    world.odds_event(&quote).await;
+    until("the image", async || ingested("odds").await > odds).await;
+    for run in alphas {
+        world.big_run_event(run, 1, Status::Completed).await;
+    }
+    world.run_event(source, bravo, 1, Status::Completed).await;
+    let all = runs + alphas.len() as u64 + 1;
+    until("the ends", async || ingested("run").await == all).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_run_has_no_position_while_odds_wait_that_come_with_the_next_end() {
+    let world = World::new().await;
+    let (gateway, block) = gateway_that_blocks(&world).await;
+    let query = "conflate_ms=60000&since=now";
+    let mut socket = gateway.ws(query).await;
+    socket.next_of(MessageType::CaughtUp).await;
+    socket.next_of(MessageType::Heartbeat).await;
+    block.store(true, SeqCst);
+    ends_in_one_sweep(&world, &gateway, &[RunId::new()], &RunId::new()).await;
+    block.store(false, SeqCst);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let message = socket.next_event().await;
+        seen.push((message.message_type, message.id.is_some()));
+    }
+    let end = MessageType::ScrapeProgress;
+    assert_eq!(
+        seen,
+        [(end, false), (MessageType::OddsUpdate, false), (end, true)]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_whose_socket_is_full_at_the_end_of_a_run_gets_the_odds_that_come_with_the_next_end() {
+    let world = World::new().await;
+    let (gateway, block) = gateway_that_blocks(&world).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(gateway.address.parse().unwrap()).await.unwrap();
+    let head = "GET /api/events?conflate_ms=60000&since=now HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut seen = String::new();
+    read_until(&mut stream, &mut seen, "event: heartbeat").await;
+    // Another one of the same class has what the full socket has taken.
+    let mut other = gateway.ws("conflate_ms=60000&since=now").await;
+    other.next_of(MessageType::CaughtUp).await;
+    other.next_of(MessageType::Heartbeat).await;
+    let (filling, alphas) = ([(); 4].map(|()| RunId::new()), [(); 5].map(|()| RunId::new()));
+    for run in &filling {
+        world.big_run_event(run, 1, Status::Completed).await;
+        other.next_of(MessageType::ScrapeProgress).await;
+    }
+    block.store(true, SeqCst);
+    let bravo = RunId::new();
+    ends_in_one_sweep(&world, &gateway, &alphas, &bravo).await;
+    block.store(false, SeqCst);
+    read_until(&mut stream, &mut seen, &bravo.to_string()).await;
+    assert_eq!(seen.matches("event: odds_update").count(), 1);
+    for run in filling.iter().chain(&alphas) {
+        assert!(seen.contains(&run.to_string()), "{run}");
+    }
+}
+
+/// Reads until something was said.
+async fn read_until(stream: &mut TcpStream, seen: &mut String, said: &str) {
+    let mut bytes = [0; 4_096];
+    while !seen.contains(said) {
+        let count = within(said, stream.read(&mut bytes)).await.unwrap();
+        assert_ne!(count, 0, "the end of the stream before {said}");
+        seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
     }
 }
 

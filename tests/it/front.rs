@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 
 const EVIL: &str = "origin: https://evil.example";
 
-async fn metric(gateway: &Gateway, name: &str) -> u64 {
+pub(crate) async fn metric(gateway: &Gateway, name: &str) -> u64 {
     let text = reqwest::get(format!("{}/metrics", gateway.ops)).await.unwrap();
     let text = text.text().await.unwrap();
     let line = text

@@ -280,6 +280,28 @@ async fn an_image_that_cannot_be_read_hides_its_key_until_the_next_good_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn however_many_runs_go_on_with_what_is_no_event_each_is_shown_as_it_was_before() {
+    const RUNS: usize = 70;
+    let world = World::new().await;
+    let mut last = 0;
+    for _ in 0..RUNS {
+        let run = RunId::new();
+        world.run_event("alpha", &run, 1, Status::Running).await;
+        let (key, id) = (run_key("alpha", &run), format!("{run}:bad"));
+        last = world.event(&key, &id, Vec::new(), b"{}").await.seq;
+    }
+    world.copied(last).await;
+    let gateway = world.gateway().await;
+    for transport in Transport::BOTH {
+        let events = events(&gateway, transport, "snapshot").await;
+        assert_eq!(events.len(), RUNS);
+        assert!(events.iter().all(is_good), "{events:?}");
+    }
+    let (_, list) = gateway.get("/api/scrapes?limit=100").await;
+    assert_eq!(list["runs"].as_array().map(Vec::len), Some(RUNS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_over_what_is_no_event_loses_nothing() {
     let world = World::new().await;
     let gateway = world.gateway().await;

@@ -132,6 +132,45 @@ async fn boards_that_nobody_reads_cost_a_bounded_piece_of_memory_and_are_cut_off
     .await;
 }
 
+/// The value of a metric without labels.
+fn metric(metrics: &str, name: &str) -> u64 {
+    let mut lines = metrics.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn clients_that_join_and_do_not_read_cost_a_bounded_piece_of_memory() {
+    const CLIENTS: u64 = 100;
+    let world = World::new().await;
+    board(&world).await;
+    let process = GatewayProcess::start(&world.nats_url(), &[]);
+    process.wait_ready().await;
+    let before = process.memory();
+    let mut unread = Vec::new();
+    for number in 0..CLIENTS {
+        let last = u8::try_from(2 + number % 4).unwrap();
+        let mut stream = connect_from(last, &process.address()).await;
+        // Nobody else has these topics, so what is read of the log for one serves no other.
+        let path = format!("/api/events?since=snapshot&topics=odds_updates.soccer,odds_updates.s{number}");
+        stream.write_all(get(&path).as_bytes()).await.unwrap();
+        unread.push(stream);
+    }
+    let queue_bytes = "oddswire_gateway_queue_bytes";
+    until("messages to wait for each of them", async || {
+        metric(&process.metrics().await, queue_bytes) > CLIENTS * 20_000
+    })
+    .await;
+    let growth = process.memory().saturating_sub(before);
+    println!("{CLIENTS} that join and do not read: {} MiB", growth / MIB);
+    assert!(growth < GROWTH, "{growth}");
+    drop(unread);
+    until("all of it to be given back", async || {
+        metric(&process.metrics().await, queue_bytes) == 0
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_connection_whose_windows_stay_closed_costs_a_bounded_piece_of_memory_and_is_cut_off() {
     let world = World::new().await;

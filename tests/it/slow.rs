@@ -17,7 +17,7 @@ const BIG: usize = 40_000;
 const MANY: u64 = 60;
 
 impl World {
-    async fn big_run_event(&self, run: &RunId, seq: u64, status: Status) {
+    pub(crate) async fn big_run_event(&self, run: &RunId, seq: u64, status: Status) {
         let image = ScrapeProgress {
             message: "x".repeat(BIG),
             ..run_image("alpha", run, seq, status)

@@ -2,19 +2,26 @@
 //! as you like, with the patience that gateways have.
 
 mod link;
+mod throttle;
 
-use crate::harness::{Gateway, World};
+use crate::{
+    harness::{Gateway, World},
+    tls::Certificate,
+};
+use futures_util::StreamExt;
 use link::Link;
 use oddswire_gateway::trial::Trial;
 use std::time::Duration;
+use throttle::Throttle;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    time::{Instant, sleep, timeout},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpListener,
+    time::{Instant, sleep, timeout_at},
 };
+use tokio_tungstenite::{client_async, tungstenite::Message};
 
-/// Between two reads of one of them.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two events.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// How one of them reads.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +40,18 @@ const fn events(bytes_per_s: usize, receive_bytes: Option<usize>) -> Reader {
     }
 }
 
+/// A WebSocket, whose client answers each ping when it has read what came before it.
+const fn socket(bytes_per_s: usize, receive_bytes: Option<usize>) -> Reader {
+    Reader {
+        target: WEBSOCKET,
+        ..events(bytes_per_s, receive_bytes)
+    }
+}
+
+const WEBSOCKET: &str = "/api/ws?since=now";
+
 /// Those of the long form.
-const LONG: [Reader; 8] = [
+const LONG: [Reader; 10] = [
     events(3_000, None),
     events(3_000, Some(4_096)),
     events(3_000, Some(32_768)),
@@ -43,13 +60,16 @@ const LONG: [Reader; 8] = [
     events(30_000, None),
     events(30_000, Some(4_096)),
     events(30_000, Some(32_768)),
+    socket(3_000, Some(32_768)),
+    socket(10_000, Some(4_096)),
 ];
 /// Those whose windows open by little and often, so that a short patience is enough for them, and one that reads an
 /// answer of which it gets a part in the time.
-const SHORT: [Reader; 4] = [
+const SHORT: [Reader; 5] = [
     events(10_000, Some(4_096)),
     events(30_000, Some(4_096)),
     events(30_000, Some(8_192)),
+    socket(10_000, Some(4_096)),
     Reader {
         target: "/api/odds?limit=1000",
         bytes_per_s: 30_000,
@@ -57,10 +77,15 @@ const SHORT: [Reader; 4] = [
     },
 ];
 
+/// One whose pings wait behind what it reads.
+const PINGED: [Reader; 1] = [socket(10_000, Some(4_096))];
+
 /// How long, and with what patience.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
     readers: &'static [Reader],
+    /// Events that are published; then there is silence.
+    events: u64,
     time: Duration,
     patience_ms: u64,
 }
@@ -71,12 +96,14 @@ impl Plan {
         match asked.and_then(|text| text.parse().ok()) {
             Some(seconds) => Self {
                 readers: &LONG,
+                events: u64::MAX,
                 time: Duration::from_secs(seconds),
                 patience_ms: 60_000,
             },
             None => Self {
                 readers: &SHORT,
-                time: Duration::from_secs(15),
+                events: u64::MAX,
+                time: Duration::from_secs(20),
                 patience_ms: 4_000,
             },
         }
@@ -85,46 +112,59 @@ impl Plan {
 
 impl Reader {
     /// Reads until it is cut off, or until the end; tells how it went.
-    async fn read(self, stream: std::net::TcpStream, until: Instant) -> Result<String, String> {
-        stream.set_nonblocking(true).unwrap();
-        let mut stream = TcpStream::from_std(stream).unwrap();
+    async fn read(
+        self,
+        stream: Throttle,
+        tls: Option<&Certificate>,
+        until: Instant,
+    ) -> Result<String, String> {
+        let (began, taken) = (Instant::now(), stream.taken());
+        let end = match tls {
+            Some(tls) => {
+                let stream = tls.connect_over(stream, b"http/1.1").await.unwrap();
+                self.read_from(stream, until).await
+            }
+            None => self.read_from(stream, until).await,
+        };
+        let how = end.as_deref().unwrap_or("open");
+        let taken = taken.lock().unwrap();
+        let told = format!("{self:?}: {how} after {:.0?} and {taken}", began.elapsed());
+        if end.is_none() { Ok(told) } else { Err(told) }
+    }
+
+    /// Reads on; tells how that ended before the time.
+    async fn read_from(
+        self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        until: Instant,
+    ) -> Option<String> {
+        if self.target == WEBSOCKET {
+            let url = format!("ws://localhost{WEBSOCKET}");
+            let (mut socket, _) = client_async(url, stream).await.unwrap();
+            while let Ok(message) = timeout_at(until, socket.next()).await {
+                if !matches!(message, Some(Ok(Message::Text(_) | Message::Ping(_)))) {
+                    return Some(format!("{message:?}"));
+                }
+            }
+            return None;
+        }
         let request = format!("GET {} HTTP/1.1\r\nhost: localhost\r\n\r\n", self.target);
         stream.write_all(request.as_bytes()).await.unwrap();
-        let began = Instant::now();
-        let (mut total, mut last, mut pause) = (0, Instant::now(), Duration::ZERO);
-        let mut bytes = vec![0; self.bytes_per_s / 10];
-        while Instant::now() < until {
-            sleep(PAUSE).await;
-            // What it does not get in time is asked for again.
-            let Ok(read) = timeout(PAUSE * 10, stream.read(&mut bytes)).await else {
-                continue;
-            };
-            let told = |how: &str| {
-                format!(
-                    "{self:?}: {how} after {:.0?} and {total} bytes; longest time without a byte {pause:.1?}",
-                    began.elapsed()
-                )
-            };
+        let mut bytes = [0; 4_096];
+        while let Ok(read) = timeout_at(until, stream.read(&mut bytes)).await {
             match read {
-                Ok(0) => return Err(told("end of stream")),
-                Ok(count) => {
-                    total += count;
-                    pause = pause.max(last.elapsed());
-                    last = Instant::now();
-                }
-                Err(error) => return Err(told(&error.to_string())),
+                Ok(0) => return Some("end of stream".to_owned()),
+                Ok(_) => {}
+                Err(error) => return Some(error.to_string()),
             }
         }
-        Ok(format!(
-            "{self:?}: open after {:.0?} and {total} bytes; longest time without a byte {pause:.1?}",
-            began.elapsed()
-        ))
+        None
     }
 }
 
-/// Has clients read over a link; tells which of them were cut off.
+/// Has clients read over a link, with TLS or without; tells which of them were cut off.
 #[expect(clippy::print_stderr, reason = "the figures of a long run are its result")]
-async fn read_over(link: Link, plan: Plan, trial: Trial) -> Vec<String> {
+async fn read_over(link: Link, plan: Plan, trial: Trial, tls: Option<Certificate>) -> Vec<String> {
     let world = World::new().await;
     let listener = link.listener.try_clone().unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -132,6 +172,11 @@ async fn read_over(link: Link, plan: Plan, trial: Trial) -> Vec<String> {
     let gateway = Gateway::start_at(listener, &world.nats_url(), trial, |options| {
         options.patience_ms = plan.patience_ms;
         options.ring_bytes = 32 << 20;
+        // Soon more waits for each of them than a shard has patience with.
+        options.client_bytes = 64 << 10;
+        if let Some(tls) = &tls {
+            tls.put_in(options);
+        }
     })
     .await;
     // What is asked for over HTTP is there before, and longer than what is read of it.
@@ -140,18 +185,19 @@ async fn read_over(link: Link, plan: Plan, trial: Trial) -> Vec<String> {
     }
     let until = Instant::now() + plan.time;
     let reading = futures_util::future::join_all(plan.readers.iter().map(|reader| {
-        let stream = link.connect(reader.receive_bytes);
-        reader.read(stream, until)
+        let stream = Throttle::new(link.connect(reader.receive_bytes), reader.bytes_per_s);
+        reader.read(stream, tls.as_ref(), until)
     }));
     let publishing = async {
-        for number in 0.. {
+        for number in 0..plan.events {
             world.big_odds_event(&format!("e{}", number % 4), number).await;
-            sleep(PAUSE * 2).await;
+            sleep(PAUSE).await;
         }
+        std::future::pending().await
     };
     let told = tokio::select! {
         told = reading => told,
-        () = publishing => unreachable!("it goes on for ever"),
+        never = publishing => never,
     };
     drop(gateway);
     let mut cut = Vec::new();
@@ -169,7 +215,26 @@ async fn read_over(link: Link, plan: Plan, trial: Trial) -> Vec<String> {
 
 #[tokio::test]
 async fn who_reads_slowly_and_all_the_time_is_not_cut_off() {
-    let cut = read_over(Link::loopback(), Plan::of_environment(), Trial::default()).await;
+    let cut = read_over(Link::loopback(), Plan::of_environment(), Trial::default(), None).await;
+    assert!(cut.is_empty(), "{cut:#?}");
+}
+
+#[tokio::test]
+async fn who_reads_slowly_and_all_the_time_over_tls_is_not_cut_off() {
+    let (plan, tls) = (Plan::of_environment(), Certificate::new());
+    let cut = read_over(Link::loopback(), plan, Trial::default(), Some(tls)).await;
+    assert!(cut.is_empty(), "{cut:#?}");
+}
+
+/// What is sent behind that fits into the buffers on the way, and the pings wait behind it.
+#[tokio::test]
+async fn a_websocket_over_tls_that_reads_what_its_pings_wait_behind_is_not_closed() {
+    let plan = Plan {
+        readers: &PINGED,
+        events: 7,
+        ..Plan::of_environment()
+    };
+    let cut = read_over(Link::loopback(), plan, Trial::default(), Some(Certificate::new())).await;
     assert!(cut.is_empty(), "{cut:#?}");
 }
 
@@ -182,7 +247,7 @@ async fn who_reads_slowly_over_a_slow_link_is_not_cut_off() {
             return;
         }
     };
-    let cut = read_over(link, Plan::of_environment(), Trial::default()).await;
+    let cut = read_over(link, Plan::of_environment(), Trial::default(), None).await;
     assert!(cut.is_empty(), "{cut:#?}");
 }
 
@@ -192,6 +257,6 @@ async fn control_the_kernel_by_itself_cuts_off_who_reads_slowly() {
         user_timeout: true,
         ..Trial::default()
     };
-    let cut = read_over(Link::loopback(), Plan::of_environment(), trial).await;
+    let cut = read_over(Link::loopback(), Plan::of_environment(), trial, None).await;
     assert!(!cut.is_empty(), "nobody was cut off: the test proves nothing");
 }

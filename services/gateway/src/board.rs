@@ -6,10 +6,7 @@ use crate::{
     quarantine::Quarantine,
 };
 use oddswire_kit::log::{Read, ReadError, Stored};
-use oddswire_protocol::{
-    Cursor, EventId, EventKey, Feed, MarketToken, SourceKey, SportKey, Timestamp,
-    cursor::{Position, Proof},
-};
+use oddswire_protocol::{Cursor, EventId, EventKey, Feed, MarketToken, SourceKey, SportKey, Timestamp};
 use std::{
     collections::{BTreeSet, HashSet},
     hash::{BuildHasher, RandomState},
@@ -98,17 +95,8 @@ impl Board {
     pub async fn begin(logs: &Logs, filter: &Filter, after: u64, limit: usize) -> Result<Self, ReadError> {
         let bus = logs.bus();
         let stream = bus.names().odds.as_str();
-        let state = bus.stream_state(stream).await?;
-        let marks = bus.marks(Feed::Odds, state.last_seq).await?;
-        let position = Position {
-            proof: marks.last().map(|(_, mark)| Proof {
-                end: state.last_seq,
-                mark: *mark,
-            }),
-            ..Position::new(state.epoch, state.last_seq)
-        };
         // A position at or before everything in the board: a stream from here continues it.
-        let cursor = Cursor::at(Timestamp::now()).with(Feed::Odds, Some(position));
+        let cursor = Cursor::at(Timestamp::now()).with(Feed::Odds, Some(logs.odds_end().await?));
         // To the tail, wherever that is when the read gets there.
         let read = |subjects: &str, after: u64| {
             let subjects = bus.subjects().feed_filter(subjects);

@@ -251,15 +251,12 @@ impl FeedActor {
                 },
                 Ok(()) = signals.changed() => {
                     extra = after_change();
-                    self.audit(listener).await;
+                    regular = self.audit_again_at(listener).await;
                 }
-                Ok(()) = audits.changed() => {
-                    self.audit(listener).await;
-                }
+                Ok(()) = audits.changed() => regular = self.audit_again_at(listener).await,
                 () = sleep_until(next_audit) => {
                     extra.retain(|at| *at > Instant::now());
-                    let good = self.audit(listener).await;
-                    regular = Instant::now() + if good { audit_interval() } else { RETRY };
+                    regular = self.audit_again_at(listener).await;
                 }
                 Ok(()) = interest.changed() => {
                     idle_since = (*interest.borrow_and_update() == 0).then(Instant::now);
@@ -347,6 +344,12 @@ impl FeedActor {
         outcome.is_ok()
     }
 
+    /// Audits; tells when to do it again.
+    async fn audit_again_at(&mut self, listener: &mut Listener) -> Instant {
+        let good = self.audit(listener).await;
+        Instant::now() + if good { audit_interval() } else { RETRY }
+    }
+
     async fn audit_over(&mut self, over: u64, listener: &mut Listener) -> Result<(), ReadError> {
         let state = self.settled_tail().await?;
         let (epoch, last_seq) = (state.epoch, state.last_seq);
@@ -358,6 +361,10 @@ impl FeedActor {
         }
         (self.seen_over, self.suspects) = (over, false);
         self.take_what_is_under_way(listener, last_seq).await;
+        if self.suspects {
+            // Shown before the next look, what the log has would pass for the history that this gateway knows.
+            return Err(ReadError::Behind);
+        }
         self.repair(last_seq).await?;
         self.context.metrics.audited(self.feed, "good");
         Ok(())

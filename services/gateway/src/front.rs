@@ -31,7 +31,7 @@ pub use refusals::Refused;
 pub(crate) use relay::{pair, relay};
 pub(crate) use tls::Tls;
 
-use crate::{metrics::Metrics, trial::Trial};
+use crate::{metrics::Metrics, progress::SharedProgress, trial::Trial};
 use address::{client_of, is_trusted, key_of};
 use answers::Answers;
 use authority::Destination;
@@ -147,6 +147,8 @@ pub(crate) struct Visitor {
     _seat: Arc<Seat>,
     /// What this stream takes besides.
     stream: Option<Arc<Seat>>,
+    /// What the client takes, where somebody else holds its socket.
+    relay: Option<SharedProgress>,
 }
 
 impl Visitor {
@@ -154,6 +156,18 @@ impl Visitor {
     pub(crate) fn shared(mut self) -> Self {
         self.is_shared = true;
         self
+    }
+
+    /// The same behind a relay, which sees what the client takes.
+    pub(crate) fn relayed(mut self, progress: SharedProgress) -> Self {
+        self.relay = Some(progress);
+        self
+    }
+
+    /// Whether its relay sees it take bytes, but not all that was written to it.
+    pub(crate) fn is_slow_at_relay(&self, patience: Duration) -> bool {
+        let relay = self.relay.as_ref();
+        relay.is_some_and(|progress| progress.lock().is_slow(patience))
     }
 
     /// Waits until no answer was under way on the connection for as long as this.
@@ -302,6 +316,7 @@ impl Front {
             backlogs: Arc::default(),
             _seat: Arc::new(seat),
             stream: None,
+            relay: None,
         })
     }
 

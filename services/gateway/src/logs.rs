@@ -18,8 +18,12 @@ use oddswire_kit::{
     bus::Bus,
     log::{ReadError, Stored, StreamState},
 };
-use oddswire_protocol::{Feed, Topic};
+use oddswire_protocol::{
+    Feed, Topic,
+    cursor::{Position, Proof},
+};
 use part::PartsRead;
+use prometheus_client::metrics::gauge::Gauge;
 use proof::Proved;
 use std::{
     collections::{BTreeSet, HashMap},
@@ -53,6 +57,7 @@ pub struct Logs {
     parts: std::sync::Mutex<HashMap<(Feed, u64, Filters), Arc<PartsRead>>>,
     images: std::sync::Mutex<HashMap<(u64, Filters, bool), Arc<ImagesRead>>>,
     states: [Shared<StreamState>; Feed::ALL.len()],
+    odds_end: Shared<Position>,
     proved: Proved,
 }
 
@@ -101,6 +106,7 @@ impl Logs {
             parts: std::sync::Mutex::default(),
             images: std::sync::Mutex::default(),
             states: Default::default(),
+            odds_end: Shared::default(),
             proved: Proved::default(),
         }
     }
@@ -123,6 +129,28 @@ impl Logs {
         let state =
             self.states[feed.index()].ask(async || self.bus.stream_state(self.bus.names().feed(feed)).await);
         timeout(ANSWER_WITHIN, state)
+            .await
+            .map_err(|_| ReadError::Timeout)?
+    }
+
+    /// The position at the end of ODDS as its leader knows it now, asked once for all who ask at the same time.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn odds_end(&self) -> Result<Position, ReadError> {
+        let end = self.odds_end.ask(async || {
+            let state = self.bus.stream_state(self.bus.names().feed(Feed::Odds)).await?;
+            let marks = self.bus.marks(Feed::Odds, state.last_seq).await?;
+            let proof = marks.last().map(|(_, mark)| Proof {
+                end: state.last_seq,
+                mark: *mark,
+            });
+            Ok(Position {
+                proof,
+                ..Position::new(state.epoch, state.last_seq)
+            })
+        });
+        timeout(ANSWER_WITHIN, end)
             .await
             .map_err(|_| ReadError::Timeout)?
     }
@@ -201,9 +229,33 @@ impl Logs {
         }
     }
 
+    /// Counts frames among the bytes that wait for clients, for as long as somebody holds them.
+    fn count<'a>(&self, frames: impl IntoIterator<Item = &'a Arc<Frame>>) -> Counted {
+        let bytes: usize = frames.into_iter().map(|frame| frame.bytes()).sum();
+        let counted = Counted {
+            bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+            all: self.metrics.queue_bytes.clone(),
+        };
+        counted.all.inc_by(counted.bytes);
+        counted
+    }
+
     /// Encodes what was read of a feed; what is not what the contract says is left out.
     fn frame(&self, feed: Feed, message: &Stored) -> Option<Arc<Frame>> {
         self.quarantine.admit(feed, message).map(Arc::new)
+    }
+}
+
+/// Bytes that are counted while this lives.
+#[derive(Debug)]
+struct Counted {
+    bytes: i64,
+    all: Gauge,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.all.dec_by(self.bytes);
     }
 }
 

@@ -73,7 +73,7 @@ pub struct Metrics {
     pub delivered: Counter,
     /// Bytes in them.
     pub delivered_bytes: Counter,
-    /// Bytes that wait because sockets did not take them.
+    /// Bytes that wait because sockets did not take them, or were read of the log for clients.
     pub queue_bytes: Gauge,
     /// Bytes of the images that lists of runs are made of.
     pub run_list_bytes: Gauge,
@@ -404,7 +404,7 @@ impl Metrics {
         );
         book.register(
             "queue_bytes",
-            "Bytes that wait in this process for sockets that did not take them",
+            "Bytes that wait in this process for clients: what their sockets did not take, and what was read of the log for them",
             self.queue_bytes.clone(),
         );
         book.register(

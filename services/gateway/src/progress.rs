@@ -5,7 +5,11 @@
 //! while the window opens by less than what waits first, however steadily the client reads.
 
 use nix::{libc, sys::socket::getsockopt};
-use std::{os::fd::AsFd, time::Duration};
+use std::{
+    os::fd::AsFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// The beginning of the kernel's `struct tcp_info`, in words of 32 bits: as far as `tcpi_notsent_bytes`, which Linux has
@@ -69,5 +73,15 @@ impl Progress {
     /// Whether it takes bytes, but not all that was written to it.
     pub(crate) fn is_slow(&self, patience: Duration) -> bool {
         self.is_behind && !self.is_stalled(patience)
+    }
+}
+
+/// The same of a socket that one holds and others judge by: as it was when its holder looked last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedProgress(Arc<Mutex<Progress>>);
+
+impl SharedProgress {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! All that reads a feed asks here for a [`Frame`]: the live side, reads of the log, the board, the past, lists of runs.
 //! A message that is not what docs/protocol.md says is shown on none of these ways. It keeps its place in the chain of
-//! sequences. It is counted and logged when it is met first, however often it is met again, and the newest are kept for
-//! operators, who ask for them at `/quarantine` of the operations port.
+//! sequences. It is counted when it is met first, however often it is met again, and the newest are kept for operators,
+//! who ask for them at `/quarantine` of the operations port. The log tells each reason at once, and then seldom.
 
 use crate::{
     frame::{Frame, FrameFault},
+    front::Refusals,
     metrics::Metrics,
     trial::Trial,
 };
@@ -27,8 +28,9 @@ use std::{
 
 /// Messages that operators are shown, the newest.
 const SHOWN_MAX: usize = 256;
-/// Messages that are remembered, so that they count once: some 400 KiB.
-const REMEMBERED_MAX: usize = 10_000;
+/// Messages that are remembered, so that they count once: some 4 MB. With more of them stored, those that are met again
+/// count again.
+const REMEMBERED_MAX: usize = 1 << 17;
 /// Bytes of a subject that are kept. One of the contract is shorter.
 const SUBJECT_MAX: usize = 400;
 
@@ -41,6 +43,7 @@ pub struct Quarantine {
     unchecked: bool,
     met: Mutex<Met>,
     hasher: RandomState,
+    told: Refusals,
 }
 
 #[derive(Debug, Default)]
@@ -51,9 +54,9 @@ struct Met {
     order: VecDeque<Identity>,
 }
 
-/// The same message, wherever it is read: a feed, its sequence there, and a hash of what it says, since a stream that
-/// was made anew uses sequences again.
-type Identity = (usize, u64, u64);
+/// The same message, wherever it is read: a hash of its feed, its sequence there and what it says, since a stream that
+/// was made anew uses sequences again. Two different ones look alike once in 10^9 gateways.
+type Identity = u64;
 
 impl Quarantine {
     /// An empty one.
@@ -64,6 +67,7 @@ impl Quarantine {
             unchecked: trial.no_quarantine,
             met: Mutex::default(),
             hasher: RandomState::new(),
+            told: Refusals::default(),
         }
     }
 
@@ -83,10 +87,11 @@ impl Quarantine {
 
     fn meet(&self, feed: Feed, stored: &Stored, fault: &FrameFault) {
         let seq = stored.origin_seq();
-        let says = self.hasher.hash_one((&stored.subject, &stored.payload));
+        let says = (feed.index(), seq, &stored.subject, &stored.payload);
+        let message = self.hasher.hash_one(says);
         let event = {
             let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-            if !met.remember((feed.index(), seq, says)) {
+            if !met.remember(message) {
                 return;
             }
             met.count += 1;
@@ -108,12 +113,16 @@ impl Quarantine {
             reason: fault.reason(),
         };
         self.metrics.quarantined.get_or_create(&label).inc();
+        let Some(left_out) = self.told.due(fault.reason()) else {
+            return;
+        };
         tracing::warn!(
             %feed,
             seq,
             subject = event.subject,
             reason = event.reason,
             detail = event.detail,
+            left_out,
             "event quarantined: it is not what docs/protocol.md says, and is not shown"
         );
     }
@@ -184,17 +193,22 @@ mod tests {
     #[test]
     fn what_was_met_is_remembered_up_to_a_bound() {
         let mut met = Met::default();
-        assert!(met.remember((0, 1, 7)));
-        assert!(!met.remember((0, 1, 7)));
-        assert!(met.remember((1, 1, 7)), "another feed");
-        assert!(met.remember((0, 1, 8)), "another life of the stream");
-        for seq in 0..2 * REMEMBERED_MAX as u64 {
-            met.remember((0, seq, 0));
+        assert!(met.remember(1));
+        assert!(!met.remember(1));
+        for message in 0..2 * REMEMBERED_MAX as u64 {
+            met.remember(message);
         }
         assert_eq!(
             (met.known.len(), met.order.len()),
             (REMEMBERED_MAX, REMEMBERED_MAX)
         );
+    }
+
+    #[test]
+    fn a_board_with_many_keys_that_are_none_counts_each_once_however_often_it_is_read() {
+        let mut met = Met::default();
+        let mut read = || (0..100_000).filter(|message| met.remember(*message)).count();
+        assert_eq!([read(), read()], [100_000, 0]);
     }
 
     #[test]

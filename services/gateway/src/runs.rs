@@ -6,6 +6,7 @@ use crate::{
     quarantine::Quarantine,
 };
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use oddswire_kit::{
     bus::Bus,
     log::{ReadError, Stored, StreamState},
@@ -84,8 +85,8 @@ struct Index {
 
 /// Runs that the index holds at most: the newest.
 const RUNS_MAX: usize = 10_000;
-/// Runs whose last event is not what the contract says, of which one before is looked for in one go: each is a read.
-pub(crate) const BEHIND_MAX: usize = 64;
+/// Runs whose last event is not what the contract says, of which one before is looked for at the same time: each is a read.
+const LOOKS_AT_ONCE: usize = 16;
 
 impl RunIndex {
     /// An index that tells in `bytes` what it holds.
@@ -158,17 +159,18 @@ impl Index {
         Ok(())
     }
 
-    /// A run whose last event is not what the contract says is what the event before says.
+    /// A run whose last event is not what the contract says is what the event before says. Where that cannot be read the
+    /// run stays to be looked at.
     async fn look_behind(&mut self, bus: &Bus, quarantine: &Quarantine) -> Result<(), ReadError> {
-        for subject in std::mem::take(&mut self.behind).into_iter().take(BEHIND_MAX) {
-            let known = match bus.subjects().parse(&subject) {
-                Some(EventKey::Run { run_id, .. }) => self.runs.contains_key(&run_id),
-                _ => true,
-            };
-            if !known && let Some((message, frame)) = last_good(bus, quarantine, &subject, u64::MAX).await? {
-                self.take(entry(&message, frame));
-            }
+        let (runs, subjects) = (&self.runs, bus.subjects());
+        self.behind.retain(|subject| match subjects.parse(subject) {
+            Some(EventKey::Run { run_id, .. }) => !runs.contains_key(&run_id),
+            _ => false,
+        });
+        for (message, frame) in last_good_of(bus, quarantine, &self.behind, u64::MAX).await? {
+            self.take(entry(&message, frame));
         }
+        self.behind.clear();
         Ok(())
     }
 
@@ -235,11 +237,29 @@ pub async fn find(bus: &Bus, quarantine: &Quarantine, run_id: &RunId) -> Result<
     Ok(good.and_then(|(message, frame)| entry(&message, frame)))
 }
 
-/// The last event of a run, up to a sequence of the log, that is what the contract says. Reads the whole run.
+/// The last event of each of these runs, up to a sequence of the log, that is what the contract says.
 ///
 /// # Errors
 /// [`ReadError`].
-pub(crate) async fn last_good(
+pub(crate) async fn last_good_of(
+    bus: &Bus,
+    quarantine: &Quarantine,
+    subjects: &BTreeSet<String>,
+    to: u64,
+) -> Result<Vec<(Stored, Frame)>, ReadError> {
+    let mut looks = Vec::new();
+    for subject in subjects {
+        looks.push(last_good(bus, quarantine, subject, to));
+    }
+    let found: Vec<_> = stream::iter(looks)
+        .buffer_unordered(LOOKS_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The last event of a run, up to a sequence of the log, that is what the contract says. Reads the whole run.
+async fn last_good(
     bus: &Bus,
     quarantine: &Quarantine,
     subject: &str,

@@ -68,7 +68,7 @@ pub struct Seat {
     /// Counts as an open session.
     _token: TaskTrackerToken,
     /// Counts as a connection; nobody, for the gateway's own client.
-    _visitor: Option<Visitor>,
+    visitor: Option<Visitor>,
     front: Arc<Front>,
     trial: Trial,
 }
@@ -82,7 +82,7 @@ impl Seat {
     ) -> Self {
         Self {
             _token: token,
-            _visitor: visitor,
+            visitor,
             front,
             trial,
         }
@@ -246,7 +246,7 @@ impl Socket {
             return true;
         }
         if self.asked && self.heard_at.elapsed() > self.patience {
-            if !self.progress.is_slow(self.patience) {
+            if !self.is_slow() {
                 return false;
             }
             // The ping waits behind what it is still taking.
@@ -255,6 +255,13 @@ impl Socket {
         self.asked = true;
         self.out.extend_from_slice(&frame::ping(b""));
         true
+    }
+
+    /// Whether the client takes bytes, but not all that was written to it: as its socket tells, or whoever holds it.
+    fn is_slow(&self) -> bool {
+        let visitor = self.seat.visitor.as_ref();
+        self.progress.is_slow(self.patience)
+            || visitor.is_some_and(|visitor| visitor.is_slow_at_relay(self.patience))
     }
 
     /// Gives the stream away, to be written to by somebody else until [`Socket::unpark`].

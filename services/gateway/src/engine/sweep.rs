@@ -131,10 +131,7 @@ impl Shard {
     fn give(&mut self, class: usize, frames: Vec<Arc<Frame>>) {
         let kind = Arc::clone(&self.classes[class].kind);
         if kind.conflates() {
-            for frames in self.hold(class, frames) {
-                self.give_at_once(class, &kind, &frames);
-            }
-            return;
+            return self.conflate(class, &kind, &frames);
         }
         let encoded = frames.into_iter().map(|frame| {
             let bytes = kind.encode(&frame);
@@ -144,33 +141,32 @@ impl Shard {
         self.write_to_all(class, &Batch::of(&pieces, Take::Next));
     }
 
-    /// Has frames wait for the next tick; gives those that go at once: each end of a run, behind what waited of its odds.
-    fn hold(&mut self, class: usize, frames: Vec<Arc<Frame>>) -> Vec<Vec<Arc<Frame>>> {
-        let mut at_once = Vec::new();
-        let mut before = self.positions;
+    /// Has frames wait for the next tick. The end of a run does not wait: it is written before the frames behind it are
+    /// looked at, so that what waits then is what a client lacks that has got it.
+    fn conflate(&mut self, class: usize, kind: &Kind, frames: &[Arc<Frame>]) {
         let trial = self.engine.trial();
-        let class_of = &mut self.classes[class];
-        let held = Arc::make_mut(&mut class_of.held);
+        let mut before = self.positions;
         for frame in frames {
-            let here = frame.positions();
+            let held = Arc::make_mut(&mut self.classes[class].held);
             if frame.terminal {
-                let mut ending = held.end_run(&frame, trial);
-                ending.push(frame);
-                at_once.push(ending);
+                let mut ending = held.end_run(frame, trial);
+                ending.push(Arc::clone(frame));
+                self.give_at_once(class, kind, &ending);
             } else {
-                held.replace(frame, &before);
+                held.replace(Arc::clone(frame), &before);
             }
-            before = here;
+            before = frame.positions();
         }
+        let class_of = &mut self.classes[class];
         if class_of.due.is_none() && !class_of.held.is_empty() {
             let due = next_tick(class_of.kind.profile.conflate, Instant::now());
             class_of.due = Some(due);
             self.schedule.insert((due, Task::Tick(class)));
         }
-        at_once
     }
 
-    /// A terminal event does not wait. It has a position only where no older message waits; the odds before it have none.
+    /// A terminal event behind what waited of the odds of its source. It has a position only where no older message
+    /// waits; the odds before it have none.
     fn give_at_once(&mut self, class: usize, kind: &Kind, frames: &[Arc<Frame>]) {
         let alone = self.classes[class].held.is_empty();
         let encoded = frames.iter().map(|frame| {

@@ -147,8 +147,9 @@ impl Door {
 
     async fn serve_tls(self, tls: &Tls, stream: TcpStream, visitor: Visitor) {
         let pace = self.pace(&visitor);
-        let stream = tls.accept(self.peer(stream, &pace));
-        let Ok(Ok(stream)) = timeout(self.gateway.front.head_within(), stream).await else {
+        let peer = self.peer(stream, &pace);
+        let visitor = visitor.relayed(peer.progress());
+        let Ok(Ok(stream)) = timeout(self.gateway.front.head_within(), tls.accept(peer)).await else {
             self.gateway
                 .front
                 .tell(self.gateway.front.count(Refused::Tls), visitor.address, None);

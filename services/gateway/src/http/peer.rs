@@ -1,6 +1,6 @@
 //! A client's TCP socket, as hyper and TLS see it: read at a pace, and given up only when it takes nothing.
 
-use crate::{pace::Pace, progress::Progress};
+use crate::{pace::Pace, progress::SharedProgress};
 use hyper::{Response, StatusCode};
 use std::{
     io::{ErrorKind, IoSlice},
@@ -52,7 +52,7 @@ pub(super) struct Peer {
     /// Until more is read.
     pause: Option<Pin<Box<Sleep>>>,
     patience: Duration,
-    progress: Progress,
+    progress: SharedProgress,
     looked_at: Instant,
     /// Until it is looked at again, while it does not take what is written.
     look: Option<Pin<Box<Sleep>>>,
@@ -65,10 +65,15 @@ impl Peer {
             pace,
             pause: None,
             patience,
-            progress: Progress::default(),
+            progress: SharedProgress::default(),
             looked_at: Instant::now(),
             look: None,
         }
+    }
+
+    /// What the client takes, as far as this looks: when something is written, and from time to time while it waits.
+    pub(super) fn progress(&self) -> SharedProgress {
+        self.progress.clone()
     }
 
     /// The socket itself.
@@ -98,8 +103,9 @@ impl Peer {
     /// Looks whether the client has stalled; `unsent` says whether its socket takes nothing now.
     fn is_stalled(&mut self, unsent: bool) -> bool {
         self.looked_at = Instant::now();
-        self.progress.look(&self.stream, unsent);
-        self.progress.is_stalled(self.patience)
+        let mut progress = self.progress.lock();
+        progress.look(&self.stream, unsent);
+        progress.is_stalled(self.patience)
     }
 
     /// Writes, and looks at the client from time to time: while its socket takes nothing, and while nothing comes back.

@@ -1,6 +1,6 @@
 //! The last images of runs, shared by the clients that begin with them.
 
-use super::{Filters, Logs, is_fresh};
+use super::{Counted, Filters, Logs, is_fresh};
 use crate::{
     frame::{Frame, is_terminal},
     runs,
@@ -21,6 +21,7 @@ pub struct Images {
     /// The sequence of the log as of which they are.
     pub as_of: u64,
     read_at: Instant,
+    _counted: Counted,
 }
 
 /// The last image of a run.
@@ -145,18 +146,16 @@ async fn read(logs: &Logs, filters: &Filters, want: &ImagesWanted) -> Result<Ima
         }
     }
     behind.retain(|subject| !last.contains_key(subject));
-    for subject in behind.into_iter().take(runs::BEHIND_MAX) {
-        let good = runs::last_good(bus, logs.quarantine(), &subject, floor).await?;
-        if let Some((message, frame)) = good
-            && (want.everything || worth_showing(&message, now))
-        {
+    for (message, frame) in runs::last_good_of(bus, logs.quarantine(), &behind, floor).await? {
+        if want.everything || worth_showing(&message, now) {
             let (seq, frame) = (message.seq, Arc::new(frame));
-            last.insert(subject, Image { seq, frame });
+            last.insert(message.subject, Image { seq, frame });
         }
     }
     let mut images: Vec<Image> = last.into_values().collect();
     images.sort_by_key(|image| image.seq);
     Ok(Images {
+        _counted: logs.count(images.iter().map(|image| &image.frame)),
         images,
         as_of: floor,
         read_at: Instant::now(),

@@ -1,6 +1,6 @@
 //! Parts of a feed's log, shared by the clients that lack them.
 
-use super::{Filters, Logs, is_fresh};
+use super::{Counted, Filters, Logs, is_fresh};
 use crate::frame::Frame;
 use oddswire_kit::log::{ReadError, StreamState};
 use oddswire_protocol::Feed;
@@ -18,6 +18,7 @@ pub struct Part {
     /// Asked for after the read: whatever was evicted before is known in it. Of runs alone.
     state: Option<StreamState>,
     read_at: Instant,
+    _counted: Counted,
 }
 
 impl Part {
@@ -119,6 +120,9 @@ fn serves(part: &Arc<Reading>) -> bool {
     }
 }
 
+/// What one read takes in, of all its filters together: somebody who takes it slowly holds it until the last message.
+const PART_BYTES: usize = 256 * 1024;
+
 /// One page of each filter, merged: what is after `at`, as far as every filter reaches.
 async fn read(logs: &Logs, feed: Feed, filters: &Filters, at: u64, floor: u64) -> Result<Part, ReadError> {
     let bus = logs.bus();
@@ -127,7 +131,9 @@ async fn read(logs: &Logs, feed: Feed, filters: &Filters, at: u64, floor: u64) -
     for filter in filters {
         let _permit = logs.admit().await;
         let subject = bus.subjects().feed_filter(filter);
-        let mut read = bus.read(bus.names().feed(feed), subject, at + 1, floor);
+        let mut read = bus
+            .read(bus.names().feed(feed), subject, at + 1, floor)
+            .in_pages_of(PART_BYTES / filters.len().max(1));
         let page = read.next_page().await?.unwrap_or_default();
         if !read.is_done() {
             reaches = reaches.min(page.last().map_or(at, |message| message.seq));
@@ -142,6 +148,7 @@ async fn read(logs: &Logs, feed: Feed, filters: &Filters, at: u64, floor: u64) -
         Feed::Odds => None,
     };
     Ok(Part {
+        _counted: logs.count(&frames),
         frames,
         reaches: reaches.max(at),
         state,

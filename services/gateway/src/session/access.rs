@@ -1,6 +1,6 @@
 //! What a client's token allows in mid-connection: how it ends, and how another one takes its place.
 
-use super::{End, Session, Transport};
+use super::{End, Gone, Session, Transport};
 use crate::auth::{Grant, Refusal};
 use oddswire_protocol::{
     Feed, Timestamp,
@@ -8,7 +8,7 @@ use oddswire_protocol::{
     server::{ErrorCode, ErrorData, Ref, SubscriptionAck, Verdict},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// A grant, and when it ends by this machine's own clock, which no one sets.
 #[derive(Debug)]
@@ -42,6 +42,21 @@ impl Access {
         self.ends_at
     }
 
+    /// Waits until a transport has taken what it is given: until the end of the token, where there is one. How slowly
+    /// its client may take it is the transport's to judge, which sees whether it takes some.
+    pub(super) async fn while_allowed(
+        ends_at: Option<Instant>,
+        taken: impl Future<Output = Result<(), Gone>>,
+    ) -> Result<(), End> {
+        let taken = match ends_at {
+            Some(at) => timeout_at(at, taken)
+                .await
+                .map_err(|_| End::Close(CloseCode::TokenExpired))?,
+            None => taken.await,
+        };
+        taken.map_err(End::from)
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.ends_at <= Instant::now()
     }
@@ -65,15 +80,6 @@ impl<T: Transport> Session<T> {
 
     pub(super) fn access_at(&self) -> Instant {
         self.access.as_ref().map_or_else(Instant::now, Access::due_at)
-    }
-
-    /// Until when something may be sent that takes this long at most.
-    pub(super) fn patience(&self) -> (Instant, End) {
-        let at = Instant::now() + self.shared.patience;
-        match self.access.as_ref().map(Access::ends_at) {
-            Some(ends_at) if ends_at < at => (ends_at, End::Close(CloseCode::TokenExpired)),
-            _ => (at, End::Gone),
-        }
     }
 
     pub(super) fn token_expires_at(&self) -> Option<Timestamp> {

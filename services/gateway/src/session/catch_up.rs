@@ -8,7 +8,6 @@ use oddswire_protocol::{
     cursor::Position,
     server::{Resume, Verdict},
 };
-use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Topics that joined in mid-connection and whose last images are read beside the stream: everything up to the
@@ -152,6 +151,10 @@ impl<T: Transport> Session<T> {
         let (Some(view), Some(at)) = (self.shared.hub.view(feed), self.place.position(feed)) else {
             return Ok(());
         };
+        if !view.is_of(&at) {
+            // The stream has another history since the ring was looked at: the next look at it says so.
+            return Ok(());
+        }
         let logs = &self.shared.logs;
         let part = logs.part(feed, &self.topics, at.seq, view.floor, &view).await?;
         if let Some(state) = part.state()
@@ -185,35 +188,29 @@ impl<T: Transport> Session<T> {
         let Some(side) = self.sides.first() else {
             return Ok(());
         };
-        let (feed, at, floor) = (side.feed, side.at, side.floor);
+        let (feed, at, floor, topics) = (side.feed, side.at, side.floor, side.topics.clone());
         let view = self.shared.hub.view(feed).ok_or(ReadError::Timeout)?;
-        let (frames, reaches) = match feed {
+        let cursor = self.cursor();
+        let logs = &self.shared.logs;
+        let reaches = match feed {
             Feed::Run => {
-                let images = self.shared.logs.images(&side.topics, floor, false, &view).await?;
-                // What is newer comes by the stream.
-                let known = images
-                    .images
-                    .iter()
-                    .filter(|image| image.seq <= floor && wanted(&side.topics, &image.frame));
-                let frames: Vec<_> = known.map(|image| Arc::clone(&image.frame)).collect();
-                (frames, floor)
+                let images = logs.images(&topics, floor, false, &view).await?;
+                for image in &images.images {
+                    // What is newer comes by the stream.
+                    if image.seq <= floor && wanted(&topics, &image.frame) {
+                        self.deliver(&image.frame, Some(cursor)).await?;
+                    }
+                }
+                floor
             }
             Feed::Odds => {
-                let part = self
-                    .shared
-                    .logs
-                    .part(feed, &side.topics, at, floor, &view)
-                    .await?;
-                let frames = part
-                    .between(at, floor)
-                    .filter(|frame| wanted(&side.topics, frame));
-                (frames.cloned().collect(), part.reaches())
+                let part = logs.part(feed, &topics, at, floor, &view).await?;
+                for frame in part.between(at, floor).filter(|frame| wanted(&topics, frame)) {
+                    self.deliver(frame, Some(cursor)).await?;
+                }
+                part.reaches()
             }
         };
-        let cursor = self.cursor();
-        for frame in &frames {
-            self.deliver(frame, Some(cursor)).await?;
-        }
         if reaches >= floor {
             self.sides.remove(0);
             // What changed while they were read is owed too.

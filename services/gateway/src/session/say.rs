@@ -1,6 +1,6 @@
 //! What a session says.
 
-use super::{End, Outgoing, Session, Since, Transport, join::BEGINNING};
+use super::{End, Outgoing, Session, Since, Transport, access::Access, join::BEGINNING};
 use crate::{hub::PerFeed, metrics::VerdictLabel};
 use oddswire_protocol::{
     Cursor, Feed, Timestamp,
@@ -55,20 +55,13 @@ impl<T: Transport> Session<T> {
             metrics.delivered_bytes.inc_by(envelope.bytes().len() as u64);
         }
         let message = Outgoing { envelope, cursor };
-        let (at, end) = self.patience();
-        let sent = self.transport.send(&message);
-        tokio::time::timeout_at(at, sent)
-            .await
-            .map_err(|_| end)?
-            .map_err(End::from)
+        let ends_at = self.access.as_ref().map(Access::ends_at);
+        Access::while_allowed(ends_at, self.transport.send(&message)).await
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), End> {
-        let (at, end) = self.patience();
-        tokio::time::timeout_at(at, self.transport.flush())
-            .await
-            .map_err(|_| end)?
-            .map_err(End::from)
+        let ends_at = self.access.as_ref().map(Access::ends_at);
+        Access::while_allowed(ends_at, self.transport.flush()).await
     }
 
     pub(super) async fn send_error(
