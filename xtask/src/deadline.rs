@@ -28,9 +28,13 @@ pub(crate) fn wait(child: &mut Child, limit: Duration) -> Result<ExitStatus> {
         return Ok(status);
     }
     // Before its end: what a process leaves behind is not known as its own any more.
-    let left = descendants(child.id());
+    let mut left = descendants(child.id());
     signal("-TERM", &left);
     let _ = wait_for(child, GRACE)?;
+    // What was started meanwhile, too.
+    for process in left.clone() {
+        left.extend(descendants(process));
+    }
     signal("-KILL", &left);
     let _ = child.wait()?;
     bail!("no verdict within {} s: it was stopped", limit.as_secs())

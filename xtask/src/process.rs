@@ -122,21 +122,25 @@ pub(crate) fn become_it(command: &mut Command) -> Result<ExitCode> {
     Ok(code(command.status()?))
 }
 
-/// Runs to the end and gives what it printed; its complaints become part of the error.
+/// Runs to the end, which has to come by the deadline, and gives what it printed; its complaints become part of the error.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start `{}`", shown(command)))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "`{}` failed ({}):\n{}",
-            shown(command),
-            output.status,
-            said.trim_end()
-        );
+    let (mut output, ours) = std::io::pipe()?;
+    let (mut complaints, theirs) = std::io::pipe()?;
+    command.stdout(ours).stderr(theirs);
+    let mut child = spawn(command)?;
+    // Else we hold the pipes open ourselves.
+    command.stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    let (mut printed, mut said) = (Vec::new(), Vec::new());
+    let status = thread::scope(|scope| {
+        scope.spawn(|| output.read_to_end(&mut printed));
+        scope.spawn(|| complaints.read_to_end(&mut said));
+        deadline::wait(&mut child, deadline::LONGEST).with_context(|| format!("`{}`", shown(command)))
+    })?;
+    if !status.success() {
+        let said = String::from_utf8_lossy(&said);
+        bail!("`{}` failed ({status}):\n{}", shown(command), said.trim_end());
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(String::from_utf8_lossy(&printed).into_owned())
 }
 
 /// The first of these programs that `PATH` has.

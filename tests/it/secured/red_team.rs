@@ -104,6 +104,17 @@ async fn all_stored(operator: &Bus) -> BTreeMap<(&'static str, u64), String> {
     all
 }
 
+/// The same once HISTORY, which copies ODDS a little later, has the first of what is true.
+async fn all_copied(operator: &Bus) -> BTreeMap<(&'static str, u64), String> {
+    loop {
+        let all = all_stored(operator).await;
+        let mut history = all.iter().filter(|((stream, _), _)| *stream == "HISTORY");
+        if history.any(|(_, subject)| subject.ends_with("true1")) {
+            return all;
+        }
+    }
+}
+
 async fn bus_of(world: &World, role: Role) -> Bus {
     Bus::connect(&world.options_of(role), "red team", role.name())
         .await
@@ -189,7 +200,7 @@ async fn findings(world: &mut World, role: Role) -> Vec<String> {
     world.bus = bus_of(world, Role::Scraper).await;
     let operator = bus_of(world, Role::Operator).await;
     something_true(world, 1).await;
-    let before = all_stored(&operator).await;
+    let before = within("the copy of odds to have what is true", all_copied(&operator)).await;
     let (gateway, reader) = (
         bus_of(world, Role::Gateway).await,
         bus_of(world, Role::Reader).await,
