@@ -137,9 +137,12 @@ async fn round(world: &World, plan: Plan, number: u32, after_ms: u64) -> Round {
         }
     };
     let takeover_ms = check_run(&messages, &world.run_messages(&run_id).await.unwrap(), at);
-    // A run that was over before the blow has read the first prices.
-    let attempts = messages.last().unwrap().image.attempt;
-    let price = if attempts == 1 { &before } else { &now };
+    // A run that was over before the blow has read the first prices. One that the first worker had not even begun is the
+    // second's first attempt.
+    let last = &messages.last().unwrap().image;
+    let attempts = last.attempt;
+    let by_first = last.worker_id.as_deref() == Some(&*format!("a-{number}"));
+    let price = if by_first { &before } else { &now };
     check_odds(world, written_before, [&before, price]).await;
     first.end().await;
     world.jobs_done().await;
