@@ -71,16 +71,17 @@ async function byWebKitDriver(program) {
     }
     const at = `/session/${session.sessionId}`;
     let windows = 0;
+    // One command at a time, over all pages: which window a command is for is the session's state.
+    let turn = Promise.resolve();
     return {
       version: `${session.capabilities.browserName} ${session.capabilities.browserVersion}`,
       async page(url) {
         const handle = windows === 0 ? await ask("GET", `${at}/window`) : (await ask("POST", `${at}/window/new`, { type: "tab" })).handle;
         windows += 1;
-        // The windows are one session's: one command at a time.
-        let turn = Promise.resolve();
         const inWindow = (...command) => {
-          turn = turn.then(() => ask("POST", `${at}/window`, { handle })).then(() => ask(...command));
-          return turn;
+          const answer = turn.then(() => ask("POST", `${at}/window`, { handle })).then(() => ask(...command));
+          turn = answer.catch(() => {});
+          return answer;
         };
         await inWindow("POST", `${at}/url`, { url });
         return { run: (code) => inWindow("POST", `${at}/execute/sync`, { script: `return ${code}`, args: [] }) };

@@ -6,6 +6,8 @@ import type { ConnectionAck, ErrorData, Heartbeat, Lagging, Verdict } from "./ge
 import { Inbox } from "./inbox.js";
 import { type CursorStorage, Keeper } from "./keeper.js";
 import { type ConfirmedMessage, type EventMessage, type Message, type OddsMessage, type RunMessage, isEvent, isOver, isReadable } from "./messages.js";
+import { Parts } from "./parts.js";
+import { isHidden, isOffline, listen } from "./platform.js";
 import { Route } from "./route.js";
 import { type FeedState, IDLE } from "./state.js";
 import type { Tokens } from "./token.js";
@@ -93,9 +95,6 @@ const RUNS_REMEMBERED = 10_000;
 // Marks what is asked for in mid-connection, so that its end is not taken for that of the whole.
 const REF = "conflate";
 
-// Which part of a state in two parts is under way; the `ref` of the subscribe that asked for it.
-type Part = "first" | "rest";
-
 /**
  * One stream of events, over as many connections as it takes: every event once, in order, whichever gateway answers.
  *
@@ -137,9 +136,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   #cursor: string | null = null;
   #snapshot: { verdict: "snapshot" | "gap"; messages: EventMessage[] } | null = null;
   // Null where the state comes in one part, or is whole.
-  #part: Part | null = null;
-  // What the first part alone follows.
-  #firstAlone: readonly string[] = [];
+  #parts: Parts | null = null;
   #topics: readonly string[] = [];
   #askedConflateMs = 0;
   #inbox: Inbox | null = null;
@@ -236,8 +233,9 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     const attempt = this.#attempt;
     const current = () => attempt === this.#attempt;
     const { url, transport } = this.#route.next();
-    const inParts = transport === "ws" && this.#received === "snapshot" && (this.#options.first ?? []).length > 0;
-    this.#part = inParts ? "first" : null;
+    const { first = [] } = this.#options;
+    const inParts = transport === "ws" && this.#received === "snapshot" && first.length > 0;
+    this.#parts = inParts ? new Parts(first, (command) => void this.#connection?.send(command)) : null;
     this.#expect(OPEN_WITHIN_MS);
     this.#set({ status: "connecting", transport, retryAt: null });
     try {
@@ -355,9 +353,8 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
         return this.#verdict(message.data.verdict);
       case "caught_up":
         // What is owed to a change of conflation, or to a part of the state, says nothing of the rest.
-        if (message.data.ref !== undefined ? !isOf(this.#part, message.data.ref) : this.#part !== null) return;
-        if (this.#part === "first") return this.#askForRest();
-        this.#part = null;
+        if (this.#parts !== null ? !this.#parts.isOver(message.data.ref) : message.data.ref !== undefined) return;
+        this.#parts = null;
         return this.#caughtUp(message.data.cursor, message.data.replayed);
       case "heartbeat":
         this.#around.clock(message.data.server_time);
@@ -365,8 +362,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
         this.#set({ upstream: message.data.upstream, lagMs: message.data.lag_ms });
         return this.#tell("heartbeat", message.data);
       case "subscription_ack":
-        if (!isOf(this.#part, message.data.ref)) return void (this.#topics = message.data.topics);
-        if (this.#part === "first") this.#firstAlone = message.data.topics.filter((topic) => !this.#topics.includes(topic));
+        if (this.#parts?.granted(message.data) !== true) return void (this.#topics = message.data.topics);
         if (message.data.resume.verdict === "unavailable") this.#verdict("unavailable");
         return;
       case "reconnect":
@@ -385,31 +381,14 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
     }
   }
 
-  // A state in two parts: the connection follows everything from its beginning, so that nothing is missed between them,
-  // and each part is asked for with a subscribe. What "everything" is the gateway says: a token may allow less. A cut
-  // before the last part is whole begins with the first one again, since `#received` stays where it is.
   #acknowledged({ topics, limits, resume: { verdict } }: ConnectionAck): void {
-    if (this.#part === null) return this.#verdict(verdict, 0);
+    if (this.#parts === null) return this.#verdict(verdict, 0);
     this.#verdict(verdict === "live" ? "snapshot" : verdict, 0);
-    const first = (this.#options.first ?? []).slice(0, Math.max(0, limits.topics - topics.length));
-    this.#firstAlone = [];
-    if (first.length > 0) this.#ask("first", first);
-    else this.#askForRest();
-  }
-
-  // Topics that say nothing of their own would keep the gateway from sharing the bytes of other clients with this one.
-  #askForRest(): void {
-    if (this.#firstAlone.length > 0) this.#connection?.send({ type: "unsubscribe", topics: this.#firstAlone });
-    this.#ask("rest", this.#topics);
-  }
-
-  #ask(part: Part, topics: readonly string[]): void {
-    this.#part = part;
-    this.#connection?.send({ type: "subscribe", topics, since: "snapshot", ref: part });
+    this.#parts.begin(topics, limits.topics);
   }
 
   #verdict(verdict: Verdict, failures = this.#state.failures): void {
-    if (verdict === "snapshot" || verdict === "gap" || (this.#part !== null && this.#snapshot === null)) {
+    if (verdict === "snapshot" || verdict === "gap" || (this.#parts !== null && this.#snapshot === null)) {
       // The worse one stays: a resume may follow an acknowledgement before anything is whole.
       const lost = verdict === "gap" || this.#snapshot?.verdict === "gap";
       this.#snapshot = { verdict: lost ? "gap" : "snapshot", messages: [] };
@@ -522,23 +501,19 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   }
 
   #watchPlatform(): void {
-    const listen = (target: Partial<EventTarget> | undefined, name: string, act: () => void) => {
-      if (typeof target?.addEventListener !== "function") return;
-      target.addEventListener(name, act);
-      this.#offs.push(() => target.removeEventListener?.(name, act));
-    };
+    const on = (target: Partial<EventTarget> | undefined, name: string, act: () => void) => this.#offs.push(listen(target, name, act));
     const page = typeof document === "undefined" ? undefined : document;
-    listen(globalThis, "online", () => {
+    on(globalThis, "online", () => {
       if (["offline", "reconnecting"].includes(this.#state.status)) void this.#connect();
       else this.#probe();
     });
-    listen(globalThis, "offline", () => this.#state.status === "reconnecting" && this.#retryIn(0, this.#state.why ?? "no network"));
-    listen(globalThis, "pagehide", () => this.#keeper.write(true));
-    listen(page, "visibilitychange", () => {
+    on(globalThis, "offline", () => this.#state.status === "reconnecting" && this.#retryIn(0, this.#state.why ?? "no network"));
+    on(globalThis, "pagehide", () => this.#keeper.write(true));
+    on(page, "visibilitychange", () => {
       this.#conflation();
       if (page?.visibilityState === "visible") this.#probe();
     });
-    listen(this.#around.signal, "abort", () => this.close());
+    on(this.#around.signal, "abort", () => this.close());
   }
 
   // The network may have gone and come, or the device have slept: is the other side still there?
@@ -577,7 +552,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   // ---- what is asked for
 
   #query(): Record<string, string> {
-    const query: Record<string, string> = { since: this.#part === null ? this.#received : "now" };
+    const query: Record<string, string> = { since: this.#parts === null ? this.#received : "now" };
     const { topics } = this.#options;
     if (topics !== undefined && topics.length > 0) query["topics"] = topics.join(",");
     this.#askedConflateMs = this.#conflateMs();
@@ -588,8 +563,7 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
   #conflateMs(): number {
     const own = this.#options.conflateMs ?? 0;
     const { hiddenConflateMs = 2000 } = this.#options;
-    const hidden = typeof document !== "undefined" && document.visibilityState === "hidden";
-    return hidden && hiddenConflateMs !== null ? Math.max(own, hiddenConflateMs) : own;
+    return isHidden() && hiddenConflateMs !== null ? Math.max(own, hiddenConflateMs) : own;
   }
 
   #count(): void {
@@ -621,6 +595,4 @@ export class Feed extends Emitter<FeedEvents> implements AsyncIterable<EventMess
 }
 
 const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-const isOffline = (): boolean => typeof navigator !== "undefined" && navigator.onLine === false;
 const isPowerOfTwo = (number: number): boolean => (number & (number - 1)) === 0;
-const isOf = (part: Part | null, ref: unknown): boolean => part !== null && ref === part;

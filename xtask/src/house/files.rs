@@ -94,17 +94,19 @@ fn lines_with(file: &Text, words: &[&str]) -> Violations {
         .collect()
 }
 
+/// Hosts of registries, in pieces so that this file names none.
+const HOSTS: [&str; 7] = [
+    concat!("pypi", ".org"),
+    concat!("pythonhosted", ".org"),
+    concat!("npmjs", ".org"),
+    concat!("npmjs", ".com"),
+    concat!("yarnpkg", ".com"),
+    concat!("crates", ".io"),
+    concat!("deb.debian", ".org"),
+];
+
 /// Packages come by name through each person's own client, whose registry may be a mirror.
 fn registry_hosts(file: &Text) -> Violations {
-    const HOSTS: [&str; 7] = [
-        concat!("pypi", ".org"),
-        concat!("pythonhosted", ".org"),
-        concat!("npmjs", ".org"),
-        concat!("npmjs", ".com"),
-        concat!("yarnpkg", ".com"),
-        concat!("crates", ".io"),
-        concat!("deb.debian", ".org"),
-    ];
     // How Cargo.lock names the default registry is cargo's doing.
     const CARGOS_OWN: &str = concat!("crates", ".io-index");
     file.lines()
@@ -146,15 +148,13 @@ mod tests {
     #[test]
     fn each_rule_catches_its_sample() {
         let long = "//\n".repeat(501);
+        let resolved = format!("\"resolved\": \"https://{}/x\"", HOSTS[2]);
         for (index, (path, text)) in [
             ("a/src/lib.rs", long.as_str()),
             ("a/src/b/mod.rs", ""),
             ("a/src/lib.rs", concat!("    #[", "ignore = \"slow\"]")),
             ("a/src/lib.rs", concat!("fn f() { todo", "!() }")),
-            (
-                "package-lock.json",
-                concat!("\"resolved\": \"https://registry.npmjs", ".org/x\""),
-            ),
+            ("package-lock.json", resolved.as_str()),
             ("docs/a.md", concat!("cd /work/", "main")),
         ]
         .iter()
